@@ -1,0 +1,295 @@
+"""FEMNIST: handwritten characters, one client per writer, from LEAF's JSON files.
+
+Caldas et al., "LEAF: a benchmark for federated settings", 2018.
+"""
+
+import json
+import pathlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tasks import cache
+from tasks.task import (
+    ClientData,
+    DataError,
+    Task,
+    TaskOptions,
+    reject_options,
+    require_data_dir,
+)
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+CLASSES = 62
+IMAGE_SHAPE = (28, 28, 1)
+# Of the paper: Han, Wang, Leung, ICDCS 2020, section V.
+DEFAULT_MIN_EXAMPLES = 100
+
+_PIXELS = 28 * 28
+_CACHE_VERSION = 1
+_SPLITS = ("train", "test")
+
+
+class _Writer(NamedTuple):
+    pixels: np.ndarray  # float32 [n, 784]
+    labels: np.ndarray  # int32 [n]
+
+
+def build(options: TaskOptions) -> Task:
+    """Builds the task of handwritten characters, one client per writer.
+
+    The clients are the first `clients` writers, in the order of the training files
+    by name and of the writers in them, that have at least `min_examples` (default
+    100) training examples. The test data are those of these writers only. Pixels
+    are as LEAF gives them, white = 1.0. The model is the paper's CNN.
+
+    Args:
+      options: `partition` must be None.
+
+    Returns:
+      The task; features are float32 [n, 28, 28, 1], in [0, 1].
+
+    Raises:
+      ValueError: An option is foreign to the task, or asks for more writers than
+        there are.
+      DataError: A file is missing or not as LEAF writes it.
+    """
+    reject_options("femnist", options, ("partition",))
+    wanted = "the LEAF directory that holds train/ and test/"
+    data_dir = pathlib.Path(require_data_dir("femnist", options, wanted))
+    min_examples = _at_least_one(
+        "min_examples", options.min_examples, DEFAULT_MIN_EXAMPLES
+    )
+    files = {split: _files(data_dir / split) for split in _SPLITS}
+    arrays = cache.load_or_build(
+        lambda: _pack(files),
+        name="femnist",
+        version=_CACHE_VERSION,
+        data_dir=data_dir,
+        sources=[path for split in _SPLITS for path in files[split]],
+        cache_dir=options.cache_dir,
+    )
+    eligible = np.flatnonzero(arrays["train_counts"] >= min_examples)
+    if not len(eligible):
+        raise ValueError(
+            f"Expected writers with at least {min_examples} training examples in "
+            f"{data_dir}, found at most {arrays['train_counts'].max()}."
+        )
+    clients = _at_least_one("clients", options.clients, len(eligible))
+    if clients > len(eligible):
+        raise ValueError(
+            f"Expected at most {len(eligible)} clients, the writers with at least "
+            f"{min_examples} training examples in {data_dir}, found {clients}."
+        )
+    chosen = eligible[:clients]
+    train = _unpack(arrays, "train", chosen)
+    test = _concatenate(_unpack(arrays, "test", chosen))
+    if not len(test.labels):
+        raise DataError(
+            f"Expected test examples of the {clients} chosen writers in "
+            f"{data_dir / 'test'}, found none."
+        )
+    return Task(
+        name="femnist",
+        clients=tuple(
+            ClientData(str(arrays["writers"][writer]), *_as_images(examples))
+            for writer, examples in zip(chosen, train, strict=True)
+        ),
+        test=ClientData("test", *_as_images(test)),
+        build_model=_build_model,
+        classes=CLASSES,
+    )
+
+
+def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
+    from tasks import cnn
+
+    return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
+
+
+def _at_least_one(name: str, value: int | None, default: int) -> int:
+    if value is None:
+        return default
+    if value < 1:
+        raise ValueError(f"Expected {name} of at least 1, found {value}.")
+    return value
+
+
+def _files(directory: pathlib.Path) -> list[pathlib.Path]:
+    files = sorted(directory.glob("*.json"))
+    if not files:
+        raise DataError(f"Expected LEAF's .json files in {directory}, found none.")
+    return files
+
+
+def _pack(files: dict[str, list[pathlib.Path]]) -> cache.Arrays:
+    """Reads and checks all files; what `_unpack` reverses, to the bit."""
+    splits = {split: _read_split(files[split]) for split in _SPLITS}
+    _check_same_writers(splits["train"], splits["test"], files)
+    names = list(splits["train"])
+    arrays = {"writers": np.array(names)}
+    for split in _SPLITS:
+        writers = [splits[split][name] for name in names]
+        pixels, labels = _concatenate(writers)
+        codes, palette = _encode(pixels)
+        arrays[f"{split}_counts"] = np.array([len(w.labels) for w in writers])
+        arrays[f"{split}_labels"] = labels.astype(np.uint8)
+        arrays[f"{split}_pixels"] = codes
+        arrays[f"{split}_palette"] = palette
+    return arrays
+
+
+def _unpack(arrays: cache.Arrays, split: str, chosen: np.ndarray) -> list[_Writer]:
+    ends = np.cumsum(arrays[f"{split}_counts"])
+    starts = ends - arrays[f"{split}_counts"]
+    pixels, labels = arrays[f"{split}_pixels"], arrays[f"{split}_labels"]
+    palette = arrays[f"{split}_palette"]
+    writers = []
+    for writer in chosen:
+        rows = slice(starts[writer], ends[writer])
+        writers.append(
+            _Writer(_decode(pixels[rows], palette), labels[rows].astype(np.int32))
+        )
+    return writers
+
+
+def _encode(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels as uint8 and the float32 [256] that each stands for, if exact.
+
+    LEAF writes k/255 with a few decimals, so that a palette of 256 floats gives
+    the very values back. Other pixels stay float32, with an empty palette.
+    """
+    codes = np.rint(pixels * 255).astype(np.uint8)
+    palette = np.zeros(256, np.float32)
+    palette[codes] = pixels
+    if np.array_equal(palette[codes].view(np.int32), pixels.view(np.int32)):
+        return codes, palette
+    return pixels, np.zeros(0, np.float32)
+
+
+def _decode(codes: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    return palette[codes] if len(palette) else codes
+
+
+def _as_images(writer: _Writer) -> tuple[np.ndarray, np.ndarray]:
+    return writer.pixels.reshape(-1, *IMAGE_SHAPE), writer.labels
+
+
+def _concatenate(writers: list[_Writer]) -> _Writer:
+    return _Writer(
+        np.concatenate([writer.pixels for writer in writers]),
+        np.concatenate([writer.labels for writer in writers]),
+    )
+
+
+def _check_same_writers(
+    train: dict[str, _Writer],
+    test: dict[str, _Writer],
+    files: dict[str, list[pathlib.Path]],
+) -> None:
+    for here, there, split in ((train, test, "test"), (test, train, "train")):
+        missing = sorted(here.keys() - there.keys())
+        if missing:
+            raise DataError(
+                f"Expected the writers of train/ and test/ to be the same, found that "
+                f"{files[split][0].parent} lacks {missing[0]!r} ({len(missing)} in "
+                "all)."
+            )
+
+
+def _read_split(files: list[pathlib.Path]) -> dict[str, _Writer]:
+    writers: dict[str, _Writer] = {}
+    for path in files:
+        for name, writer in _read_file(path).items():
+            if name in writers:
+                raise DataError(
+                    f"{path}: expected each writer once, found {name!r} again."
+                )
+            writers[name] = writer
+    return writers
+
+
+def _read_file(path: pathlib.Path) -> dict[str, _Writer]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected whole JSON, found: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{path}: expected a readable file, found: {error}.") from error
+    users, counts, data = _sections(path, content)
+    if sorted(users) != sorted(data):
+        odd = sorted(set(users) ^ set(data)) or ["a user listed twice"]
+        raise DataError(
+            f"{path}: expected users and user_data to name the same writers, found a "
+            f"difference in {odd[0]!r}."
+        )
+    return {
+        user: _parse_writer(path, user, count, data[user])
+        for user, count in zip(users, counts, strict=True)
+    }
+
+
+def _sections(path: pathlib.Path, content: object) -> tuple[list, list, dict]:
+    kinds = {"users": list, "num_samples": list, "user_data": dict}
+    for key, kind in kinds.items():
+        if not isinstance(content, dict) or not isinstance(content.get(key), kind):
+            raise DataError(
+                f"{path}: expected an object with {key!r} as a {kind.__name__}, found "
+                "none."
+            )
+    users, counts, data = (content[key] for key in kinds)
+    if not users or not all(isinstance(user, str) for user in users):
+        raise DataError(f"{path}: expected 'users' to hold names, found {users!r:.60}.")
+    if len(users) != len(counts):
+        raise DataError(
+            f"{path}: expected a num_samples entry for each of {len(users)} users, "
+            f"found {len(counts)}."
+        )
+    return users, counts, data
+
+
+def _parse_writer(
+    path: pathlib.Path, user: str, count: object, data: object
+) -> _Writer:
+    where = f"{path}, user {user!r}"
+    for key in ("x", "y"):
+        if not isinstance(data, dict) or not isinstance(data.get(key), list):
+            raise DataError(f"{where}: expected a list {key!r}, found none.")
+        if len(data[key]) != count:
+            raise DataError(
+                f"{where}: expected {key!r} to hold num_samples = {count} entries, "
+                f"found {len(data[key])}."
+            )
+    return _Writer(_parse_pixels(where, data["x"]), _parse_labels(where, data["y"]))
+
+
+def _parse_pixels(where: str, images: list) -> np.ndarray:
+    for image in images:
+        found = len(image) if isinstance(image, list) else "no list"
+        if found != _PIXELS:
+            raise DataError(
+                f"{where}: expected images of {_PIXELS} pixels, found {found}."
+            )
+    try:
+        pixels = np.array(images, np.float32).reshape(-1, _PIXELS)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{where}: expected pixels that are numbers, found: {error}."
+        ) from error
+    # Negated, so that NaN is refused too.
+    bad = pixels[~((pixels >= 0) & (pixels <= 1))]
+    if bad.size:
+        raise DataError(f"{where}: expected pixels in [0, 1], found {bad[0]}.")
+    return pixels
+
+
+def _parse_labels(where: str, labels: list) -> np.ndarray:
+    for label in labels:
+        if type(label) is not int or not 0 <= label < CLASSES:
+            raise DataError(
+                f"{where}: expected labels that are integers in 0..{CLASSES - 1}, "
+                f"found {label!r}."
+            )
+    return np.array(labels, np.int32)

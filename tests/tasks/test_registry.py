@@ -1,0 +1,44 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import tasks
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_names_and_summaries_agree():
+    assert (
+        list(tasks.TASKS) == list(tasks.SUMMARIES) == ["digits", "femnist", "cifar10"]
+    )
+
+
+def test_build_by_name():
+    assert tasks.build("digits", tasks.TaskOptions()).name == "digits"
+    with pytest.raises(ValueError, match="out of digits, femnist, cifar10, found 'x'"):
+        tasks.build("x", tasks.TaskOptions())
+
+
+def _imported(code, modules):
+    code += f"; import sys; print(*[m for m in {modules!r} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=_ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return result.stdout.split()
+
+
+def test_importing_the_tasks_is_light():
+    heavy = ("tensorflow", "tensorflow_federated", "sklearn", "pandas", "jax", "tasks")
+    assert _imported("import tasks.registry", heavy) == ["tasks"]
+
+
+def test_data_need_no_tensorflow():
+    code = "import tasks; tasks.build('digits', tasks.TaskOptions())"
+    heavy = ("tensorflow", "tensorflow_federated", "jax", "sklearn")
+    assert _imported(code, heavy) == ["sklearn"]

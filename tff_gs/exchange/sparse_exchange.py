@@ -1,0 +1,334 @@
+"""The sparse exchange: steps 2 to 5 of a round, as one TFF process.
+
+Han, Wang, Leung, ICDCS 2020, Algorithm 1. Between SERVER and CLIENTS travel encoded
+index-value messages and scalars, never a vector of D: clients keep a replica of the
+weights and apply the sparse update that the server applies.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import growing, sparse_vector
+from tff_gs.controllers import controller
+from tff_gs.encoders import encoder
+from tff_gs.exchange import client_state, message_size, receipts
+from tff_gs.sparsifiers import sparsifier as sparsifier_lib
+
+
+class UplinkMessage(NamedTuple):
+    """All that a client sends in a round.
+
+    Attributes:
+      client_id: int32 scalar.
+      weight: float32 scalar, C_i.
+      decision: The k and k' that the client was told. They travel back because the
+        operators of a TFF aggregation see nothing but accumulator and message.
+      entries: uint8 [bytes], the encoded index-value list.
+    """
+
+    client_id: tf.Tensor
+    weight: tf.Tensor
+    decision: controller.Decision
+    entries: tf.Tensor
+
+
+class DownlinkMessage(NamedTuple):
+    """All that the server answers.
+
+    Attributes:
+      rejected: int32 [r], ids of the clients whose message was refused.
+      update: uint8 [bytes], the encoded {(j, b_j) : j in J}.
+    """
+
+    rejected: tf.Tensor
+    update: tf.Tensor
+
+
+class Outcome(NamedTuple):
+    """What the server knows after an exchange.
+
+    Attributes:
+      receipts: What was received, by client.
+      downlink_elements: int32 scalar, |J|.
+      downlink_bits: int64 scalar, the size of all that one client received.
+      kappa: int32 scalar, see `tff_gs.sparsifiers.sparsifier.Selection`.
+      probe_message: uint8 [bytes], how the update differs at k': the encoded
+        `Selection.probe`.
+      probe_elements: int32 scalar, the number of entries in it.
+      probe_count: int32 scalar, |J'|.
+    """
+
+    receipts: receipts.Receipts
+    downlink_elements: tf.Tensor
+    downlink_bits: tf.Tensor
+    kappa: tf.Tensor
+    probe_message: tf.Tensor
+    probe_elements: tf.Tensor
+    probe_count: tf.Tensor
+
+
+class ExchangeOutput(NamedTuple):
+    """The result of `SparseExchange.next`.
+
+    Attributes:
+      weights: float32 [D] at SERVER, w(m).
+      clients: `ClientState` at CLIENTS, with w(m) and the new residual.
+      contributed: int32 scalar at CLIENTS, |J and J_i|.
+      outcome: `Outcome` at SERVER.
+    """
+
+    weights: Any
+    clients: Any
+    contributed: Any
+    outcome: Any
+
+
+class _Sent(NamedTuple):
+    """What a client remembers of its upload until the answer comes.
+
+    `lost` is what the value code changed: sent values less received values.
+    """
+
+    residual: tf.Tensor
+    indices: tf.Tensor
+    lost: tf.Tensor
+
+
+class _Totals(NamedTuple):
+    accumulator: Any
+    weight: tf.Tensor
+    receipts: receipts.Receipts
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseExchange:
+    """The exchange as TFF computations.
+
+    Attributes:
+      dimension: D.
+      initialize_clients: `(weights@SERVER, seed@SERVER, client_ids@CLIENTS) ->
+        ClientState@CLIENTS`: the one dense download.
+      next: `(weights@SERVER, clients@CLIENTS, gradients@CLIENTS,
+        client_weights@CLIENTS, decision@SERVER, seed@SERVER) -> ExchangeOutput`.
+    """
+
+    dimension: int
+    initialize_clients: tff.Computation
+    next: tff.Computation
+
+
+def step(
+    weights: tf.Tensor, update: sparse_vector.SparseVector, learning_rate: float
+) -> tf.Tensor:
+    """w - eta b at the coordinates of b: the same operations at server and clients."""
+    return tf.tensor_scatter_nd_sub(
+        weights, update.indices[:, tf.newaxis], learning_rate * update.values
+    )
+
+
+def build_sparse_exchange(
+    *,
+    sparsifier: sparsifier_lib.Sparsifier,
+    uplink_encoder: encoder.Encoder,
+    downlink_encoder: encoder.Encoder,
+    probe_encoder: encoder.Encoder,
+    learning_rate: float,
+) -> SparseExchange:
+    """Builds the exchange for vectors of `sparsifier.dimension` entries.
+
+    Args:
+      sparsifier: What clients send and what the server selects.
+      uplink_encoder: How clients write their entries. What a lossy value code
+        changes stays in the client's residual.
+      downlink_encoder: How the server writes the update; server and clients both
+        apply what can be read back from the message.
+      probe_encoder: How the server writes what differs at k'; exact values.
+      learning_rate: eta.
+    """
+    dimension = sparsifier.dimension
+    state_type = client_state.client_state_type(dimension)
+    vector_type = tff.TensorType(np.float32, [dimension])
+    seed_type = tff.TensorType(np.int32, [2])
+    decision_type = tff.to_type(
+        controller.Decision(tff.TensorType(np.int32), tff.TensorType(np.int32))
+    )
+
+    @tff.tensorflow.computation(
+        state_type, vector_type, tff.TensorType(np.float32), decision_type
+    )
+    def upload(
+        client: client_state.ClientState,
+        gradient: tf.Tensor,
+        weight: tf.Tensor,
+        decision: controller.Decision,
+    ) -> tuple[UplinkMessage, _Sent]:
+        residual = client.residual + gradient
+        entries = sparse_vector.gather(
+            residual, sparsifier.sparsify(residual, decision.k)
+        )
+        encoded = uplink_encoder.encode(entries, client.round_seed)
+        message = UplinkMessage(client.client_id, weight, decision, encoded.message)
+        lost = entries.values - encoded.received
+        return message, _Sent(residual, entries.indices, lost)
+
+    message_type, sent_type = upload.type_signature.result
+
+    @tff.tensorflow.computation
+    def zero() -> _Totals:
+        return _Totals(
+            sparsifier.zero(), tf.constant(0.0, tf.float64), receipts.no_receipts()
+        )
+
+    totals_type = zero.type_signature.result
+
+    @tff.tensorflow.computation(totals_type, message_type)
+    def accumulate(totals: _Totals, message: UplinkMessage) -> _Totals:
+        entries, error = uplink_encoder.decode(message.entries, message.decision.k)
+        accepted = tf.cast(tf.equal(error, 0), tf.float64)
+        return _Totals(
+            sparsifier.accumulate(
+                totals.accumulator,
+                sparsifier_lib.Upload(
+                    entries, message.weight, message.decision.k_probe
+                ),
+            ),
+            totals.weight + accepted * tf.cast(message.weight, tf.float64),
+            growing.concat(
+                totals.receipts,
+                receipts.receipt(
+                    message.client_id,
+                    error,
+                    tf.size(entries.indices),
+                    message_size.size_in_bits(message),
+                ),
+            ),
+        )
+
+    @tff.tensorflow.computation(totals_type, totals_type)
+    def merge(first: _Totals, second: _Totals) -> _Totals:
+        return _Totals(
+            sparsifier.merge(first.accumulator, second.accumulator),
+            first.weight + second.weight,
+            growing.concat(first.receipts, second.receipts),
+        )
+
+    @tff.tensorflow.computation(totals_type)
+    def report(totals: _Totals) -> _Totals:
+        return _Totals(
+            sparsifier.report(totals.accumulator),
+            totals.weight,
+            receipts.sort(totals.receipts),
+        )
+
+    @tff.tensorflow.computation(
+        report.type_signature.result, vector_type, decision_type, seed_type
+    )
+    def select(
+        totals: _Totals,
+        weights: tf.Tensor,
+        decision: controller.Decision,
+        seed: tf.Tensor,
+    ) -> tuple[DownlinkMessage, tf.Tensor, Outcome]:
+        selection = sparsifier.select(
+            totals.accumulator, totals.weight, decision.k, decision.k_probe
+        )
+        encoded = downlink_encoder.encode(selection.update, seed)
+        received = sparse_vector.SparseVector(
+            selection.update.indices, encoded.received
+        )
+        rejected = tf.boolean_mask(
+            totals.receipts.client_ids, totals.receipts.errors > 0
+        )
+        message = DownlinkMessage(rejected, encoded.message)
+        outcome = Outcome(
+            receipts=totals.receipts,
+            downlink_elements=tf.size(selection.update.indices),
+            downlink_bits=message_size.size_in_bits((message, decision)),
+            kappa=selection.kappa,
+            probe_message=probe_encoder.encode(selection.probe, seed).message,
+            probe_elements=tf.size(selection.probe.indices),
+            probe_count=selection.probe_count,
+        )
+        return message, step(weights, received, learning_rate), outcome
+
+    downlink_type = select.type_signature.result[0]
+
+    @tff.tensorflow.computation(state_type, sent_type, downlink_type)
+    def apply(
+        client: client_state.ClientState, sent: _Sent, answer: DownlinkMessage
+    ) -> tuple[client_state.ClientState, tf.Tensor]:
+        update, error = downlink_encoder.decode(answer.update, tf.constant(dimension))
+        with tf.control_dependencies(
+            [tf.debugging.assert_equal(error, 0, "The server's message was damaged.")]
+        ):
+            weights = step(client.weights, update, learning_rate)
+        accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
+        forgotten = accepted & sparsifier.forget(sent.indices, update.indices)
+        at = tf.gather(sent.indices, tf.where(forgotten)[:, 0])
+        residual = tf.tensor_scatter_nd_update(
+            sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
+        )
+        updated = client._replace(
+            weights=weights, residual=residual, rounds=client.rounds + 1
+        )
+        return updated, tf.size(at)
+
+    @tff.federated_computation(
+        tff.FederatedType(vector_type, tff.SERVER),
+        tff.FederatedType(state_type, tff.CLIENTS),
+        tff.FederatedType(vector_type, tff.CLIENTS),
+        tff.FederatedType(np.float32, tff.CLIENTS),
+        tff.FederatedType(decision_type, tff.SERVER),
+        tff.FederatedType(seed_type, tff.SERVER),
+    )
+    def next_fn(  # noqa: ANN202
+        weights: tff.Value,
+        clients: tff.Value,
+        gradients: tff.Value,
+        client_weights: tff.Value,
+        decision: tff.Value,
+        seed: tff.Value,
+    ):
+        uploads = tff.federated_map(
+            upload,
+            (clients, gradients, client_weights, tff.federated_broadcast(decision)),
+        )
+        totals = tff.federated_aggregate(
+            uploads[0], zero(), accumulate, merge, report
+        )
+        selected = tff.federated_map(select, (totals, weights, decision, seed))
+        answer = tff.federated_broadcast(selected[0])
+        applied = tff.federated_map(apply, (clients, uploads[1], answer))
+        return ExchangeOutput(
+            weights=selected[1],
+            clients=applied[0],
+            contributed=applied[1],
+            outcome=selected[2],
+        )
+
+    initialize_client = tff.tensorflow.computation(
+        client_state.initial_client_state, (np.int32, vector_type, seed_type)
+    )
+
+    @tff.federated_computation(
+        tff.FederatedType(vector_type, tff.SERVER),
+        tff.FederatedType(seed_type, tff.SERVER),
+        tff.FederatedType(np.int32, tff.CLIENTS),
+    )
+    def initialize_clients_fn(  # noqa: ANN202
+        weights: tff.Value, seed: tff.Value, client_ids: tff.Value
+    ):
+        return tff.federated_map(
+            initialize_client,
+            (
+                client_ids,
+                tff.federated_broadcast(weights),
+                tff.federated_broadcast(seed),
+            ),
+        )
+
+    return SparseExchange(dimension, initialize_clients_fn, next_fn)
