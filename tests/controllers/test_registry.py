@@ -1,0 +1,137 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_federated as tff
+
+from tff_gs.controllers import (
+    controller,
+    names,
+    registry,
+    sign_descent,
+    value_descent,
+)
+from tff_gs.controllers.options import ControllerOptions as Options
+
+
+@pytest.fixture
+def needed(tmp_path):
+    """The options that a rule cannot do without, by its name."""
+    path = tmp_path / "metrics.csv"
+    path.write_text("k\n" + "12\n" * 40)
+    return {
+        "fixed": {"k": 0.1},
+        "exp3": {"arms": (2, 10, 0.5)},
+        "schedule": {"schedule": ((0, 10), (5, 20))},
+        "replay": {"replay_file": str(path)},
+    }
+
+
+def test_every_name_has_a_builder_and_help():
+    assert names.CONTROLLERS.keys() == registry.BUILDERS.keys()
+    assert all(names.CONTROLLERS.values())
+
+
+@pytest.mark.parametrize("name", names.CONTROLLERS)
+def test_runs_in_tff_with_a_state_of_fixed_type(name, needed, feedback):
+    options = Options(**needed.get(name, {}), rounds=40, seed=1)
+    rule = registry.build_controller(name, 1000, options)
+
+    @tff.tensorflow.computation
+    def initialize():
+        return rule.initialize()
+
+    state_type = initialize.type_signature.result
+    feedback_type = tff.types.to_type(
+        controller.Feedback(*[np.float64] * len(controller.Feedback._fields))
+    )
+
+    @tff.tensorflow.computation(
+        state_type, feedback_type, tff.types.TensorType(np.int32, [2])
+    )
+    def step(state, given, seed):
+        new_state = rule.update(state, given, seed)
+        decision = rule.decide(new_state)
+        return new_state, decision, rule.sign(new_state)
+
+    assert step.type_signature.result[0].is_equivalent_to(state_type)
+    state = initialize()
+    decisions = []
+    for m in range(12):
+        given = feedback(round_time=2.0, probe=0.95) if rule.probes else feedback()
+        state, (k, k_probe), sign = step(state, given, [1, m])
+        assert 1 <= k <= 1000
+        assert 0 <= k_probe < k
+        assert sign in (-1, 0, 1)
+        decisions.append((k, k_probe))
+    again = initialize()
+    for m, decision in enumerate(decisions):
+        given = feedback(round_time=2.0, probe=0.95) if rule.probes else feedback()
+        again, found, _ = step(again, given, [1, m])
+        assert tuple(found) == decision
+
+
+def test_replay_beyond_the_recording_fails_in_tff(needed):
+    rule = registry.build_controller("replay", 1000, Options(**needed["replay"]))
+
+    @tff.tensorflow.computation(np.int32)
+    def decide(number):
+        return rule.decide(rule.initialize()._replace(round=number))
+
+    assert decide(39).k == 12
+    with pytest.raises(Exception, match="recording of 40"):
+        decide(40)
+
+
+def test_options_reach_the_rule():
+    options = Options(k_min=10, k_max=100, k_initial=50, window=3)
+    state = registry.build_controller("sign", 1000, options).initialize()
+    assert (state.k, state.interval.k_min, state.interval.k_max) == (50, 10, 100)
+    assert isinstance(registry.build_controller("sign", 9), sign_descent.SignDescent)
+    assert isinstance(registry.build_controller("value", 9), value_descent.ValueDescent)
+
+
+def test_horizon_is_the_number_of_rounds():
+    rules = [
+        registry.build_controller("bandit", 1000, Options(rounds=n, k_initial=1.0))
+        for n in (100, 10000)
+    ]
+    few, many = (float(rule.initialize().center) for rule in rules)
+    # alpha = (1.5 / sqrt(n))^(1/3): 0.531 and 0.247.
+    assert (1 - few, 1 - many) == pytest.approx((0.5313, 0.2466), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("sgin", {}, "a controller among fixed, sign, .*, found 'sgin'"),
+        ("fixed", {}, "Expected k for controller 'fixed', found none"),
+        ("exp3", {}, "Expected arms for controller 'exp3', found none"),
+        ("replay", {}, "Expected replay_file for controller 'replay', found none"),
+        ("schedule", {}, "Expected schedule for controller 'schedule', found none"),
+        ("fixed", {"k": 5, "k_min": 2}, r"only its options \(k\), found k_min"),
+        ("sign_fixed_interval", {"alpha": 2.0}, "found alpha"),
+        ("sign", {"k": 5}, "only its options .*found k"),
+        ("fixed", {"k": 101}, r"\[1, 100\].*found 101"),
+        ("sign", {"k_min": 50, "k_max": 40}, "at most k_max = 40, found 50"),
+        ("exp3", {"arms": ()}, "at least one arm"),
+    ],
+)
+def test_refuses(name, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        registry.build_controller(name, 100, Options(**options))
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_a_replay_shorter_than_the_run(needed):
+    options = Options(**needed["replay"], rounds=41)
+    with pytest.raises(ValueError, match="at least the run's 41 rounds, found 40"):
+        registry.build_controller("replay", 100, options)
+
+
+@pytest.mark.parametrize("package", ["controllers", "costs"])
+def test_names_and_options_import_no_tensorflow(package):
+    modules = f"tff_gs.{package}, tff_gs.{package}.names, tff_gs.{package}.options"
+    code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

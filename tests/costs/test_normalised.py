@@ -1,0 +1,91 @@
+import pytest
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs.costs import cost, normalised
+
+
+def traffic(up, down, *, probe=0.0, probed=False):
+    up = tf.constant(up, tf.float64)
+    return cost.Traffic(
+        client_ids=tf.range(tf.size(up)),
+        uplink_units=up,
+        uplink_bits=32.0 * up,
+        downlink_units=tf.constant(down, tf.float64),
+        downlink_bits=tf.constant(32.0 * down, tf.float64),
+        probe_downlink_units=tf.constant(probe, tf.float64),
+        probe_downlink_bits=tf.constant(32.0 * probe, tf.float64),
+        probed=tf.constant(probed),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        # beta / (2 D) = 10 / 2000 = 0.005 per number.
+        (traffic([0.0, 0.0], 0.0), 1.0),
+        (traffic([1000.0, 1000.0], 1000.0), 11.0),  # dense up and down: beta
+        (traffic([20.0, 20.0], 20.0), 1.2),  # k = 10 pairs: 0.005 (2 10 + 2 10)
+        (traffic([2.0, 20.0], 10.0), 1.15),  # the largest client counts
+        (traffic([20.0, 20.0], 20.0, probed=True), 1.2 + 1 / 32),
+        (traffic([20.0, 20.0], 20.0, probe=8.0, probed=True), 1.2 + 1 / 32),
+        (traffic([1.0], 20.0), 1.105),  # a seed costs a seed
+        (traffic([], 20.0), 1.1),
+    ],
+)
+def test_by_hand(given, expected):
+    time = normalised.NormalisedTime(1000).round_time(given)
+    assert time.dtype == tf.float64
+    assert float(time) == pytest.approx(expected, rel=1e-12)
+
+
+def test_constants():
+    model = normalised.NormalisedTime(
+        500, comm_time=2.0, batch_size=8, probe_examples=4, price_probe_downlink=True
+    )
+    # 1 + 4 / 8 + 2 / 1000 (30 + 10 + 5)
+    time = model.round_time(traffic([20.0, 30.0], 10.0, probe=5.0, probed=True))
+    assert float(time) == pytest.approx(1.59, rel=1e-12)
+
+
+def test_prices_k_probe_by_the_same_model():
+    model = normalised.NormalisedTime(1000)
+    given = traffic([20.0, 10.0], 20.0, probed=True)
+
+    def price(up, down):
+        return model.estimated_round_time(
+            given,
+            uplink_units=tf.constant(up, tf.float64),
+            uplink_bits=tf.constant(0.0, tf.float64),
+            downlink_units=tf.constant(down, tf.float64),
+            downlink_bits=tf.constant(0.0, tf.float64),
+        )
+
+    assert price([20.0, 10.0], 20.0) == model.round_time(given)
+    # k' = 4: 1 + 1 / 32 + 0.005 (8 + 8)
+    assert float(price(8.0, 8.0)) == pytest.approx(1.08 + 1 / 32, rel=1e-12)
+
+
+def test_is_tff_code():
+    model = normalised.NormalisedTime(1000)
+
+    @tff.tensorflow.computation
+    def price():
+        return model.round_time(traffic([20.0, 20.0], 20.0, probed=True))
+
+    assert price() == pytest.approx(1.2 + 1 / 32)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "options", "message"),
+    [
+        (0, {}, "dimension to be positive, found 0"),
+        (10, {"comm_time": -1.0}, "comm_time to be at least 0, found -1.0"),
+        (10, {"comm_time": float("nan")}, "comm_time .*found nan"),
+        (10, {"batch_size": 0}, "batch_size to be positive, found 0"),
+        (10, {"probe_examples": -1}, "probe_examples"),
+    ],
+)
+def test_refuses(dimension, options, message):
+    with pytest.raises(ValueError, match=message):
+        normalised.NormalisedTime(dimension, **options)

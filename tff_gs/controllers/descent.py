@@ -1,0 +1,182 @@
+"""What all descents on k share: probe, undefined signs, rounding, interval."""
+
+import abc
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tff_gs.controllers import (
+    amount,
+    checks,
+    controller,
+    interval,
+    losses,
+    rounding,
+)
+
+
+class DescentState(NamedTuple):
+    """State of a descent.
+
+    Attributes:
+      k: int32 scalar, k_m of the coming round.
+      k_probe: int32 scalar, k'_m of the coming round.
+      interval: The search interval.
+      rounds: int32 scalar, m: rounds since the start or the last adoption.
+      undefined: int32 scalar, how many rounds in a row had no defined sign.
+      slope: float64 scalar, what the last defined round moved by, in steps.
+      sign: int32 scalar, the sign that the last round estimated; 0: undefined.
+    """
+
+    k: tf.Tensor
+    k_probe: tf.Tensor
+    interval: interval.Interval
+    rounds: tf.Tensor
+    undefined: tf.Tensor
+    slope: tf.Tensor
+    sign: tf.Tensor
+
+
+class Descent(controller.Controller):
+    """A descent on k along an estimated derivative of the cost.
+
+    Next to k_m a probe k'_m < k_m is kept. A round's feedback gives the costs tau
+    of k_m and tau' of k'_m (see `losses`); a subclass says what slope they mean,
+    how far a step goes, and where the next probe lies.
+
+    Rules for the corners:
+    - Where the sign is not defined, k stays; after `patience` such rounds in a row
+      the next one lets k grow by a step, and the count starts anew (our reading:
+      the authors' trajectories hold no such run).
+    - k is rounded stochastically within the interval, and k' from the rounded k.
+    - k' is at least ceil(probe_floor k_min) and at most k - 1, so that a probe
+      that rounds to k still compares two numbers. k' is 0, i.e. nothing is probed,
+      where k is 1, and always where k_min = k_max.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        k_min: amount.Amount,
+        k_max: amount.Amount,
+        k_initial: amount.Amount | None,
+        probe_initial: float,
+        probe_floor: float,
+        patience: int,
+    ) -> None:
+        """Checks and stores the arguments; subclasses document them."""
+        self._k_min, self._k_max = checks.to_interval(k_min, k_max, dimension)
+        self._k_initial = checks.to_initial(
+            k_initial, self._k_min, self._k_max, dimension
+        )
+        checks.require(
+            0 < probe_initial < 1, "probe_initial to be in (0, 1)", probe_initial
+        )
+        checks.require(0 <= probe_floor < 1, "probe_floor to be in [0, 1)", probe_floor)
+        checks.require(patience >= 0, "patience to be at least 0", patience)
+        self._probe_initial = probe_initial
+        self._probe_floor = probe_floor
+        self._patience = patience
+        self._interval: interval.Shrinking | interval.Constant = interval.Constant()
+
+    @abc.abstractmethod
+    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
+        """delta_m, float64; `rounds` is m, float64."""
+
+    @abc.abstractmethod
+    def _slope(self, costs: losses.Costs, distance: tf.Tensor) -> tf.Tensor:
+        """The derivative to descend along; `distance` is k - k', float64."""
+
+    @abc.abstractmethod
+    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Where a signed step from k leads, float64."""
+
+    @abc.abstractmethod
+    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+        """The k' that belongs to `k` after a step of length `step`, float64."""
+
+    @property
+    def probes(self) -> bool:
+        """See base class."""
+        return self._k_min < self._k_max
+
+    def initialize(self) -> DescentState:
+        """See base class."""
+        k = self._k_initial
+        floor = math.ceil(self._probe_floor * self._k_min)
+        probe = min(max(math.ceil(self._probe_initial * k), floor), k - 1)
+        return DescentState(
+            k=tf.constant(k, tf.int32),
+            k_probe=tf.constant(probe if self.probes else 0, tf.int32),
+            interval=interval.first_interval(self._k_min, self._k_max),
+            rounds=tf.constant(0, tf.int32),
+            undefined=tf.constant(0, tf.int32),
+            slope=tf.constant(0.0, tf.float64),
+            sign=tf.constant(0, tf.int32),
+        )
+
+    def decide(self, state: DescentState) -> controller.Decision:
+        """See base class."""
+        return controller.Decision(state.k, state.k_probe)
+
+    def update(
+        self, state: DescentState, feedback: controller.Feedback, seed: tf.Tensor
+    ) -> DescentState:
+        """See base class."""
+        uniforms = tf.random.stateless_uniform([2], seed, dtype=tf.float64)
+        return self.step(state, losses.estimate_costs(feedback), uniforms)
+
+    def step(
+        self, state: DescentState, costs: losses.Costs, uniforms: tf.Tensor
+    ) -> DescentState:
+        """The rule itself, without randomness of its own.
+
+        Args:
+          state: The state before.
+          costs: tau and tau'; a tau' that is not finite means an undefined sign.
+          uniforms: float64 [2] in [0, 1), for rounding k and k'.
+
+        Returns:
+          The state after.
+        """
+        bounds = state.interval
+        rounds = state.rounds + 1
+        step = self._step_length(tf.cast(rounds, tf.float64), bounds)
+        defined = tf.math.is_finite(costs.cost) & tf.math.is_finite(costs.cost_probe)
+        slope = tf.where(
+            defined,
+            self._slope(costs, tf.cast(state.k - state.k_probe, tf.float64)),
+            state.slope,
+        )
+        undefined = tf.where(defined, 0, state.undefined + 1)
+        grows = undefined > self._patience
+
+        k = tf.cast(state.k, tf.float64)
+        moved = self._move(k, tf.where(defined, -step * slope, step))
+        k = tf.where(defined | grows, moved, k)
+        k = tf.clip_by_value(
+            k, tf.cast(bounds.k_min, tf.float64), tf.cast(bounds.k_max, tf.float64)
+        )
+        k = rounding.stochastic_round(k, uniforms[0])
+
+        floor = tf.math.ceil(self._probe_floor * tf.cast(bounds.k_min, tf.float64))
+        probe = self._probe(tf.cast(k, tf.float64), step, slope)
+        probe = rounding.stochastic_round(tf.maximum(probe, floor), uniforms[1])
+        probe = tf.minimum(probe, k - 1) if self.probes else tf.zeros_like(probe)
+
+        bounds, adopted = self._interval.step(bounds, k, defined, rounds)
+        return DescentState(
+            k=k,
+            k_probe=probe,
+            interval=bounds,
+            rounds=tf.where(adopted, 0, rounds),
+            undefined=tf.where(grows, 0, undefined),
+            slope=slope,
+            sign=tf.where(defined, tf.cast(tf.sign(slope), tf.int32), 0),
+        )
+
+    def sign(self, state: DescentState) -> tf.Tensor:
+        """See base class."""
+        return state.sign

@@ -1,0 +1,154 @@
+"""EXP3 over a grid of k."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tff_gs.controllers import amount, checks, controller, losses
+
+
+class Exp3State(NamedTuple):
+    """State of `Exp3`; A is the number of arms.
+
+    Attributes:
+      arm: int32 scalar, index of the arm that the coming round plays.
+      log_weights: float64 [A], log w_a of every arm, the largest being 0.
+      best: float64 scalar, the scale of the rewards (`losses.measure_progress`).
+    """
+
+    arm: tf.Tensor
+    log_weights: tf.Tensor
+    best: tf.Tensor
+
+
+class Exp3(controller.Controller):
+    """Exponential weights for exploration and exploitation, each arm one k.
+
+    Auer, Cesa-Bianchi, Freund, Schapire, "The Nonstochastic Multiarmed Bandit
+    Problem", SIAM J. Comput. 32(1), 2002, Figure 1. With weights w and A arms,
+
+        p_a = (1 - gamma) w_a / sum(w) + gamma / A,
+
+    arm a is drawn from p, and its reward x in [0, 1] multiplies w_a by
+    exp(gamma x / (A p_a)). The reward of a round is its loss decrease per time,
+    (L0 - L1) / theta(k), relative to the best of late; a round whose losses were
+    not measured changes no weight. The losses need a probe: k' = k - 1.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        arms: Sequence[amount.Amount],
+        horizon: int = 1000,
+        gamma: float | None = None,
+        memory: float = 0.99,
+        seed: int = 0,
+    ) -> None:
+        """Builds the rule.
+
+        Args:
+          dimension: D, the number of weights.
+          arms: The grid of k, ascending and without duplicates; each a count (int)
+            or a fraction of D (float), at least 2 entries.
+          horizon: T, the number of rounds that `gamma` is chosen for.
+          gamma: Exploration rate in (0, 1]; sqrt(log(A) / (A T)) where None, as
+            the authors of the ICDCS paper chose it.
+          memory: Discount of the rewards' scale per round, in (0, 1].
+          seed: Draws the first arm.
+
+        Raises:
+          ValueError: If an argument is outside its range.
+        """
+        self._arms = [amount.to_count(arm, dimension, "an arm") for arm in arms]
+        checks.require(len(self._arms) > 0, "a grid of at least one arm", list(arms))
+        checks.require(
+            all(a < b for a, b in itertools.pairwise(self._arms)),
+            "ascending arms without duplicates",
+            self._arms,
+        )
+        checks.require(
+            self._arms[0] >= 2, "arms of at least 2 entries, to have a probe", arms[0]
+        )
+        checks.require(horizon >= 1, "horizon to be at least 1", horizon)
+        if gamma is None:
+            gamma = math.sqrt(math.log(len(arms)) / (len(arms) * horizon))
+        else:
+            checks.require(0 < gamma <= 1, "gamma to be in (0, 1]", gamma)
+        checks.require(0 < memory <= 1, "memory to be in (0, 1]", memory)
+        self._gamma = gamma
+        self._memory = memory
+        self._seed = seed
+
+    @property
+    def probes(self) -> bool:
+        """See base class."""
+        return True
+
+    def initialize(self) -> Exp3State:
+        """See base class."""
+        uniform = tf.random.stateless_uniform([], [self._seed, 0], dtype=tf.float64)
+        log_weights = tf.zeros([len(self._arms)], tf.float64)
+        return Exp3State(
+            arm=_draw(self.probabilities(log_weights), uniform),
+            log_weights=log_weights,
+            best=tf.constant(0.0, tf.float64),
+        )
+
+    def decide(self, state: Exp3State) -> controller.Decision:
+        """See base class."""
+        k = tf.gather(tf.constant(self._arms, tf.int32), state.arm)
+        return controller.Decision(k, k - 1)
+
+    def update(
+        self, state: Exp3State, feedback: controller.Feedback, seed: tf.Tensor
+    ) -> Exp3State:
+        """See base class."""
+        progress = losses.measure_progress(feedback, state.best, self._memory)
+        uniform = tf.random.stateless_uniform([], seed, dtype=tf.float64)
+        return self.step(state, progress.reward, uniform)._replace(best=progress.best)
+
+    def step(
+        self, state: Exp3State, reward: tf.Tensor, uniform: tf.Tensor
+    ) -> Exp3State:
+        """The rule itself, without randomness of its own.
+
+        Args:
+          state: The state before.
+          reward: float64 scalar in [0, 1], of the arm played; NaN: unknown.
+          uniform: float64 scalar in [0, 1), draws the next arm.
+
+        Returns:
+          The state after; `best` is left as it is.
+        """
+        played = tf.gather(self.probabilities(state.log_weights), state.arm)
+        gain = self._gamma * reward / (len(self._arms) * played)
+        gain = tf.where(tf.math.is_finite(gain), gain, 0.0)
+        log_weights = state.log_weights + gain * tf.one_hot(
+            state.arm, len(self._arms), dtype=tf.float64
+        )
+        log_weights -= tf.reduce_max(log_weights)
+        return state._replace(
+            arm=_draw(self.probabilities(log_weights), uniform),
+            log_weights=log_weights,
+        )
+
+    def probabilities(self, log_weights: tf.Tensor) -> tf.Tensor:
+        """p, float64 [A], of the weights in a state."""
+        softmax = tf.nn.softmax(log_weights)
+        return (1.0 - self._gamma) * softmax + self._gamma / len(self._arms)
+
+    def sign(self, state: Exp3State) -> tf.Tensor:
+        """See base class."""
+        del state
+        return tf.constant(0, tf.int32)
+
+
+def _draw(probabilities: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """The first index whose cumulative probability is above `uniform`, int32."""
+    index = tf.searchsorted(tf.cumsum(probabilities), uniform[tf.newaxis], side="right")
+    # The sum may fall short of 1 by a rounding error.
+    return tf.minimum(index[0], tf.size(probabilities) - 1)

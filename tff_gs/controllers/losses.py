@@ -1,0 +1,76 @@
+"""What a round's losses and times say about its k."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tff_gs.controllers import controller
+
+
+class Costs(NamedTuple):
+    """The costs that k and k' are compared by.
+
+    Attributes:
+      cost: float64 scalar, tau = theta(k).
+      cost_probe: float64 scalar, tau' = theta(k') (L0 - L1) / (L0 - L1'): the time
+        that k' would take to make the progress of k; NaN where it is not defined.
+    """
+
+    cost: tf.Tensor
+    cost_probe: tf.Tensor
+
+
+def estimate_costs(feedback: controller.Feedback) -> Costs:
+    """Estimates tau and tau' of Han, Wang, Leung (ICDCS 2020), section IV.
+
+    tau' is defined only where both updates lowered the loss (L0 > L1, L0 > L1').
+    """
+    decrease = feedback.loss_before - feedback.loss_after
+    decrease_probe = feedback.loss_before - feedback.loss_probe
+    # A comparison with NaN is false: without a probe nothing is defined.
+    defined = (decrease > 0) & (decrease_probe > 0)
+    divisor = tf.where(defined, decrease_probe, tf.ones_like(decrease_probe))
+    return Costs(
+        cost=feedback.round_time,
+        cost_probe=tf.where(
+            defined,
+            feedback.probe_time * decrease / divisor,
+            tf.constant(float("nan"), tf.float64),
+        ),
+    )
+
+
+class Progress(NamedTuple):
+    """A round's progress on a scale of 0 to 1, for rules that need such a reward.
+
+    Attributes:
+      reward: float64 scalar in [0, 1]; NaN where no losses were measured.
+      best: float64 scalar, the scale for the next round.
+    """
+
+    reward: tf.Tensor
+    best: tf.Tensor
+
+
+def measure_progress(
+    feedback: controller.Feedback, best: tf.Tensor, memory: float
+) -> Progress:
+    """Loss decrease per time, (L0 - L1) / theta(k), relative to the best of late.
+
+    A round that did not lower the loss has reward 0. The scale is the largest rate
+    so far, discounted by `memory` each round, since losses fall ever more slowly.
+
+    Args:
+      feedback: What the round showed.
+      best: float64 scalar, `Progress.best` of the round before; 0 at first.
+      memory: In (0, 1]; 1 never forgets.
+    """
+    rate = (feedback.loss_before - feedback.loss_after) / feedback.round_time
+    measured = tf.math.is_finite(rate)
+    rate = tf.where(measured, tf.maximum(rate, 0.0), 0.0)
+    scale = tf.maximum(rate, memory * best)
+    reward = tf.where(scale > 0, rate / tf.where(scale > 0, scale, 1.0), 0.0)
+    nan = tf.constant(float("nan"), tf.float64)
+    return Progress(
+        reward=tf.where(measured, reward, nan), best=tf.where(measured, scale, best)
+    )

@@ -1,0 +1,87 @@
+"""The interface of a model of a round's time."""
+
+import abc
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Traffic(NamedTuple):
+    """What travelled in a round of N clients.
+
+    A unit is one number sent: an index-value pair is two units, an entry of a
+    dense vector one, a seed one. Bits are those of the messages as they were sent.
+
+    Attributes:
+      client_ids: int32 [N], who took part.
+      uplink_units: float64 [N], numbers that each client sent.
+      uplink_bits: float64 [N], bits that each client sent.
+      downlink_units: float64 scalar, numbers sent to every client.
+      downlink_bits: float64 scalar, bits sent to every client.
+      probe_downlink_units: float64 scalar, numbers that told every client the
+        probe's update; 0 where nothing was probed.
+      probe_downlink_bits: float64 scalar, the bits of that message, likewise.
+      probed: bool scalar, whether the clients evaluated the probe losses.
+    """
+
+    client_ids: tf.Tensor
+    uplink_units: tf.Tensor
+    uplink_bits: tf.Tensor
+    downlink_units: tf.Tensor
+    downlink_bits: tf.Tensor
+    probe_downlink_units: tf.Tensor
+    probe_downlink_bits: tf.Tensor
+    probed: tf.Tensor
+
+
+class Cost(abc.ABC):
+    """How long a round takes; TensorFlow code."""
+
+    @abc.abstractmethod
+    def round_time(self, traffic: Traffic) -> tf.Tensor:
+        """theta, float64 scalar: the time of a round with this traffic."""
+
+    def estimated_round_time(
+        self,
+        traffic: Traffic,
+        *,
+        uplink_units: tf.Tensor,
+        uplink_bits: tf.Tensor,
+        downlink_units: tf.Tensor,
+        downlink_bits: tf.Tensor,
+    ) -> tf.Tensor:
+        """theta(k'): the time that the round would have taken with other messages.
+
+        Everything else of `traffic` stays, the probe included, so that theta(k)
+        and theta(k') differ by k and k' only.
+
+        Args:
+          traffic: What travelled in the round.
+          uplink_units: float64 [N], or a scalar that holds for every client.
+          uplink_bits: float64 [N] or scalar; the encoders' estimate.
+          downlink_units: float64 scalar.
+          downlink_bits: float64 scalar; the encoders' estimate.
+
+        Returns:
+          float64 scalar.
+        """
+        clients = tf.shape(traffic.uplink_units)
+        return self.round_time(
+            traffic._replace(
+                uplink_units=tf.broadcast_to(uplink_units, clients),
+                uplink_bits=tf.broadcast_to(uplink_bits, clients),
+                downlink_units=downlink_units,
+                downlink_bits=downlink_bits,
+            )
+        )
+
+
+def compute_factor(
+    probed: tf.Tensor, probe_examples: int, batch_size: int
+) -> tf.Tensor:
+    """Computing of a round relative to one without a probe, float64 scalar.
+
+    1 + probe_examples / batch_size where the round was probed (Han, Wang, Leung,
+    ICDCS 2020, section V), 1 elsewhere.
+    """
+    return 1.0 + tf.cast(probed, tf.float64) * (probe_examples / batch_size)

@@ -1,0 +1,194 @@
+"""Time in seconds, from measured bits and each client's link."""
+
+import csv
+import dataclasses
+import math
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tff_gs.costs import checks, cost
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Links:
+    """The links of N clients; float64 [N] each, row i being client i.
+
+    Attributes:
+      compute_seconds: Time of a minibatch gradient, at least 0.
+      up_bits_per_second: Uplink bandwidth, above 0.
+      down_bits_per_second: Downlink bandwidth, above 0.
+      latency_seconds: Delay of a message in either direction, at least 0.
+    """
+
+    compute_seconds: np.ndarray
+    up_bits_per_second: np.ndarray
+    down_bits_per_second: np.ndarray
+    latency_seconds: np.ndarray
+
+    def __post_init__(self) -> None:
+        shapes = {np.shape(getattr(self, name)) for name in _COLUMNS}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1 or shapes == {(0,)}:
+            raise ValueError(
+                "Expected links to be vectors of one length, at least 1, found shapes "
+                f"{[np.shape(getattr(self, name)) for name in _COLUMNS]}."
+            )
+        for name, check in _COLUMNS.items():
+            for client, value in enumerate(getattr(self, name).tolist()):
+                check(value, f"{name} of client {client}")
+
+
+_COLUMNS = {
+    "compute_seconds": checks.require_non_negative,
+    "up_bits_per_second": checks.require_positive,
+    "down_bits_per_second": checks.require_positive,
+    "latency_seconds": checks.require_non_negative,
+}
+
+
+def draw_links(
+    num_clients: int,
+    *,
+    compute_seconds: float = 1.0,
+    up_bits_per_second: float = 1e6,
+    down_bits_per_second: float = 1e7,
+    latency_seconds: float = 0.05,
+    spread: float = 0.0,
+    seed: int = 0,
+) -> Links:
+    """Links around given medians, equal or lognormal.
+
+    Args:
+      num_clients: N.
+      compute_seconds: Median time of a minibatch gradient.
+      up_bits_per_second: Median uplink bandwidth.
+      down_bits_per_second: Median downlink bandwidth.
+      latency_seconds: Median delay of a message in either direction.
+      spread: Standard deviation of the logarithms, drawn independently for each
+        client and column; 0: all clients are equal.
+      seed: Fixes the draw; client i's link does not depend on N.
+
+    Raises:
+      ValueError: If an argument is outside its range.
+    """
+    checks.require_positive(num_clients, "num_clients")
+    checks.require_non_negative(spread, "spread")
+    medians = np.array(
+        [compute_seconds, up_bits_per_second, down_bits_per_second, latency_seconds],
+        np.float64,
+    )
+    for (name, check), median in zip(_COLUMNS.items(), medians.tolist(), strict=True):
+        check(median, name)
+    normals = np.random.Generator(np.random.PCG64(seed)).standard_normal(
+        (num_clients, len(_COLUMNS))
+    )
+    table = medians * np.exp(spread * normals)
+    return Links(**dict(zip(_COLUMNS, table.T, strict=True)))
+
+
+def read_links(path: str | os.PathLike[str], num_clients: int) -> Links:
+    """Reads the links of clients 0 to `num_clients` - 1 from a CSV file.
+
+    The file has a header with the columns `compute_seconds`, `up_bits_per_second`,
+    `down_bits_per_second`, `latency_seconds`, and one row for each client, in the
+    clients' order; other columns and rows beyond the last client are ignored.
+
+    Raises:
+      ValueError: If the file is missing or no CSV text, lacks a column or a
+        client, or a value is not a number or outside its range.
+    """
+    checks.require_positive(num_clients, "num_clients")
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            missing = [name for name in _COLUMNS if name not in header]
+            if missing:
+                raise ValueError(
+                    f"Expected the columns {', '.join(_COLUMNS)} in {path}, "
+                    f"found no {', '.join(missing)}."
+                )
+            rows = list(reader)
+    except OSError as error:
+        raise ValueError(
+            f"Expected a CSV file of links at {path}, found: {error.strerror}."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"Expected CSV text in {path}, found: {error}.") from error
+    if len(rows) < num_clients:
+        raise ValueError(
+            f"Expected links of {num_clients} clients in {path}, found {len(rows)}."
+        )
+    return Links(
+        **{
+            name: np.array(
+                [
+                    _parse(row[name], name, f"row {number} of {path}")
+                    for number, row in enumerate(rows[:num_clients], start=1)
+                ],
+                np.float64,
+            )
+            for name in _COLUMNS
+        }
+    )
+
+
+def _parse(cell: str | None, name: str, where: str) -> float:
+    try:
+        value = float(cell) if cell is not None else math.nan
+    except ValueError:
+        value = math.nan
+    if math.isnan(value):
+        raise ValueError(f"Expected {name} to be a number in {where}, found {cell!r}.")
+    _COLUMNS[name](value, f"{name} in {where}")
+    return value
+
+
+class LinkTime(cost.Cost):
+    """A synchronous round lasts as long as its slowest client.
+
+    A client computes, sends its message and receives the server's:
+
+        compute (1 + probe_examples / batch_size where probed)
+        + latency + uplink bits / up bandwidth
+        + latency + (downlink bits + probe's downlink bits) / down bandwidth.
+
+    The bits are those of `Traffic`, headers included; scalars such as k and the
+    probe losses travel free, and so does the server's own computing.
+    """
+
+    def __init__(
+        self, links: Links, *, batch_size: int = 32, probe_examples: int = 1
+    ) -> None:
+        """Builds the model of time.
+
+        Args:
+          links: The clients' links; every client id of a round is below their N.
+          batch_size: Examples of a minibatch.
+          probe_examples: Examples whose losses each client evaluates for a probe.
+
+        Raises:
+          ValueError: If `batch_size` is not positive or `probe_examples` negative.
+        """
+        checks.require_positive(batch_size, "batch_size")
+        checks.require_non_negative(probe_examples, "probe_examples")
+        self._links = links
+        self._batch_size = batch_size
+        self._probe_examples = probe_examples
+
+    def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
+        """See base class; in seconds."""
+
+        def of_clients(column: np.ndarray) -> tf.Tensor:
+            return tf.gather(tf.constant(column, tf.float64), traffic.client_ids)
+
+        compute = of_clients(self._links.compute_seconds) * cost.compute_factor(
+            traffic.probed, self._probe_examples, self._batch_size
+        )
+        up = traffic.uplink_bits / of_clients(self._links.up_bits_per_second)
+        down_bits = traffic.downlink_bits + traffic.probe_downlink_bits
+        down = down_bits / of_clients(self._links.down_bits_per_second)
+        latency = 2.0 * of_clients(self._links.latency_seconds)
+        # Without clients the maximum is -inf, and nothing took any time.
+        return tf.maximum(tf.reduce_max(compute + up + down + latency), 0.0)

@@ -1,0 +1,63 @@
+"""The paper's normalised time."""
+
+import tensorflow as tf
+
+from tff_gs.costs import checks, cost
+
+
+class NormalisedTime(cost.Cost):
+    """One round of computing takes 1, the full model up and down beta.
+
+    Han, Wang, Leung (ICDCS 2020, section V): with U the most numbers that any
+    client sent and V the numbers sent to every client, a round takes
+
+        1 (+ probe_examples / batch_size where probed) + beta / (2 D) (U + V).
+
+    Every number costs the same, so that k index-value pairs up and down cost
+    beta / (2 D) (2 k + 2 k), and D dense numbers up and down beta.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        comm_time: float = 10.0,
+        batch_size: int = 32,
+        probe_examples: int = 1,
+        price_probe_downlink: bool = False,
+    ) -> None:
+        """Builds the model of time.
+
+        Args:
+          dimension: D, the number of weights.
+          comm_time: beta, the time of the full model up and down, relative to one
+            round of computing.
+          batch_size: Examples of a minibatch.
+          probe_examples: Examples whose losses each client evaluates for a probe.
+          price_probe_downlink: Whether the message that tells the clients the
+            probe's update is paid for. The paper does not charge it.
+
+        Raises:
+          ValueError: If an argument is not positive (`comm_time`, `probe_examples`:
+            negative).
+        """
+        checks.require_positive(dimension, "dimension")
+        checks.require_non_negative(comm_time, "comm_time")
+        checks.require_positive(batch_size, "batch_size")
+        checks.require_non_negative(probe_examples, "probe_examples")
+        self._unit_time = comm_time / (2.0 * dimension)
+        self._batch_size = batch_size
+        self._probe_examples = probe_examples
+        self._price_probe_downlink = price_probe_downlink
+
+    def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
+        """See base class; in rounds of computing."""
+        compute = cost.compute_factor(
+            traffic.probed, self._probe_examples, self._batch_size
+        )
+        # Without clients the maximum is -inf, and nothing was sent.
+        units = tf.maximum(tf.reduce_max(traffic.uplink_units), 0.0)
+        units += traffic.downlink_units
+        if self._price_probe_downlink:
+            units += traffic.probe_downlink_units
+        return compute + self._unit_time * units
