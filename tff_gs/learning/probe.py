@@ -129,11 +129,14 @@ def build_probe(
         differences, error = probe_encoder.decode(
             message, tf.constant(objective.dimension)
         )
-        tf.debugging.assert_equal(error, 0, "The server's message was damaged.")
+        with tf.control_dependencies(
+            [tf.debugging.assert_equal(error, 0, "The server's message was damaged.")]
+        ):
+            at = differences.indices[:, tf.newaxis]
         # w'(m) is w(m) but for the coordinates that k' changes.
         probed = tf.tensor_scatter_nd_update(
             inputs.after,
-            differences.indices[:, tf.newaxis],
+            at,
             tf.gather(inputs.before, differences.indices)
             - learning_rate * differences.values,
         )

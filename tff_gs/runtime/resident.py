@@ -1,0 +1,261 @@
+"""An execution context in which clients' values stay in the TFF runtime.
+
+TFF's own contexts carry every result of a computation to Python, and back with the
+next call. Here a CLIENTS-placed result comes back as a `ResidentValue`, a handle to
+the value inside the worker process, which later calls accept in the value's place;
+only server-placed results are fetched. Computations are written and called as usual.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_federated as tff
+
+from tff_gs.runtime import worker
+
+
+class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying):
+    """A CLIENTS-placed value that lives in the worker of a `ResidentContext`."""
+
+    def __init__(
+        self,
+        value: Any,
+        type_signature: tff.FederatedType,
+        clients: int,
+        context: "ResidentContext",
+    ):
+        """Called by `ResidentContext` only.
+
+        Args:
+          value: The value of the context's executor.
+          type_signature: Its type, {T}@CLIENTS.
+          clients: How many clients it has values of.
+          context: Where it lives.
+        """
+        self._value = value
+        self._type_signature = type_signature
+        self._clients = clients
+        self._context = context
+
+    @property
+    def type_signature(self) -> tff.FederatedType:
+        """The TFF type of the value."""
+        return self._type_signature
+
+    @property
+    def cardinality(self) -> Mapping[Any, int]:
+        """See base class."""
+        return {tff.CLIENTS: self._clients}
+
+    def __len__(self) -> int:
+        return self._clients
+
+    async def ingest(self, executor: Any) -> Any:
+        """See base class; only executors of the value's own context accept it."""
+        if executor is not self._context.executor(self._clients):
+            raise ValueError(
+                "Expected a value that lives in the execution context of this call, "
+                "found a ResidentValue of another one: fetch() it first."
+            )
+        return self._value
+
+    def fetch(self) -> list[Any]:
+        """The clients' values as a list in Python, copied out of the worker."""
+        return self._context.fetch(self._value, self._type_signature)
+
+
+class ResidentContext(tff.framework.SyncContext):
+    """Runs computations in one worker process; see the module."""
+
+    def __init__(self, stub: tff.framework.RemoteExecutorStub):
+        """Uses the worker that `stub` reaches."""
+        self._stub = stub
+        self._executors: dict[int, tff.framework.RemoteExecutor] = {}
+        self._compiled: dict[int, tuple[tff.Computation, Any]] = {}
+        # A thread of its own: a notebook's thread has a running event loop already.
+        self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+
+    def close(self) -> None:
+        """Forgets all values."""
+        self._thread.shutdown()
+        for executor in self._executors.values():
+            executor.close()
+        self._executors.clear()
+
+    def executor(self, clients: int) -> tff.framework.RemoteExecutor:
+        """The executor for `clients` clients."""
+        if clients not in self._executors:
+            # Values are dropped as soon as Python does: a client state can be large.
+            executor = tff.framework.RemoteExecutor(self._stub, dispose_batch_size=1)
+            executor.set_cardinalities({tff.CLIENTS: clients})
+            self._executors[clients] = executor
+        return self._executors[clients]
+
+    def place(self, values: list[Any], type_signature: tff.Type) -> ResidentValue:
+        """Moves clients' values into the worker.
+
+        Args:
+          values: One value per client.
+          type_signature: {T}@CLIENTS, or T.
+        """
+        if not isinstance(type_signature, tff.FederatedType):
+            type_signature = tff.FederatedType(type_signature, tff.CLIENTS)
+        clients = len(values)
+        created = self._run(
+            self.executor(clients).create_value(
+                tff.tensorflow.transform_args(values), type_signature
+            )
+        )
+        return ResidentValue(created, type_signature, clients, self)
+
+    def fetch(self, value: Any, type_signature: tff.Type) -> Any:
+        """The Python form of a value in the worker."""
+        computed = self._run(value.compute())
+        return tff.tensorflow.transform_result(
+            tff.types.type_to_py_container(computed, type_signature)
+        )
+
+    def invoke(self, comp: tff.Computation, arg: Any) -> Any:
+        """See base class."""
+        return self._run(self._invoke(comp, arg))
+
+    def _run(self, coroutine: Any) -> Any:
+        return self._thread.submit(asyncio.run, coroutine).result()
+
+    def _compile(self, comp: tff.Computation) -> Any:
+        if id(comp) not in self._compiled:
+            native = tff.backends.native.desugar_and_transform_to_native(comp)
+            # With the computation itself, so that its id stays taken.
+            self._compiled[id(comp)] = (comp, native)
+        return self._compiled[id(comp)][1]
+
+    async def _invoke(self, comp: tff.Computation, arg: Any) -> Any:
+        native = self._compile(comp)
+        parameter, result = comp.type_signature.parameter, comp.type_signature.result
+        clients = _count_clients(arg, parameter) if parameter is not None else set()
+        if len(clients) > 1:
+            raise ValueError(
+                "Expected values of the same number of clients in all arguments, "
+                f"found {sorted(clients)}."
+            )
+        count = clients.pop() if clients else 0
+        executor = self.executor(count)
+        argument = None
+        if parameter is not None:
+            argument = await _ingest(executor, arg, parameter)
+        function = await executor.create_value(native, native.type_signature)
+        called = await executor.create_call(function, argument)
+        return await self._unpack(executor, called, result, count)
+
+    async def _unpack(
+        self, executor: Any, value: Any, type_signature: tff.Type, clients: int
+    ) -> Any:
+        """Fetches what is at the server, and hands out the rest."""
+        if isinstance(type_signature, tff.StructType):
+            elements = []
+            for index, (name, element_type) in enumerate(
+                tff.structure.iter_elements(type_signature)
+            ):
+                selected = await executor.create_selection(value, index)
+                element = await self._unpack(executor, selected, element_type, clients)
+                elements.append((name, element))
+            return tff.types.type_to_py_container(
+                tff.structure.Struct(elements), _finished(type_signature)
+            )
+        if (
+            isinstance(type_signature, tff.FederatedType)
+            and type_signature.placement is tff.CLIENTS
+            and not type_signature.all_equal
+        ):
+            return ResidentValue(value, type_signature, clients, self)
+        return tff.tensorflow.transform_result(
+            tff.types.type_to_py_container(await value.compute(), type_signature)
+        )
+
+
+def _finished(type_signature: tff.StructType) -> tff.StructType:
+    """A type of the same container whose elements TFF leaves as they are."""
+    elements = [
+        (name, tff.TensorType(np.int32))
+        for name, _ in tff.structure.iter_elements(type_signature)
+    ]
+    if isinstance(type_signature, tff.StructWithPythonType):
+        return tff.StructWithPythonType(elements, type_signature.python_container)
+    return tff.StructType(elements)
+
+
+def _count_clients(arg: Any, type_signature: tff.Type) -> set[int]:
+    """The numbers of clients that the CLIENTS-placed parts of `arg` have."""
+    if isinstance(type_signature, tff.FederatedType):
+        if type_signature.placement is tff.CLIENTS and not type_signature.all_equal:
+            return {len(arg)}
+        return set()
+    if isinstance(type_signature, tff.StructType):
+        parts = tff.structure.from_container(arg)
+        return set().union(
+            *(_count_clients(part, t) for part, t in zip(parts, type_signature))
+        )
+    return set()
+
+
+async def _ingest(executor: Any, arg: Any, type_signature: tff.Type) -> Any:
+    if isinstance(arg, tff.framework.Ingestable):
+        type_signature.check_assignable_from(arg.type_signature)
+        return await arg.ingest(executor)
+    if isinstance(type_signature, tff.StructType):
+        parts = tff.structure.from_container(arg)
+        elements = tff.structure.to_elements(type_signature)
+        return await executor.create_struct(
+            tff.structure.Struct(
+                [
+                    (name, await _ingest(executor, part, element_type))
+                    for part, (name, element_type) in zip(parts, elements, strict=True)
+                ]
+            )
+        )
+    return await executor.create_value(
+        tff.tensorflow.transform_args(_to_python(arg)), type_signature
+    )
+
+
+def _to_python(arg: Any) -> Any:
+    if isinstance(arg, tff.structure.Struct):
+        return tff.structure.to_odict_or_tuple(arg)
+    return arg
+
+
+@contextlib.contextmanager
+def execution_context(
+    *,
+    max_concurrent_computation_calls: int | None = None,
+    intra_op_threads: int | None = None,
+) -> Iterator[ResidentContext]:
+    """Makes a resident context TFF's default; the worker ends with the `with` block.
+
+    Args:
+      max_concurrent_computation_calls: How many clients compute at the same time; by
+        default one per processor core.
+      intra_op_threads: How many threads one operation uses; by default 1, because
+        the clients already keep the cores busy.
+    """
+    calls = max_concurrent_computation_calls or len(os.sched_getaffinity(0))
+    environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_NUM_INTRAOP_THREADS": str(intra_op_threads or 1),
+        "OMP_NUM_THREADS": str(intra_op_threads or 1),
+    }
+    stack = tff.framework.get_context_stack()
+    with worker.running_worker(
+        max_concurrent_computation_calls=calls, environment=environment
+    ) as stub:
+        context = ResidentContext(stub)
+        try:
+            with stack.install(context):
+                yield context
+        finally:
+            context.close()
