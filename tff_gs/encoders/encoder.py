@@ -1,11 +1,26 @@
 """The interface of a message encoder: an index-value list as bytes, and back."""
 
 import abc
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
 from tff_gs import sparse_vector
+from tff_gs.encoders import names
+
+
+class Encoded(NamedTuple):
+    """A message, and what it will be read as.
+
+    Attributes:
+      message: uint8 [bytes].
+      received: float32 [n], the values that a receiver decodes, to the bit; what
+        they lack of the values that were encoded is left to error feedback. Not
+        meaningful where a value was not finite: then the message is refused.
+    """
+
+    message: tf.Tensor
+    received: tf.Tensor
 
 
 class Decoded(NamedTuple):
@@ -21,15 +36,35 @@ class Decoded(NamedTuple):
     error: tf.Tensor
 
 
+class Sizes(NamedTuple):
+    """Where the bits of a message go; int64 scalars.
+
+    Attributes:
+      index_bits: What says which entries, the code's parameters included.
+      value_bits: What says their values, scales included.
+      overhead_bits: Header and checksum.
+    """
+
+    index_bits: tf.Tensor
+    value_bits: tf.Tensor
+    overhead_bits: tf.Tensor
+
+
 class Encoder(abc.ABC):
     """Writes a `SparseVector` of a known dimension D as bytes.
 
     All methods are TensorFlow code, to be traced inside TFF computations; a
     message is a uint8 tensor of shape [None].
+
+    Attributes:
+      ERRORS: The reasons that `decode` gives, indexed by error number; number 0
+        is "accepted".
     """
 
+    ERRORS: ClassVar[tuple[str, ...]] = names.ERRORS
+
     @abc.abstractmethod
-    def encode(self, vector: sparse_vector.SparseVector, seed: tf.Tensor) -> tf.Tensor:
+    def encode(self, vector: sparse_vector.SparseVector, seed: tf.Tensor) -> Encoded:
         """Encodes `vector`.
 
         Args:
@@ -37,7 +72,7 @@ class Encoder(abc.ABC):
           seed: int32 [2], for value codes that round stochastically.
 
         Returns:
-          The message, uint8 [bytes].
+          The message, with the values that it holds after rounding.
         """
 
     @abc.abstractmethod
@@ -52,3 +87,7 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
         """The expected size, float64 bits, of a message of `count` entries."""
+
+    @abc.abstractmethod
+    def sizes(self, message: tf.Tensor) -> Sizes:
+        """The parts of `message`, which must be one that `decode` accepts."""

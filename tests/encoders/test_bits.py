@@ -1,0 +1,105 @@
+"""Bit packing, Golomb parameters and the checksum against plain Python."""
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import strategies as st
+
+from tests.oracles import wire_format
+from tff_gs.encoders import bit_packing, checksum, golomb
+
+_checksum = tf.function(
+    checksum.checksum,
+    input_signature=[tf.TensorSpec([None], tf.uint8)],
+    autograph=False,
+)
+
+
+def _sum_of(data):
+    return int(_checksum(np.frombuffer(data, np.uint8)))
+
+
+@hypothesis.given(st.binary(max_size=3000))
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_checksum_is_the_polynomial(data):
+    assert _sum_of(data) == wire_format.checksum(data)
+
+
+def test_checksum_beyond_one_table():
+    # 512 * 512 numbers are 512 KiB.
+    data = np.random.default_rng(0).bytes(2**19 + 2**15 + 1)
+    assert _sum_of(data) == wire_format.checksum(data)
+
+
+def test_checksum_detects_every_two_flipped_bits_in_8_mib():
+    # Flips of 2**a and 2**b at a distance of d numbers cancel where
+    # B**d = +-2**(a - b) modulo the prime, in which 2**31 = 1.
+    prime, base, numbers = 2**31 - 1, 1_338_572_963, 2**22
+    powers = np.array([base], np.int64)
+    while len(powers) < numbers:
+        powers = np.concatenate(
+            [powers, powers * pow(base, len(powers), prime) % prime]
+        )
+    twos = 2 ** np.arange(31)
+    assert not np.isin(powers, np.concatenate([twos % prime, prime - twos])).any()
+
+
+def test_golomb_parameters_by_hand():
+    found = golomb.parameters(40).tolist()
+    assert found == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40]
+    assert len(golomb.parameters(2**25)) < 128
+    assert found == [wire_format.golomb_parameter(c) for c in range(len(found))]
+
+
+def test_golomb_planes_by_hand():
+    # M = 3: w = 1, u = 1. Gaps 0, 4 = 3 + 1, 2, 7 = 2 * 3 + 1 have remainders
+    # 0 -> "0"; 1 -> 2 = "1","0"; 2 -> 3 = "1","1"; 1 -> "1","0".
+    code = golomb.Golomb(100)
+    planes = code.split(tf.constant([0, 4, 2, 7]), code.parameter(tf.constant(2)))
+    # Fixed 0111; unary 1 01 1 001; extra 0 1 0.
+    expected = wire_format.bytes_of("0111") + wire_format.bytes_of("1011001010")
+    assert code.write(planes).numpy().tobytes() == expected
+
+
+@hypothesis.given(
+    st.lists(st.tuples(st.integers(0, 25), st.integers(0, 2**25 - 1)), max_size=60)
+)
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_fields_of_varying_width(fields):
+    widths = np.array([w for w, _ in fields], np.int32)
+    values = np.array([v % 2**w for w, v in fields], np.int32)
+    offsets = (np.cumsum(widths) - widths).astype(np.int32)
+    bits = "".join(f"{v:0{w}b}" for v, w in zip(values, widths, strict=True) if w)
+    expected = wire_format.bytes_of(bits)
+    packed = bit_packing.write_fields(values, offsets, widths, len(expected))
+    assert packed.numpy().tobytes() == expected
+    np.testing.assert_array_equal(
+        bit_packing.read_fields(packed, tf.constant(offsets), tf.constant(widths)),
+        values,
+    )
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100])
+def test_numbers_of_one_width(bits, count):
+    values = np.random.default_rng(count).integers(0, 2**bits, count, np.int32)
+    packed = bit_packing.pack_numbers(tf.constant(values), bits)
+    expected = wire_format.bytes_of("".join(f"{v:0{bits}b}" for v in values))
+    assert packed.numpy().tobytes() == expected
+    np.testing.assert_array_equal(
+        bit_packing.unpack_numbers(packed, tf.constant(count), bits), values
+    )
+
+
+@hypothesis.given(st.lists(st.booleans(), max_size=100))
+@hypothesis.settings(max_examples=40, deadline=None)
+def test_bits(bits):
+    expected = wire_format.bytes_of("".join("01"[bit] for bit in bits))
+    packed = bit_packing.pack_bits(tf.constant(bits, tf.bool))
+    assert packed.numpy().tobytes() == expected
+    unpacked = bit_packing.unpack_bits(packed).numpy()
+    np.testing.assert_array_equal(unpacked[: len(bits)], bits)
+    positions = np.append(np.flatnonzero(bits), -1).astype(np.int32)
+    set_ = bit_packing.set_bits(tf.constant(positions), len(expected))
+    assert set_.numpy().tobytes() == expected

@@ -1,0 +1,331 @@
+"""Golomb codes of index gaps, written as planes that vector operations can read.
+
+Golomb, "Run-length encodings", IEEE Transactions on Information Theory 12, 1966; with a
+power of two for the parameter M it is Rice's code (Rice and Plaunt, 1971). A gap
+g = q M + r is the quotient q in unary and the remainder r in truncated binary:
+with w = floor(log2 M) and u = 2**(w + 1) - M, r in w bits where r < u, else
+r + u in w + 1 bits.
+
+Codewords one after the other can only be read one after the other. So the parts
+are kept apart, and the place of each is known from the parts before it:
+
+1. the fixed plane: for each gap w bits, those of r, or the upper w bits of r + u;
+2. the tail: the unary plane (for each gap q zeros and a one), then the extra
+   plane (for each gap with r >= u the lowest bit of r + u).
+
+Each of the two is padded with zero bits to a whole byte; padding is checked.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tff_gs.encoders import bit_packing, names
+
+# How many gaps are looked at, at most, to choose a parameter roughly.
+_SAMPLE = 2048
+# Codes that are tried on these, from the one that suits uniformly random indices:
+# more below, because clustered indices have many short gaps. Then the neighbours of
+# the best are tried on all gaps.
+_TRIED = np.array([-8, -6, -4, -2, 0, 2], np.int32)
+_NEIGHBOURS = np.array([-1, 0, 1], np.int32)
+
+
+def parameters(limit: int) -> np.ndarray:
+    """The parameters M by their codes 0, 1, 2, ...: 1, 2, 3, 4, 5, 6, 7, 8, 10, ...
+
+    They are all numbers of at most three significant bits: steps of a quarter of
+    an octave and less, of which the best costs less than 0.1% more than the best M.
+
+    Args:
+      limit: The largest M that is wanted.
+
+    Returns:
+      int32 [codes]; code c has M = c + 1 below 8, then (4 + f) 2**(e - 1) with
+      c + 1 = 4 e + f.
+    """
+    found = []
+    while True:
+        octave, fraction = divmod(len(found) + 1, 4)
+        parameter = fraction if octave == 0 else (4 + fraction) << (octave - 1)
+        if parameter > limit:
+            return np.array(found, np.int32)
+        found.append(parameter)
+
+
+class Parameter(NamedTuple):
+    """A parameter M of the code, or one for each gap; int32, all of one shape.
+
+    Attributes:
+      divisor: M.
+      width: w = floor(log2 M).
+      cut: u = 2**(w + 1) - M; remainders from here on have an extra bit.
+    """
+
+    divisor: tf.Tensor
+    width: tf.Tensor
+    cut: tf.Tensor
+
+
+class Planes(NamedTuple):
+    """Gaps, taken apart; everything that `write` needs.
+
+    Attributes:
+      fixed: int32 [n], numbers of the fixed plane.
+      offsets: int32 [n], where these begin in it, in bits.
+      widths: int32 [n] or scalar, how many bits each has.
+      ones: int32 [n], positions of the ones of the unary plane.
+      extra: int32 [n], positions of the ones of the extra plane in the tail, or
+        -1 where a gap has none.
+      fixed_bytes: int32 scalar, the length of the fixed plane.
+      tail_bytes: int32 scalar, the length of the tail.
+    """
+
+    fixed: tf.Tensor
+    offsets: tf.Tensor
+    widths: tf.Tensor
+    ones: tf.Tensor
+    extra: tf.Tensor
+    fixed_bytes: tf.Tensor
+    tail_bytes: tf.Tensor
+
+
+class Gaps(NamedTuple):
+    """What `read` found.
+
+    Attributes:
+      gaps: int64 [count], or empty where `error` is not 0.
+      error: int32 scalar, an error number (see `names.ERRORS`).
+    """
+
+    gaps: tf.Tensor
+    error: tf.Tensor
+
+
+class Golomb:
+    """The code for gaps of indices below `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._divisors = parameters(max(limit, 1))
+        self._widths = np.array(
+            [int(m).bit_length() - 1 for m in self._divisors], np.int32
+        )
+        self._cuts = (2 << self._widths) - self._divisors
+
+    @property
+    def num_codes(self) -> int:
+        """Parameters have the codes 0 to `num_codes` - 1."""
+        return len(self._divisors)
+
+    def parameter(self, code: tf.Tensor) -> Parameter:
+        """The parameter with `code`, int32 of any shape, below `num_codes`."""
+        return Parameter(
+            tf.gather(self._divisors, code),
+            tf.gather(self._widths, code),
+            tf.gather(self._cuts, code),
+        )
+
+    def choose(
+        self, gaps: tf.Tensor, segments: tf.Tensor | None = None, num_segments: int = 1
+    ) -> tf.Tensor:
+        """The codes of the parameters that make `gaps` cheapest.
+
+        The best for indices spread at random (M near ln 2 times the mean gap) and
+        others are compared by what they cost: first on every n-th gap, so that no
+        more than 2,048 are looked at, then neighbouring ones on all.
+
+        Args:
+          gaps: int32 [n].
+          segments: int32 [n], which segment each gap is of; None: all are of one.
+          num_segments: How many segments there are, each with its own parameter.
+
+        Returns:
+          int32 [num_segments], 0 for a segment without gaps.
+        """
+        stride = 1 + tf.size(gaps) // _SAMPLE
+        sample = gaps[::stride]
+        sample_segments = None if segments is None else segments[::stride]
+        usual = tf.searchsorted(
+            self._divisors.astype(np.float32),
+            math.log(2) * (_means(sample, sample_segments, num_segments) + 0.5),
+        )
+        usual = tf.reshape(usual, [num_segments])
+        near = self._cheapest(sample, sample_segments, usual, _TRIED)
+        return self._cheapest(gaps, segments, near, _NEIGHBOURS)
+
+    def _cheapest(
+        self,
+        gaps: tf.Tensor,
+        segments: tf.Tensor | None,
+        codes: tf.Tensor,
+        steps: np.ndarray,
+    ) -> tf.Tensor:
+        """The best of `codes` (int32 [segments]) plus `steps` for each segment."""
+        num_segments = codes.shape[0]
+        tried = tf.clip_by_value(
+            codes[:, tf.newaxis] + steps, 0, len(self._divisors) - 1
+        )
+        divisors = tf.gather(self._divisors.astype(np.float32), tried)
+        cuts = tf.gather(self._cuts.astype(np.float32), tried)
+        if segments is not None:
+            divisors, cuts = tf.gather(divisors, segments), tf.gather(cuts, segments)
+        numbers = tf.cast(gaps, tf.float32)[:, tf.newaxis]
+        quotients = tf.floor(numbers / divisors)
+        remainders = numbers - quotients * divisors
+        lengths = quotients + tf.cast(remainders >= cuts, tf.float32)
+        widths = tf.gather(self._widths.astype(np.float32), tried)
+        costs = _means(lengths, segments, num_segments) + widths
+        best = tf.argmin(costs, axis=1, output_type=tf.int32)
+        return tf.reshape(tf.gather(tried, best, batch_dims=1), [num_segments])
+
+    def split(self, gaps: tf.Tensor, parameter: Parameter) -> Planes:
+        """Takes `gaps`, int32 [n], apart; `parameter` is one, or one for each."""
+        quotients = gaps // parameter.divisor
+        remainders = gaps - quotients * parameter.divisor
+        has_extra = remainders >= parameter.cut
+        raised = remainders + parameter.cut
+        fixed = tf.where(has_extra, tf.bitwise.right_shift(raised, 1), remainders)
+        offsets, fixed_bits = _offsets(parameter.width, tf.size(gaps))
+        ones = tf.cumsum(quotients + 1) - 1
+        unary_bits = _last(ones) + 1
+        extra_ends = tf.cumsum(tf.cast(has_extra, tf.int32))
+        is_one = has_extra & tf.equal(tf.bitwise.bitwise_and(raised, 1), 1)
+        extra = tf.where(is_one, unary_bits + extra_ends - 1, -1)
+        tail_bits = unary_bits + _last(extra_ends, empty=0)
+        return Planes(
+            fixed,
+            offsets,
+            parameter.width,
+            ones,
+            extra,
+            bit_packing.bytes_for(fixed_bits),
+            bit_packing.bytes_for(tail_bits),
+        )
+
+    def write(self, planes: Planes) -> tf.Tensor:
+        """The bytes, uint8 [planes.fixed_bytes + planes.tail_bytes]."""
+        fixed = bit_packing.write_fields(
+            planes.fixed, planes.offsets, planes.widths, planes.fixed_bytes
+        )
+        tail = bit_packing.set_bits(
+            tf.concat([planes.ones, planes.extra], 0), planes.tail_bytes
+        )
+        return tf.concat([fixed, tail], 0)
+
+    def read(
+        self,
+        payload: tf.Tensor,
+        count: tf.Tensor,
+        parameter: Parameter,
+        max_quotients: tf.Tensor,
+    ) -> Gaps:
+        """Reads what `write` wrote; never raises on malformed bytes.
+
+        Args:
+          payload: uint8 [bytes].
+          count: int32 scalar, how many gaps there are.
+          parameter: One, or one for each gap.
+          max_quotients: int32 scalar, what the quotients sum to at most. It bounds
+            what is read, and so what a malformed message can make allocate.
+        """
+        offsets, fixed_bits = _offsets(parameter.width, count)
+        fixed_bytes = bit_packing.bytes_for(fixed_bits)
+        tail_bytes = tf.size(payload) - fixed_bytes
+        fits = (tail_bytes >= 0) & (
+            tail_bytes <= bit_packing.bytes_for(max_quotients + 2 * count)
+        )
+        # A payload of impossible length is replaced by one without gaps.
+        keep = tf.where(fits, count, 0)
+        fixed_plane = payload[: tf.where(fits, fixed_bytes, 0)]
+        bits = bit_packing.unpack_bits(
+            payload[tf.where(fits, fixed_bytes, tf.size(payload)) :]
+        )
+        widths, cuts, divisors = (
+            values[:keep] if values.shape.rank else values
+            for values in (parameter.width, parameter.cut, parameter.divisor)
+        )
+        fixed = bit_packing.read_fields(fixed_plane, offsets[:keep], widths)
+        all_ones = tf.cast(tf.where(bits)[:, 0], tf.int32)
+        complete = tf.size(all_ones) >= keep
+        missing = tf.maximum(keep - tf.size(all_ones), 0)
+        ones = tf.pad(all_ones, [[0, missing]])[:keep]
+        unary_bits = _last(ones) + 1
+        quotients = ones - tf.concat([[-1], ones[:-1]], 0)[:keep] - 1
+        has_extra = tf.cast(fixed >= cuts, tf.int32)
+        extra_ends = tf.cumsum(has_extra)
+        tail_bits = unary_bits + _last(extra_ends, empty=0)
+        # A malformed tail may end before its extra bits do: read the added zero.
+        places = tf.minimum(unary_bits + extra_ends - 1, tf.size(bits))
+        extra_bits = tf.cast(
+            tf.gather(tf.pad(bits, [[0, 1]]), tf.maximum(places, 0)), tf.int32
+        )
+        extra_bits *= has_extra
+        remainders = tf.where(has_extra > 0, 2 * fixed + extra_bits - cuts, fixed)
+        gaps = tf.cast(quotients, tf.int64) * tf.cast(divisors, tf.int64) + tf.cast(
+            remainders, tf.int64
+        )
+        well_formed = (
+            complete
+            & tf.equal(tf.size(bits), 8 * bit_packing.bytes_for(tail_bits))
+            & tf.equal(tf.size(all_ones), keep + tf.reduce_sum(extra_bits))
+            & bit_packing.zero_padded(fixed_plane, fixed_bits)
+        )
+        error = tf.where(
+            fits,
+            tf.where(well_formed, names.ACCEPTED, names.MALFORMED_INDICES),
+            names.WRONG_LENGTH,
+        )
+        return Gaps(gaps[: tf.where(fits & well_formed, keep, 0)], error)
+
+    def estimate_bits(self, count: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        """Expected bits for a random subset, with the parameter that suits it best.
+
+        Gaps of a uniformly random subset are nearly geometric with density
+        p = count / size, which gives the expected quotient and extra bits.
+
+        Args:
+          count: float64 [...], how many indices.
+          size: float64 [...], below which.
+
+        Returns:
+          float64 [...], without padding.
+        """
+        density = tf.clip_by_value(count / size, 1e-12, 1.0)
+        log_zero = tf.math.log1p(-density)[..., tf.newaxis]
+        beyond = tf.exp(log_zero * self._divisors.astype(np.float64))
+        beyond_cut = tf.exp(log_zero * self._cuts.astype(np.float64))
+        # The mean quotient, beyond / (1 - beyond), and the chance of an extra bit,
+        # (beyond_cut - beyond) / (1 - beyond), in one.
+        each = self._widths.astype(np.float64) + 1 + beyond_cut / (1 - beyond)
+        return count * tf.reduce_min(each, axis=-1)
+
+
+def _offsets(widths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where `count` fields begin, int32 [count], and how many bits they are."""
+    if widths.shape.rank == 0:
+        return tf.range(count) * widths, count * widths
+    return tf.cumsum(widths, exclusive=True), tf.reduce_sum(widths)
+
+
+def _last(ascending: tf.Tensor, empty: int = -1) -> tf.Tensor:
+    """The last of `ascending`, int32 [n], or `empty` where there is none."""
+    return tf.concat([[empty], ascending], 0)[-1]
+
+
+def _means(
+    numbers: tf.Tensor, segments: tf.Tensor | None, num_segments: int
+) -> tf.Tensor:
+    """The means of `numbers`, [n, ...], float32 [num_segments, ...]; 0 of none."""
+    numbers = tf.cast(numbers, tf.float32)
+    flat = numbers if numbers.shape.rank == 2 else numbers[:, tf.newaxis]
+    ones = tf.ones_like(flat[:, :1])
+    if segments is None:
+        total = tf.reduce_sum(flat, axis=0, keepdims=True)
+        count = tf.reduce_sum(ones, axis=0, keepdims=True)
+    else:
+        total = tf.math.unsorted_segment_sum(flat, segments, num_segments)
+        count = tf.math.unsorted_segment_sum(ones, segments, num_segments)
+    means = tf.math.divide_no_nan(total, count)
+    return means if numbers.shape.rank == 2 else tf.reshape(means, [num_segments])

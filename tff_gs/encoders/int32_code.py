@@ -1,0 +1,40 @@
+"""32 bits an index: what index-value lists commonly cost."""
+
+import tensorflow as tf
+
+from tff_gs.encoders import index_code, names
+
+
+class Int32Code(index_code.IndexCode):
+    """Every index as a little-endian 32-bit integer."""
+
+    tag = 0
+
+    def plan(self, indices: tf.Tensor) -> index_code.Plan:
+        """See base class."""
+        return index_code.Plan(4 * tf.size(indices))
+
+    def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
+        """See base class."""
+        del plan
+        return tf.reshape(tf.bitcast(indices, tf.uint8), [-1])
+
+    def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
+        """See base class."""
+        fits = tf.equal(tf.size(payload), 4 * count)
+        payload = payload[: tf.where(fits, 4 * count, 0)]
+        indices = tf.bitcast(tf.reshape(payload, [-1, 4]), tf.int32)
+        error = tf.where(
+            fits,
+            index_code.check_order(indices, self._dimension),
+            names.WRONG_LENGTH,
+        )
+        return index_code.Indices(indices, error)
+
+    def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return 4 * count
+
+    def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return 32 * count

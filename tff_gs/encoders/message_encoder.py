@@ -1,0 +1,366 @@
+"""Messages: a header, values, indices and a checksum; one encoder for all codes."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tff_gs import sparse_vector
+from tff_gs.encoders import (
+    bit_packing,
+    bitmap_code,
+    checksum,
+    encoder,
+    fixed_width_code,
+    float_code,
+    index_code,
+    int32_code,
+    names,
+    quantised_code,
+    rice_code,
+    rice_per_tensor_code,
+    ternary_code,
+    value_code,
+)
+
+#: The codes behind each name; of several, the smallest is taken for each message.
+INDEX_CODES: dict[str, tuple[type[index_code.IndexCode], ...]] = {
+    "int32": (int32_code.Int32Code,),
+    "bitmap": (bitmap_code.BitmapCode,),
+    "fixed": (fixed_width_code.FixedWidthCode,),
+    "rice": (rice_code.RiceCode,),
+    "rice_per_tensor": (rice_per_tensor_code.RicePerTensorCode,),
+    "auto": (
+        rice_code.RiceCode,
+        rice_per_tensor_code.RicePerTensorCode,
+        fixed_width_code.FixedWidthCode,
+        bitmap_code.BitmapCode,
+    ),
+}
+
+VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
+    "float32": lambda: float_code.FloatCode(tf.float32, tag=0),
+    "bfloat16": lambda: float_code.FloatCode(tf.bfloat16, tag=1),
+    "float16": lambda: float_code.FloatCode(tf.float16, tag=2),
+    "ternary": ternary_code.TernaryCode,
+    **{
+        f"quantised{bits}": lambda bits=bits: quantised_code.QuantisedCode(bits)
+        for bits in range(1, 9)
+    },
+}
+
+#: The largest D. Bit positions are int32, and an index fits into 25 bits.
+MAX_DIMENSION = 2**bit_packing.MAX_FIELD_BITS - 1
+
+_MAGIC = 0x80
+_VERSION = 1
+_CHECKSUM_BYTES = 4
+# What the first 1 to 4 bytes of a little-endian number hold.
+_MASKS = (0xFF, 0xFFFF, 0xFFFFFF, -1)
+
+
+class _Header(NamedTuple):
+    """A message's first bytes.
+
+    Attributes:
+      start: int32 [2 + W], the bytes before the count.
+      count: int32 scalar, how many entries there are.
+      num_bytes: int32 scalar, the length of the header.
+    """
+
+    start: tf.Tensor
+    count: tf.Tensor
+    num_bytes: tf.Tensor
+
+
+class MessageEncoder(encoder.Encoder):
+    """An index code times a value code.
+
+    A message is (docs/wire_format.md has it to the bit):
+
+    - 1 byte: 0x80 + 16 times the version, which is 1, + 4 (W - 1) + (C - 1), where
+      W and C are how many bytes D and the count take;
+    - 1 byte: 16 times the index code's tag, plus the value code's tag;
+    - W bytes: D; C bytes: how many entries there are; both little-endian;
+    - the value code's payload, whose length follows from the count;
+    - the index code's payload;
+    - 4 bytes: the checksum of all before, little-endian.
+
+    A receiver decodes the codes that it was built for, and no others: with "auto"
+    all that "auto" may choose. It agreed on the codes with the sender, and a
+    server that trusts no message need not offer more.
+    """
+
+    def __init__(
+        self,
+        index_codes: Sequence[index_code.IndexCode],
+        value: value_code.ValueCode,
+        *,
+        dimension: int,
+    ) -> None:
+        """Initializes the encoder; see `build_encoder` for one by names.
+
+        Args:
+          index_codes: One, or several: then the smallest for each message is
+            taken, of equal ones the first.
+          value: The value code.
+          dimension: D, the dimension that all codes were built for.
+
+        Raises:
+          ValueError: If `dimension` is not in [1, MAX_DIMENSION].
+        """
+        _check_dimension(dimension)
+        self._index_codes = tuple(index_codes)
+        self._value_code = value
+        self._dimension = dimension
+        self._width = (dimension.bit_length() + 7) // 8
+        self._count_start = 2 + self._width
+        self._start = _MAGIC + 16 * _VERSION + 4 * (self._width - 1)
+        self._shortest = self._count_start + 1 + _CHECKSUM_BYTES
+
+    def encode(
+        self, vector: sparse_vector.SparseVector, seed: tf.Tensor
+    ) -> encoder.Encoded:
+        """See base class."""
+        indices = vector.indices
+        tag, index_payload = self._write_indices(indices)
+        values = self._value_code.write(vector.values, seed)
+        count = tf.size(indices)
+        count_width = tf.reduce_sum(tf.cast(count > [-1, *_MASKS[:-1]], tf.int32))
+        start = tf.cast(self._start + count_width - 1, tf.uint8)
+        dimension = list(self._dimension.to_bytes(self._width, "little"))
+        codes = tf.cast(16 * tag + self._value_code.tag, tf.uint8)
+        body = tf.concat(
+            [
+                start[tf.newaxis],
+                codes[tf.newaxis],
+                tf.constant(dimension, tf.uint8),
+                tf.bitcast(count, tf.uint8)[:count_width],
+                values.payload,
+                index_payload,
+            ],
+            0,
+        )
+        message = tf.concat([body, tf.bitcast(checksum.checksum(body), tf.uint8)], 0)
+        return encoder.Encoded(message, values.received)
+
+    def decode(self, message: tf.Tensor, max_count: tf.Tensor) -> encoder.Decoded:
+        """See base class."""
+        error, header, code = self._check(message, max_count)
+        vector, error = tf.cond(
+            tf.equal(error, names.ACCEPTED),
+            lambda: self._read(message, header, code),
+            lambda: (_empty(), error),
+        )
+        return encoder.Decoded(vector, error)
+
+    def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        integral = tf.cast(tf.math.ceil(tf.cast(count, tf.float64)), tf.int32)
+        count = tf.cast(count, tf.float64)
+        index_bits = tf.reduce_min(
+            tf.stack([code.estimate_bits(count) for code in self._index_codes])
+        )
+        value_bytes = tf.cast(self._value_code.num_bytes(integral), tf.float64)
+        count_bytes = tf.reduce_sum(tf.cast(integral > _MASKS[:-1], tf.float64))
+        return index_bits + 8 * (value_bytes + self._shortest + count_bytes)
+
+    def sizes(self, message: tf.Tensor) -> encoder.Sizes:
+        """See base class."""
+        message = tf.convert_to_tensor(message)
+        header = self._read_header(message)
+        frame_bytes = header.num_bytes + _CHECKSUM_BYTES
+        value_bytes = self._value_code.num_bytes(header.count)
+        index_bytes = tf.size(message) - frame_bytes - value_bytes
+        return encoder.Sizes(
+            8 * tf.cast(index_bytes, tf.int64),
+            8 * tf.cast(value_bytes, tf.int64),
+            8 * tf.cast(frame_bytes, tf.int64),
+        )
+
+    def _write_indices(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The tag of the code that suits `indices` best, and its payload."""
+        plans = [code.plan(indices) for code in self._index_codes]
+        tags = [code.tag for code in self._index_codes]
+        if len(plans) == 1:
+            return tf.constant(tags[0]), self._index_codes[0].write(indices, plans[0])
+        smallest = tf.argmin(
+            tf.stack([plan.num_bytes for plan in plans]), output_type=tf.int32
+        )
+        branches = [
+            lambda code=code, plan=plan: code.write(indices, plan)
+            for code, plan in zip(self._index_codes, plans, strict=True)
+        ]
+        return tf.gather(tags, smallest), tf.switch_case(smallest, branches)
+
+    def _read_header(self, message: tf.Tensor) -> _Header:
+        """The header of `message`, or of any bytes as if they were one."""
+        end = self._count_start + 4
+        start = tf.cast(tf.pad(message[:end], [[0, end]])[:end], tf.int32)
+        count_bytes = tf.cast(start[self._count_start :], tf.uint8)
+        count = tf.bitcast(tf.reshape(count_bytes, [4]), tf.int32)
+        count_width = tf.bitwise.bitwise_and(start[0], 3)
+        count = tf.bitwise.bitwise_and(count, tf.gather(_MASKS, count_width))
+        return _Header(
+            start[: self._count_start], count, self._count_start + 1 + count_width
+        )
+
+    def _check(
+        self, message: tf.Tensor, max_count: tf.Tensor
+    ) -> tuple[tf.Tensor, _Header, tf.Tensor]:
+        """Checks all but the payloads.
+
+        Returns:
+          The error number; the header, with a count in [0, max_count] where there
+          was no error; the position of the index code in `_index_codes`.
+        """
+        limit = tf.clip_by_value(tf.cast(max_count, tf.int32), 0, self._dimension)
+        longest = (
+            self._shortest
+            + len(_MASKS)
+            + self._value_code.num_bytes(limit)
+            + tf.reduce_max([code.max_bytes(limit) for code in self._index_codes])
+        )
+        size = tf.size(message)
+        not_short, not_long = size >= self._shortest, size <= longest
+        right_size = not_short & not_long
+        header = self._read_header(message)
+        allowed = (header.count >= 0) & (header.count <= limit)
+        # What has no possible size is not looked at, however large.
+        known = tf.pad(message[: tf.where(right_size, size, 0)], [[0, _CHECKSUM_BYTES]])
+        body_size = tf.where(right_size, size - _CHECKSUM_BYTES, 0)
+        written = tf.bitcast(
+            tf.reshape(known[body_size : body_size + _CHECKSUM_BYTES], [4]), tf.int32
+        )
+        start, codes = header.start[0], header.start[1]
+        dimension = list(self._dimension.to_bytes(self._width, "little"))
+        same_dimension = tf.equal(
+            tf.bitwise.bitwise_and(start, 0x0C), 4 * (self._width - 1)
+        ) & tf.reduce_all(tf.equal(header.start[2:], dimension))
+        same_version = tf.equal(
+            tf.bitwise.bitwise_and(start, 0xF0), _MAGIC + 16 * _VERSION
+        )
+        expected = tf.equal(
+            codes, [16 * code.tag + self._value_code.tag for code in self._index_codes]
+        )
+        value_bytes = self._value_code.num_bytes(tf.where(allowed, header.count, 0))
+        holds_values = body_size - header.num_bytes >= value_bytes
+        checks = [
+            (not_short, names.WRONG_LENGTH),
+            # Too long to be looked at, and it says itself why.
+            (not_long | allowed, names.TOO_MANY_ENTRIES),
+            (not_long, names.WRONG_LENGTH),
+            (
+                tf.equal(written, checksum.checksum(known[:body_size])),
+                names.BAD_CHECKSUM,
+            ),
+            (same_version, names.UNKNOWN_VERSION),
+            (same_dimension, names.DIMENSION_MISMATCH),
+            (tf.reduce_any(expected), names.UNKNOWN_CODE),
+            (allowed, names.TOO_MANY_ENTRIES),
+            (holds_values, names.WRONG_LENGTH),
+        ]
+        passed, errors = zip(*checks, strict=True)
+        passed = tf.stack(passed)
+        first_failed = tf.argmin(tf.cast(passed, tf.int32))
+        error = tf.where(
+            tf.reduce_all(passed), names.ACCEPTED, tf.gather(errors, first_failed)
+        )
+        code = tf.argmax(tf.cast(expected, tf.int32), output_type=tf.int32)
+        return error, header, code
+
+    def _read(
+        self, message: tf.Tensor, header: _Header, code: tf.Tensor
+    ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
+        """Reads and checks the payloads of a message that passed `_check`."""
+        count = header.count
+        values_end = header.num_bytes + self._value_code.num_bytes(count)
+        values = self._value_code.read(message[header.num_bytes : values_end], count)
+        payload = message[values_end:-_CHECKSUM_BYTES]
+        readers = [
+            lambda code=code: tuple(code.read(payload, count))
+            for code in self._index_codes
+        ]
+        indices, error = (
+            readers[0]() if len(readers) == 1 else tf.switch_case(code, readers)
+        )
+        finite = tf.reduce_all(tf.math.is_finite(values))
+        error = tf.where(
+            tf.equal(error, names.ACCEPTED) & ~finite, names.NON_FINITE_VALUE, error
+        )
+        kept = tf.where(tf.equal(error, names.ACCEPTED), count, 0)
+        return sparse_vector.SparseVector(indices[:kept], values[:kept]), error
+
+
+def build_encoder(
+    index: str,
+    value: str,
+    *,
+    dimension: int,
+    tensor_sizes: Sequence[int] | None = None,
+) -> MessageEncoder:
+    """The encoder with the index code `index` and the value code `value`.
+
+    Args:
+      index: A name in `INDEX_CODES`.
+      value: A name in `VALUE_CODES`.
+      dimension: D.
+      tensor_sizes: How many of the D coordinates each tensor of the model has, in
+        order. Needed by "rice_per_tensor"; "auto" considers that code only where
+        they are given.
+
+    Returns:
+      A `MessageEncoder`.
+
+    Raises:
+      ValueError: If a name is unknown, D is not in [1, MAX_DIMENSION], sizes are
+        not positive or do not sum to D, or are missing where they are needed.
+    """
+    _check_name("index", index, INDEX_CODES)
+    _check_name("value", value, VALUE_CODES)
+    _check_dimension(dimension)
+    if tensor_sizes is not None:
+        _check_tensor_sizes(tensor_sizes, dimension)
+    classes = [
+        code
+        for code in INDEX_CODES[index]
+        if tensor_sizes is not None or not code.needs_tensor_sizes
+    ]
+    if not classes:
+        raise ValueError(
+            f"Expected tensor_sizes for the index code {index!r}, found None."
+        )
+    return MessageEncoder(
+        [code(dimension, tensor_sizes) for code in classes],
+        VALUE_CODES[value](),
+        dimension=dimension,
+    )
+
+
+def _empty() -> sparse_vector.SparseVector:
+    return sparse_vector.SparseVector(
+        tf.zeros([0], tf.int32), tf.zeros([0], tf.float32)
+    )
+
+
+def _check_name(kind: str, name: str, registry: dict) -> None:
+    if name not in registry:
+        raise ValueError(
+            f"Expected the {kind} code to be one of {', '.join(registry)}, "
+            f"found {name!r}."
+        )
+
+
+def _check_dimension(dimension: int) -> None:
+    if not 1 <= dimension <= MAX_DIMENSION:
+        raise ValueError(
+            f"Expected a dimension from 1 to {MAX_DIMENSION}, found {dimension}."
+        )
+
+
+def _check_tensor_sizes(tensor_sizes: Sequence[int], dimension: int) -> None:
+    if min(tensor_sizes, default=0) < 1 or sum(tensor_sizes) != dimension:
+        raise ValueError(
+            f"Expected positive tensor sizes that sum to the dimension {dimension}, "
+            f"found {list(tensor_sizes)}."
+        )

@@ -1,0 +1,148 @@
+"""Golomb/Rice-coded gaps with a parameter for each tensor of the model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tff_gs.encoders import bit_packing, golomb, index_code, names
+
+_CODE_BITS = 7
+
+
+class RicePerTensorCode(index_code.IndexCode):
+    """Gaps in a Golomb code whose parameter suits the tensor that they are in.
+
+    Selections are not uniform over a model's layers, so this can be below the
+    entropy of a uniformly random subset. The payload begins with how many indices
+    are in each tensor and the parameter's code, as numbers of fixed widths; gaps
+    restart at the borders of tensors.
+    """
+
+    tag = 4
+    needs_tensor_sizes = True
+
+    def __init__(
+        self, dimension: int, tensor_sizes: Sequence[int] | None = None
+    ) -> None:
+        super().__init__(dimension, tensor_sizes)
+        sizes = np.array(tensor_sizes, np.int32)
+        self._sizes = sizes
+        self._ends = np.cumsum(sizes, dtype=np.int32)
+        self._starts = self._ends - sizes
+        self._golomb = golomb.Golomb(int(sizes.max()))
+        count_widths = [int(size).bit_length() for size in sizes]
+        self._field_widths = np.array(
+            [width for count in count_widths for width in (count, _CODE_BITS)],
+            np.int32,
+        )
+        field_ends = np.cumsum(self._field_widths, dtype=np.int32)
+        self._field_offsets = field_ends - self._field_widths
+        self._field_bits = int(field_ends[-1])
+        self._field_bytes = (self._field_bits + 7) // 8
+
+    def plan(self, indices: tf.Tensor) -> index_code.Plan:
+        """See base class."""
+        firsts = tf.searchsorted(indices, np.append(0, self._ends).astype(np.int32))
+        counts = firsts[1:] - firsts[:-1]
+        tensors = self._tensor_of(firsts[1:], tf.size(indices))
+        ends = tf.concat([[0], indices[:-1] + 1], 0)[: tf.size(indices)]
+        gaps = indices - tf.maximum(ends, tf.gather(self._starts, tensors))
+        codes = self._golomb.choose(gaps, tensors, len(self._sizes))
+        planes = self._golomb.split(
+            gaps, self._golomb.parameter(tf.gather(codes, tensors))
+        )
+        return index_code.Plan(
+            self._field_bytes + planes.fixed_bytes + planes.tail_bytes,
+            (counts, codes, *planes),
+        )
+
+    def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
+        """See base class."""
+        del indices
+        counts, codes, *planes = plan.tensors
+        fields = bit_packing.write_fields(
+            tf.reshape(tf.stack([counts, codes], axis=1), [-1]),
+            tf.constant(self._field_offsets),
+            tf.constant(self._field_widths),
+            self._field_bytes,
+        )
+        return tf.concat([fields, self._golomb.write(golomb.Planes(*planes))], 0)
+
+    def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
+        """See base class."""
+        fits = tf.size(payload) >= self._field_bytes
+        fields_plane = tf.pad(payload, [[0, self._field_bytes]])[: self._field_bytes]
+        fields = tf.reshape(
+            bit_packing.read_fields(
+                fields_plane,
+                tf.constant(self._field_offsets),
+                tf.constant(self._field_widths),
+            ),
+            [-1, 2],
+        )
+        counts, codes = fields[:, 0], fields[:, 1]
+        # int64, because counts of a malformed message may sum to anything.
+        total = tf.reduce_sum(tf.cast(counts, tf.int64))
+        well_formed = (
+            tf.reduce_all(counts <= self._sizes)
+            & tf.reduce_all(codes < self._golomb.num_codes)
+            & tf.equal(total, tf.cast(count, tf.int64))
+            & bit_packing.zero_padded(fields_plane, tf.constant(self._field_bits))
+        )
+        usable = fits & well_formed
+        counts = tf.where(usable, counts, 0)
+        codes = tf.where(usable, codes, 0)
+        count = tf.where(usable, count, 0)
+        lasts = tf.cumsum(counts)
+        tensors = self._tensor_of(lasts, count)
+        parameter = self._golomb.parameter(codes)
+        gaps, error = self._golomb.read(
+            payload[tf.where(usable, self._field_bytes, tf.size(payload)) :],
+            count,
+            golomb.Parameter(*(tf.gather(part, tensors) for part in parameter)),
+            tf.reduce_sum(self._sizes // parameter.divisor),
+        )
+        tensors = tensors[: tf.size(gaps)]
+        # Ends count from the first index; each tensor's begin where it begins.
+        ends = tf.cumsum(gaps + 1)
+        before = tf.gather(
+            tf.concat([tf.zeros([1], tf.int64), ends], 0),
+            tf.minimum(lasts - counts, tf.size(gaps)),
+        )
+        shift = tf.cast(self._starts, tf.int64) - before
+        ends += tf.gather(shift, tensors)
+        in_range = tf.reduce_all(
+            ends <= tf.cast(tf.gather(self._ends, tensors), tf.int64)
+        )
+        indices = tf.cast(ends - 1, tf.int32)
+        error = tf.where(
+            fits,
+            tf.where(well_formed, error, names.MALFORMED_INDICES),
+            names.WRONG_LENGTH,
+        )
+        error = tf.where(
+            tf.equal(error, names.ACCEPTED) & ~in_range,
+            names.INDEX_OUT_OF_RANGE,
+            error,
+        )
+        return index_code.Indices(indices, error)
+
+    def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        field_bits = bit_packing.MAX_FIELD_BITS + 2
+        return (
+            self._field_bytes + 2 + self._dimension // 8 + (count // 8 + 1) * field_bits
+        )
+
+    def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        sizes = tf.constant(self._sizes, tf.float64)
+        counts = count * sizes / self._dimension
+        bits = tf.reduce_sum(self._golomb.estimate_bits(counts, sizes))
+        return 8 * self._field_bytes + bits + 7
+
+    def _tensor_of(self, lasts: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Each index's tensor, int32 [count], by how many there are up to each."""
+        tensors = tf.searchsorted(lasts, tf.range(count), side="right")
+        return tf.ensure_shape(tensors, [None])
