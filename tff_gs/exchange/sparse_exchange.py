@@ -42,10 +42,12 @@ class DownlinkMessage(NamedTuple):
     Attributes:
       rejected: int32 [r], ids of the clients whose message was refused.
       update: uint8 [bytes], the encoded {(j, b_j) : j in J}.
+      notes: int32 [n], see `tff_gs.sparsifiers.sparsifier.Selection`.
     """
 
     rejected: tf.Tensor
     update: tf.Tensor
+    notes: tf.Tensor
 
 
 class Outcome(NamedTuple):
@@ -55,6 +57,7 @@ class Outcome(NamedTuple):
       receipts: What was received, by client.
       downlink_elements: int32 scalar, |J|.
       downlink_bits: int64 scalar, the size of all that one client received.
+      downlink_sizes: Where the bits of the update's message went.
       kappa: int32 scalar, see `tff_gs.sparsifiers.sparsifier.Selection`.
       probe_message: uint8 [bytes], how the update differs at k': the encoded
         `Selection.probe`.
@@ -65,6 +68,7 @@ class Outcome(NamedTuple):
     receipts: receipts.Receipts
     downlink_elements: tf.Tensor
     downlink_bits: tf.Tensor
+    downlink_sizes: encoder.Sizes
     kappa: tf.Tensor
     probe_message: tf.Tensor
     probe_elements: tf.Tensor
@@ -124,7 +128,7 @@ class SparseExchange:
 def step(
     weights: tf.Tensor, update: sparse_vector.SparseVector, learning_rate: float
 ) -> tf.Tensor:
-    """w - eta b at the coordinates of b: the same operations at server and clients."""
+    """W - eta b at the coordinates of b: the same operations at server and clients."""
     return tf.tensor_scatter_nd_sub(
         weights, update.indices[:, tf.newaxis], learning_rate * update.values
     )
@@ -193,7 +197,10 @@ def build_sparse_exchange(
             sparsifier.accumulate(
                 totals.accumulator,
                 sparsifier_lib.Upload(
-                    entries, message.weight, message.decision.k_probe
+                    message.client_id,
+                    entries,
+                    message.weight,
+                    message.decision.k_probe,
                 ),
             ),
             totals.weight + accepted * tf.cast(message.weight, tf.float64),
@@ -201,9 +208,10 @@ def build_sparse_exchange(
                 totals.receipts,
                 receipts.receipt(
                     message.client_id,
-                    error,
-                    tf.size(entries.indices),
-                    message_size.size_in_bits(message),
+                    error=error,
+                    elements=tf.size(entries.indices),
+                    bits=message_size.size_in_bits(message),
+                    sizes=uplink_encoder.sizes(message.entries),
                 ),
             ),
         )
@@ -243,11 +251,12 @@ def build_sparse_exchange(
         rejected = tf.boolean_mask(
             totals.receipts.client_ids, totals.receipts.errors > 0
         )
-        message = DownlinkMessage(rejected, encoded.message)
+        message = DownlinkMessage(rejected, encoded.message, selection.notes)
         outcome = Outcome(
             receipts=totals.receipts,
             downlink_elements=tf.size(selection.update.indices),
             downlink_bits=message_size.size_in_bits((message, decision)),
+            downlink_sizes=downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
             probe_message=probe_encoder.encode(selection.probe, seed).message,
             probe_elements=tf.size(selection.probe.indices),
@@ -267,7 +276,9 @@ def build_sparse_exchange(
         ):
             weights = step(client.weights, update, learning_rate)
         accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
-        forgotten = accepted & sparsifier.forget(sent.indices, update.indices)
+        forgotten = accepted & sparsifier.forget(
+            sent.indices, update.indices, answer.notes, client.client_id
+        )
         at = tf.gather(sent.indices, tf.where(forgotten)[:, 0])
         residual = tf.tensor_scatter_nd_update(
             sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
@@ -297,9 +308,7 @@ def build_sparse_exchange(
             upload,
             (clients, gradients, client_weights, tff.federated_broadcast(decision)),
         )
-        totals = tff.federated_aggregate(
-            uploads[0], zero(), accumulate, merge, report
-        )
+        totals = tff.federated_aggregate(uploads[0], zero(), accumulate, merge, report)
         selected = tff.federated_map(select, (totals, weights, decision, seed))
         answer = tff.federated_broadcast(selected[0])
         applied = tff.federated_map(apply, (clients, uploads[1], answer))

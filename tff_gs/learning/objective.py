@@ -3,16 +3,16 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-Model = Union[
-    Callable[[], tff.learning.models.VariableModel],
-    tff.learning.models.FunctionalModel,
-]
+Model = (
+    Callable[[], tff.learning.models.VariableModel]
+    | tff.learning.models.FunctionalModel
+)
 
 
 class Objective(abc.ABC):

@@ -7,7 +7,6 @@ update of k (steps 6 to 8).
 
 import collections
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +15,9 @@ import tensorflow_federated as tff
 
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
-from tff_gs.encoders import encoder
+from tff_gs.encoders import encoder, entropy
 from tff_gs.exchange import client_state, message_size, sparse_exchange
+from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import minibatch, probe
 from tff_gs.learning import objective as objective_lib
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
@@ -81,6 +81,11 @@ class SparsifiedFedSgd:
     * `uplink_elements` int32 and `uplink_bits` int64, of all clients together,
       `uplink_bits_max` int64, of the client that sent most;
     * `downlink_elements` int32 and `downlink_bits` int64, for each client;
+    * `uplink_estimate_error` float64: by which share the encoder's size estimate, which
+      prices k', is off for the messages that were sent;
+    * for uplink and downlink (`*`): `*_bits_per_index`, `*_bits_per_value` float64,
+      averages over the messages, and `*_entropy_per_index` float64, log2 C(D, n) / n
+      of their n entries: what a uniformly random choice of them needs;
     * `probe_downlink_elements` int32 and `probe_downlink_bits` int64: the message
       that tells each client what k' would have changed;
     * `report_bits` int64: losses and counts that all clients report after a round;
@@ -244,9 +249,7 @@ def build_sparsified_fed_sgd(
         loss, gradient = objective.loss_and_gradient(
             client.exchange.weights, client.non_trainable, batch
         )
-        draw = tf.random.stateless_uniform(
-            tf.shape(chosen), client.exchange.round_seed
-        )
+        draw = tf.random.stateless_uniform(tf.shape(chosen), client.exchange.round_seed)
         probed = tf.math.top_k(draw, tf.minimum(probe_examples, tf.size(chosen)))
         return _LocalResult(
             gradient=gradient,
@@ -282,7 +285,7 @@ def build_sparsified_fed_sgd(
         outcome: sparse_exchange.Outcome,
         report: probe.Report,
     ) -> tuple[ServerState, Any]:
-        feedback, traffic = _feedback(
+        feedback = _feedback(
             decision, outcome, report, cost, uplink_encoder, downlink_encoder
         )
         rule = controller.update(state.controller, feedback, round_seed)
@@ -292,7 +295,7 @@ def build_sparsified_fed_sgd(
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
-        metrics = _metrics(updated, decision, outcome, report, feedback, traffic)
+        metrics = _metrics(updated, decision, outcome, report, feedback, uplink_encoder)
         metrics["sign"] = controller.sign(rule)
         return updated, metrics
 
@@ -322,13 +325,16 @@ def build_sparsified_fed_sgd(
             after=exchanged.clients.weights,
             non_trainable=clients.non_trainable,
         )
-        report = close_round(
-            exchanged.outcome.probe_message, tff.federated_zip(inputs)
-        )
+        report = close_round(exchanged.outcome.probe_message, tff.federated_zip(inputs))
         finished = tff.federated_map(
             finish_round,
-            (state, exchanged.weights, *(decided[i] for i in range(2)),
-             exchanged.outcome, report),
+            (
+                state,
+                exchanged.weights,
+                *(decided[i] for i in range(2)),
+                exchanged.outcome,
+                report,
+            ),
         )
         return RoundOutput(
             state=finished[0],
@@ -341,6 +347,11 @@ def build_sparsified_fed_sgd(
     return SparsifiedFedSgd(objective, initialize, initialize_clients, next_fn)
 
 
+def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:
+    """Expected sizes, float64 [n] bits, of messages of `counts` (int32 [n]) entries."""
+    return tf.map_fn(code.estimate_bits, counts, fn_output_signature=tf.float64)
+
+
 def _feedback(
     decision: controller_lib.Decision,
     outcome: sparse_exchange.Outcome,
@@ -348,8 +359,8 @@ def _feedback(
     cost: cost_lib.Cost,
     uplink_encoder: encoder.Encoder,
     downlink_encoder: encoder.Encoder,
-) -> tuple[controller_lib.Feedback, cost_lib.Traffic]:
-    """What the rule for k learns from the round, and what travelled."""
+) -> controller_lib.Feedback:
+    """What the rule for k learns from the round."""
     probed = decision.k_probe > 0
     elements = outcome.receipts.elements
     # An index-value pair is two numbers.
@@ -371,21 +382,22 @@ def _feedback(
     probe_time = cost.estimated_round_time(
         traffic,
         uplink_units=pair * tf.cast(uplink_count, tf.float64),
-        uplink_bits=uplink_encoder.estimate_bits(uplink_count),
+        uplink_bits=traffic.uplink_bits
+        + _estimate_bits(uplink_encoder, uplink_count)
+        - _estimate_bits(uplink_encoder, elements),
         downlink_units=pair * tf.cast(outcome.probe_count, tf.float64),
-        downlink_bits=downlink_encoder.estimate_bits(outcome.probe_count),
+        downlink_bits=traffic.downlink_bits
+        + downlink_encoder.estimate_bits(outcome.probe_count)
+        - downlink_encoder.estimate_bits(outcome.downlink_elements),
     )
     losses = [unknown] * 3
     if report.losses.shape[0]:
         losses = tf.unstack(tf.where(probed, report.losses, unknown))
-    return (
-        controller_lib.Feedback(
-            cost.round_time(traffic),
-            tf.where(probed, probe_time, unknown),
-            *losses,
-            report.training_loss,
-        ),
-        traffic,
+    return controller_lib.Feedback(
+        cost.round_time(traffic),
+        tf.where(probed, probe_time, unknown),
+        *losses,
+        report.training_loss,
     )
 
 
@@ -396,20 +408,49 @@ def _median(values: tf.Tensor) -> tf.Tensor:
     return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
 
 
+def _bits_per_entry(
+    direction: str,
+    elements: tf.Tensor,
+    sizes: receipts_lib.Receipts | encoder.Sizes,
+    dimension: int,
+) -> dict[str, tf.Tensor]:
+    """How the bits of messages of `elements` (int32 [n]) entries divide among them."""
+    count = tf.cast(tf.maximum(tf.reduce_sum(elements), 1), tf.float64)
+    bound = tf.map_fn(
+        lambda n: entropy.entropy_bits(n, dimension),
+        elements,
+        fn_output_signature=tf.float64,
+    )
+    return {
+        f"{direction}_bits_per_{name}": tf.cast(tf.reduce_sum(bits), tf.float64) / count
+        for name, bits in (("index", sizes.index_bits), ("value", sizes.value_bits))
+    } | {f"{direction}_entropy_per_index": tf.reduce_sum(bound) / count}
+
+
 def _metrics(
     state: ServerState,
     decision: controller_lib.Decision,
     outcome: sparse_exchange.Outcome,
     report: probe.Report,
     feedback: controller_lib.Feedback,
-    traffic: cost_lib.Traffic,
+    uplink_encoder: encoder.Encoder,
 ) -> Any:
     """The metrics of a round; see `SparsifiedFedSgd`."""
+    receipts, elements = outcome.receipts, outcome.receipts.elements
+    dimension = state.weights.shape[0]
+    accepted = tf.cast(tf.equal(receipts.errors, 0), tf.float64)
+    estimated = tf.reduce_sum(accepted * _estimate_bits(uplink_encoder, elements))
+    measured = tf.cast(
+        tf.reduce_sum(
+            receipts.index_bits + receipts.value_bits + receipts.overhead_bits
+        ),
+        tf.float64,
+    )
     overlap = tf.cast(tf.reduce_sum(report.contributed), tf.float64) / tf.cast(
         tf.maximum(outcome.downlink_elements, 1), tf.float64
     )
     refused = tf.math.bincount(
-        outcome.receipts.errors,
+        receipts.errors,
         minlength=len(encoder.Encoder.ERRORS),
         maxlength=len(encoder.Encoder.ERRORS),
     )
@@ -420,11 +461,19 @@ def _metrics(
         time=state.time,
         round_time=feedback.round_time,
         probe_time=feedback.probe_time,
-        uplink_elements=tf.reduce_sum(outcome.receipts.elements),
-        uplink_bits=tf.reduce_sum(outcome.receipts.bits),
-        uplink_bits_max=tf.reduce_max(outcome.receipts.bits),
+        uplink_elements=tf.reduce_sum(elements),
+        uplink_bits=tf.reduce_sum(receipts.bits),
+        uplink_bits_max=tf.reduce_max(receipts.bits),
         downlink_elements=outcome.downlink_elements,
         downlink_bits=outcome.downlink_bits,
+        uplink_estimate_error=estimated / tf.maximum(measured, 1.0) - 1.0,
+        **_bits_per_entry("uplink", elements, receipts, dimension),
+        **_bits_per_entry(
+            "downlink",
+            outcome.downlink_elements[tf.newaxis],
+            outcome.downlink_sizes,
+            dimension,
+        ),
         probe_downlink_elements=outcome.probe_elements,
         probe_downlink_bits=message_size.size_in_bits(outcome.probe_message),
         report_bits=report.bits,
@@ -437,7 +486,7 @@ def _metrics(
         loss_before=feedback.loss_before,
         loss_after=feedback.loss_after,
         loss_probe=feedback.loss_probe,
-        clients=tf.size(outcome.receipts.client_ids),
+        clients=tf.size(receipts.client_ids),
         refused=refused,
         client_ids=report.client_ids,
         contributed=report.contributed,
