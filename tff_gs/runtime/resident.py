@@ -217,7 +217,10 @@ def _count_clients(arg: Any, type_signature: tff.Type) -> set[int]:
     if isinstance(type_signature, tff.StructType):
         parts = tff.structure.from_container(arg)
         return set().union(
-            *(_count_clients(part, t) for part, t in zip(parts, type_signature))
+            *(
+                _count_clients(part, t)
+                for part, t in zip(parts, type_signature, strict=True)
+            )
         )
     return set()
 

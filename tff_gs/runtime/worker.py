@@ -64,6 +64,8 @@ def running_worker(
             stdout=log,
             stderr=log,
             env={**os.environ, **environment},
+            # Ctrl-C in a terminal is for the program, which then ends the worker.
+            start_new_session=True,
             preexec_fn=_die_with_parent,
         )
         atexit.register(process.kill)

@@ -1,0 +1,1 @@
+"""Programs. Importing this package, or any module of it, imports no TensorFlow."""

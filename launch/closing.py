@@ -1,0 +1,69 @@
+"""The few lines that end a run."""
+
+from collections.abc import Sequence
+
+from launch import run_directory, training
+from launch.experiment import Experiment
+from launch.metrics import Row
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def closing_lines(
+    experiment: Experiment,
+    rows: Sequence[Row],
+    result: training.Result,
+    directory: run_directory.RunDirectory,
+    *,
+    time_label: str,
+) -> str:
+    """What came out of the run, and where it lies.
+
+    Args:
+      experiment: What was run.
+      rows: The rows of metrics.csv, at least one.
+      result: How it ended.
+      directory: Where the files are.
+      time_label: What the time is, with its unit.
+    """
+    count, last = len(experiment.task.clients), rows[-1]
+    evaluated = [row for row in rows if row["test_accuracy"] != ""]
+    ks = [row["k"] for row in rows]
+    up = sum(row["uplink_bits"] + row["report_bits"] for row in rows)
+    down = sum(row["downlink_bits"] + row["probe_downlink_bits"] for row in rows)
+    initial = result.initial_bits * count
+    entries = {
+        "test": _describe_test(evaluated[-1]) if evaluated else "not evaluated",
+        "time": f"{last['time']:,.1f}, {time_label}",
+        "k": f"{ks[-1]:,} in the last round, {min(ks):,} to {max(ks):,} in all rounds",
+        "sent up": f"{_size(up)}, {_size(up / count)} by each client",
+        "sent down": f"{_size(down * count + initial)}, {_size(down)} to each client "
+        f"after a first dense download of {_size(result.initial_bits)}",
+        "files": f"{directory.path}/: {directory.metrics.name}, "
+        f"{directory.clients.name}, {directory.timing.name}, {directory.plot.name}, "
+        f"{directory.flags.name}, {directory.flags_json.name}, "
+        f"{directory.events.name}/",
+    }
+    heading = (
+        f"{experiment.task.name}: {len(rows)} rounds of {count} clients in "
+        f"{result.seconds:.0f} s, D = {experiment.dimension:,}"
+    )
+    lines = [f"  {name:<10} {entry}" for name, entry in entries.items()]
+    return "\n".join([heading, *lines])
+
+
+def _describe_test(row: Row) -> str:
+    return (
+        f"accuracy {row['test_accuracy']:.2%}, loss {row['test_loss']:.4f} after "
+        f"round {row['round']}"
+    )
+
+
+def _size(bits: float) -> str:
+    """Bits as bytes with a unit."""
+    size, unit = bits / 8, _UNITS[0]
+    for larger in _UNITS[1:]:
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"

@@ -1,0 +1,167 @@
+"""Types of flags: how a flag's text is read, and what is said where it cannot be."""
+
+import math
+from collections.abc import Callable, Collection
+from typing import Any
+
+from absl import flags
+
+from launch.options import EncoderName
+from tff_gs.controllers.amount import Amount, parse_amount
+from tff_gs.encoders import names as encoder_names
+
+MAX_SEED = 2**31 - 1
+
+
+class FlagType(flags.ArgumentParser):
+    """A parser whose error says what was expected."""
+
+    def __init__(self, convert: Callable[[str], Any], wanted: str) -> None:
+        """Builds the parser.
+
+        Args:
+          convert: From the flag's text to its value; ValueError where it is none.
+          wanted: What is expected, as it reads in a sentence.
+        """
+        self.wanted = wanted
+        self._convert = convert
+
+    def parse(self, argument: Any) -> Any:
+        """See base class."""
+        try:
+            return self._convert(argument)
+        except ValueError:
+            raise ValueError(f"expected {self.wanted}.") from None
+
+
+class Serializer(flags.ArgumentSerializer):
+    """Writes a value so that the flag's type reads it back."""
+
+    def serialize(self, value: Any) -> str:
+        """See base class."""
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, tuple) and not isinstance(value, EncoderName):
+            return ",".join(
+                ":".join(map(str, item)) if isinstance(item, tuple) else str(item)
+                for item in value
+            )
+        return str(value)
+
+
+def _check(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+def whole_number(least: int, most: int | None = None) -> FlagType:
+    """An int in [least, most]."""
+
+    def convert(text: str) -> int:
+        value = int(text)
+        _check(value >= least and (most is None or value <= most))
+        return value
+
+    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+    return FlagType(convert, f"a whole number {limits}")
+
+
+def positive_number() -> FlagType:
+    """A finite float above 0."""
+
+    def convert(text: str) -> float:
+        value = float(text)
+        _check(math.isfinite(value) and value > 0)
+        return value
+
+    return FlagType(convert, "a number above 0")
+
+
+def non_negative_number() -> FlagType:
+    """A finite float of at least 0."""
+
+    def convert(text: str) -> float:
+        value = float(text)
+        _check(math.isfinite(value) and value >= 0)
+        return value
+
+    return FlagType(convert, "a number of at least 0")
+
+
+def _amount(text: str) -> Amount:
+    value = parse_amount(text)
+    _check(value >= 1 if isinstance(value, int) else 0 < value <= 1)
+    return value
+
+
+def amount() -> FlagType:
+    """A count of entries (int) or a fraction of D (float)."""
+    return FlagType(
+        _amount, "a count such as 1000, or a fraction of D such as 0.01 (1.0 is all)"
+    )
+
+
+def amounts() -> FlagType:
+    """A tuple of amounts."""
+    return FlagType(
+        lambda text: tuple(_amount(item) for item in text.split(",")),
+        "counts or fractions of D with commas between, such as 100,1000,0.5",
+    )
+
+
+def schedule() -> FlagType:
+    """A tuple of pairs of a round and an amount."""
+
+    def convert(text: str) -> tuple[tuple[int, Amount], ...]:
+        pairs = [item.split(":") for item in text.split(",")]
+        _check(all(len(pair) == 2 and int(pair[0]) >= 0 for pair in pairs))
+        return tuple((int(start), _amount(k)) for start, k in pairs)
+
+    return FlagType(convert, "round:k pairs with commas between, such as 0:0.1,100:500")
+
+
+def choice(names: Collection[str]) -> FlagType:
+    """One of `names`."""
+
+    def convert(text: str) -> str:
+        _check(text in names)
+        return text
+
+    return FlagType(convert, f"one of {', '.join(names)}")
+
+
+def encoder() -> FlagType:
+    """An `EncoderName`, from INDEX+VALUE."""
+
+    def convert(text: str) -> EncoderName:
+        index, _, value = text.partition("+")
+        _check(
+            index in encoder_names.INDEX_NAMES and value in encoder_names.VALUE_NAMES
+        )
+        return EncoderName(index, value)
+
+    return FlagType(
+        convert,
+        f"INDEX+VALUE with INDEX one of {', '.join(encoder_names.INDEX_NAMES)} and "
+        f"VALUE one of {', '.join(encoder_names.VALUE_NAMES)}",
+    )
+
+
+def text(wanted: str) -> FlagType:
+    """A str that is not empty."""
+
+    def convert(argument: str) -> str:
+        _check(bool(argument))
+        return argument
+
+    return FlagType(convert, wanted)
+
+
+def yes_or_no() -> FlagType:
+    """A bool."""
+
+    def convert(argument: str) -> bool:
+        _check(argument in ("true", "false"))
+        return argument == "true"
+
+    return FlagType(convert, "true or false")

@@ -1,0 +1,89 @@
+"""What a run is built from: the flags as frozen options."""
+
+import dataclasses
+from typing import NamedTuple
+
+from tasks import TaskOptions
+from tff_gs.controllers.options import ControllerOptions
+from tff_gs.costs.options import CostOptions
+
+
+class EncoderName(NamedTuple):
+    """An encoder by the names of its two codes.
+
+    Attributes:
+      index: A name in `tff_gs.encoders.names.INDEX_NAMES`.
+      value: A name in `tff_gs.encoders.names.VALUE_NAMES`.
+    """
+
+    index: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.index}+{self.value}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MethodOptions:
+    """What is sent, and how it is written.
+
+    Attributes:
+      sparsifier: A name in `tff_gs.sparsifiers.names.SPARSIFIERS`.
+      uplink_encoder: How clients write their messages.
+      downlink_encoder: How the server writes the update.
+    """
+
+    sparsifier: str
+    uplink_encoder: EncoderName
+    downlink_encoder: EncoderName
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How the model is trained, and for how long.
+
+    Attributes:
+      learning_rate: eta.
+      batch_size: Examples of a client's minibatch.
+      probe_examples: Examples on which a client evaluates the probe losses.
+      rounds: The most rounds; None: as many as the time budget holds.
+      time_budget: The run ends with the round that reaches this time, in the units
+        of the model of time; None: no limit.
+      eval_every: Rounds between two evaluations on the test data.
+      seed: Fixes every random draw of the run.
+    """
+
+    learning_rate: float
+    batch_size: int
+    probe_examples: int
+    rounds: int | None
+    time_budget: float | None
+    eval_every: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Everything that a run is built from.
+
+    Attributes:
+      task: The task's name.
+      task_options: What is asked of the task.
+      method: What is sent.
+      controller: The name of the rule for k.
+      controller_options: The rule's options.
+      cost: The name of the model of time.
+      cost_options: The model's options.
+      training: How the model is trained.
+      output_dir: Where the results go.
+    """
+
+    task: str
+    task_options: TaskOptions
+    method: MethodOptions
+    controller: str
+    controller_options: ControllerOptions
+    cost: str
+    cost_options: CostOptions
+    training: TrainingOptions
+    output_dir: str

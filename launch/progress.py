@@ -1,0 +1,76 @@
+"""How far a run has come: a bar in a terminal, a line per evaluation elsewhere."""
+
+import math
+import sys
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import tqdm
+
+from launch.metrics import Row
+
+
+class Progress:
+    """Shows k, time, loss and accuracy while a run goes on."""
+
+    def __init__(
+        self,
+        *,
+        rounds: int | None,
+        time_budget: float | None,
+        stream: TextIO | None = None,
+    ) -> None:
+        """Begins to show.
+
+        Args:
+          rounds: The most rounds of the run; None where only time limits it.
+          time_budget: The time at which the run ends, if any.
+          stream: Where to show it; by default standard error.
+        """
+        self._stream = stream or sys.stderr
+        self._rounds = rounds
+        self._time_budget = time_budget
+        self._accuracy = math.nan
+        self._bar = None
+        if self._stream.isatty():
+            self._bar = tqdm.tqdm(
+                total=rounds, unit="round", file=self._stream, dynamic_ncols=True
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, row: Row) -> None:
+        """Shows a round, `row` of metrics.csv."""
+        evaluated = row["test_accuracy"] != ""
+        if evaluated:
+            self._accuracy = row["test_accuracy"]
+        shown = {
+            "k": f"{row['k']}",
+            "time": _of(f"{row['time']:.1f}", self._time_budget),
+            "loss": f"{row['training_loss']:.4f}",
+            "accuracy": "-" if math.isnan(self._accuracy) else f"{self._accuracy:.1%}",
+        }
+        if self._bar is not None:
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update()
+        elif evaluated:
+            values = "  ".join(f"{name} {value}" for name, value in shown.items())
+            print(
+                f"round {_of(row['round'], self._rounds)}  {values}",
+                file=self._stream,
+                flush=True,
+            )
+
+
+def _of(value: Any, limit: float | None) -> str:
+    return f"{value}" if limit is None else f"{value}/{limit:g}"

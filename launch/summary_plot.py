@@ -1,0 +1,226 @@
+"""The picture of a run: accuracy, loss, k, and who contributed."""
+
+import dataclasses
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib import figure, ticker
+from matplotlib.backends import backend_agg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BLUE, _ORANGE, _GREEN, _GREY = "#1f5f99", "#d9730d", "#3a7d44", "#8a8f98"
+_STYLE = {
+    "axes.edgecolor": "#b6bac1",
+    "axes.grid": True,
+    "axes.labelcolor": "#30343b",
+    "axes.labelsize": 9.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "font.size": 9.5,
+    "grid.color": "#e6e8eb",
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "xtick.color": "#555a63",
+    "ytick.color": "#555a63",
+}
+# A loss that falls by more than this is drawn on a logarithmic axis, and so is a k
+# that varies by more.
+_WIDE_RANGE = 20.0
+_SMOOTHING_SHARE = 0.04
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Captions:
+    """What the picture says beside the curves.
+
+    Attributes:
+      title: The heading.
+      dimension: D.
+      time_label: What the time is, with its unit.
+      guaranteed: Whether the sparsifier guarantees every client floor(k / N) entries
+        of each round.
+    """
+
+    title: str
+    dimension: int
+    time_label: str
+    guaranteed: bool
+
+
+def draw(
+    metrics: str | os.PathLike[str],
+    clients: str | os.PathLike[str],
+    path: pathlib.Path,
+    captions: Captions,
+) -> None:
+    """Draws the picture of a run that has at least one round.
+
+    Args:
+      metrics: The run's metrics.csv.
+      clients: The run's clients.csv.
+      path: Where the PNG goes.
+      captions: What to write into it.
+    """
+    rounds, contributed = pd.read_csv(metrics), pd.read_csv(clients)
+    with matplotlib.rc_context(_STYLE):
+        drawing = figure.Figure(figsize=(11, 7.4), layout="constrained")
+        backend_agg.FigureCanvasAgg(drawing)
+        drawing.suptitle(captions.title, x=0.01, ha="left", fontsize=12.5)
+        drawing.get_layout_engine().set(hspace=0.07, wspace=0.05)
+        axes = drawing.subplots(2, 2)
+        _draw_accuracy(axes[0, 0], rounds, captions)
+        _draw_loss(axes[0, 1], rounds, captions)
+        _draw_k(axes[1, 0], rounds, captions)
+        _draw_contributions(axes[1, 1], rounds, contributed, captions)
+        drawing.savefig(path, dpi=130)
+
+
+def _draw_accuracy(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
+    evaluated = rounds.dropna(subset="test_accuracy")
+    axes.set(
+        title="Test accuracy",
+        xlabel=captions.time_label,
+        ylabel="accuracy",
+        xlim=(0, _end(rounds["time"])),
+        ylim=(0, 1.02),
+    )
+    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
+    axes.plot(
+        evaluated["time"], evaluated["test_accuracy"], color=_BLUE, marker="o", ms=3
+    )
+    if len(evaluated):
+        time, accuracy = evaluated.iloc[-1][["time", "test_accuracy"]]
+        axes.annotate(
+            f"{accuracy:.1%}",
+            (time, accuracy),
+            xytext=(0, -14 if accuracy > 0.2 else 8),
+            textcoords="offset points",
+            ha="right",
+            color=_BLUE,
+            weight="bold",
+        )
+
+
+def _draw_loss(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
+    training = rounds["training_loss"].replace([np.inf, -np.inf], np.nan)
+    evaluated = rounds.dropna(subset="test_loss")
+    window = max(1, round(_SMOOTHING_SHARE * len(rounds)))
+    axes.set(
+        title="Loss",
+        xlabel=captions.time_label,
+        ylabel="mean cross-entropy (nats)",
+        xlim=(0, _end(rounds["time"])),
+    )
+    axes.plot(
+        rounds["time"],
+        training,
+        color=_GREY,
+        lw=0.8,
+        alpha=0.6 if window > 1 else 1.0,
+        label="minibatches of the clients",
+    )
+    if window > 1:
+        axes.plot(
+            rounds["time"],
+            training.rolling(window, min_periods=1).mean(),
+            color="#4b5058",
+            lw=1.4,
+            label=f"the same, mean of the last {window} rounds",
+        )
+    axes.plot(
+        evaluated["time"],
+        evaluated["test_loss"],
+        color=_ORANGE,
+        marker="o",
+        ms=3,
+        label="test data",
+    )
+    if _is_wide(training):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right")
+
+
+def _draw_k(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
+    axes.set(
+        title="Entries sent, k",
+        xlabel="round",
+        ylabel="k (entries)",
+        xlim=(0, _end(rounds["round"])),
+    )
+    probed = rounds["k_probe"].where(rounds["k_probe"] > 0)
+    axes.step(
+        rounds["round"], rounds["k"], where="mid", color=_GREEN, lw=1.5, label="k"
+    )
+    if probed.notna().any():
+        axes.plot(
+            rounds["round"], probed, ".", color=_GREY, ms=2.5, label="k', the probe"
+        )
+    if _is_wide(rounds["k"]):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.08 * rounds["k"].max())
+    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    share = axes.secondary_yaxis(
+        "right",
+        functions=(lambda k: k / captions.dimension, lambda s: s * captions.dimension),
+    )
+    share.set_ylabel(f"share of D = {captions.dimension:,}")
+    share.yaxis.set_major_formatter(
+        ticker.FuncFormatter(lambda value, _: f"{100 * value:.3g}%")
+    )
+    share.spines["right"].set_visible(True)
+    axes.legend(loc="upper right")
+
+
+def _draw_contributions(
+    axes: "Axes", rounds: pd.DataFrame, clients: pd.DataFrame, captions: Captions
+) -> None:
+    """The distribution over clients, as Han, Wang, Leung, ICDCS 2020, show it."""
+    means = np.sort(clients["contributed"].to_numpy() / len(rounds))
+    shares = np.arange(1, len(means) + 1) / len(means)
+    axes.set(
+        title="Contributed entries per client",
+        xlabel="a client's selected entries in a round (mean over the run)",
+        ylabel="share of the clients with at most as many",
+        xlim=(0, 1.08 * max(means[-1], 1)),
+        ylim=(0, 1.03),
+    )
+    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
+    axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.step(
+        np.concatenate([means[:1], means]),
+        np.concatenate([[0.0], shares]),
+        where="post",
+        color=_BLUE,
+        label=f"{len(means)} clients",
+    )
+    axes.plot(means, shares, ".", color=_BLUE, ms=5)
+    if captions.guaranteed:
+        guaranteed = (rounds["k"] // rounds["clients"]).mean()
+        axes.axvline(
+            guaranteed,
+            color=_ORANGE,
+            ls="--",
+            lw=1.2,
+            label=f"guaranteed to each: floor(k / N), mean {guaranteed:,.0f}",
+        )
+    axes.legend(loc="best")
+
+
+def _end(values: pd.Series) -> float:
+    return max(float(values.max()) * 1.01, 1e-9)
+
+
+def _is_wide(values: pd.Series) -> bool:
+    return values.min() > 0 and values.max() > _WIDE_RANGE * values.min()

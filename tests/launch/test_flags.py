@@ -1,0 +1,217 @@
+import json
+import pathlib
+import re
+import resource
+import subprocess
+import sys
+
+import pytest
+from absl import flags as absl_flags
+from absl.testing import flagsaver
+
+from launch import flags, presets
+from tasks import TASKS
+from tff_gs.controllers import names as controller_names
+from tff_gs.costs import names as cost_names
+from tff_gs.encoders import names as encoder_names
+
+_MODULES = sorted(
+    path.stem for path in (pathlib.Path(__file__).parents[2] / "launch").glob("*.py")
+)
+
+
+@pytest.fixture(autouse=True)
+def _restore_flags():
+    with flagsaver.flagsaver():
+        yield
+        absl_flags.FLAGS.unparse_flags()
+
+
+def _parse(*arguments):
+    return flags.parse(["train", *arguments])
+
+
+@pytest.mark.parametrize("name", ["help", "helpshort", "helpfull", "-help"])
+def test_help_is_quick_and_names_everything(train, name):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = train(f"--{name}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run.code == 0
+    assert run.err == ""
+    for topic in flags.TOPICS:
+        assert topic.title in run.out
+        for flag in topic.flags:
+            assert f"--{flag}" in run.out
+    for glossary in (
+        TASKS,
+        controller_names.CONTROLLERS,
+        cost_names.COSTS,
+        encoder_names.INDEX_NAMES,
+        encoder_names.VALUE_NAMES,
+    ):
+        assert all(word in run.out for word in glossary)
+    assert ("--verbosity" in run.out) == (name == "helpfull")
+    assert max(map(len, run.out.partition("Data and task")[2].splitlines())) <= 80 or (
+        name == "helpfull"
+    )
+    # Processor time: the clock also counts what else the machine does.
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < 1.0
+
+
+def test_importing_any_module_imports_no_tensorflow():
+    code = "import sys\n" + "".join(
+        f"import launch.{name}\n" for name in _MODULES if name != "__init__"
+    )
+    code += "print([m for m in sys.modules if m.startswith('tensorflow')])"
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("--rounds=0", "Flag --rounds=0: expected a whole number of at least 1."),
+        ("--rounds=ten", "Flag --rounds=ten: expected a whole number of at least 1."),
+        ("--seed=-1", "Flag --seed=-1: expected a whole number from 0 to 2147483647."),
+        ("--learning_rate=0", "Flag --learning_rate=0: expected a number above 0."),
+        ("--learning_rate=nan", "Flag --learning_rate=nan: expected a number above 0."),
+        ("--comm_time=-1", "Flag --comm_time=-1: expected a number of at least 0."),
+        (
+            "--task=mnist",
+            "Flag --task=mnist: expected one of digits, femnist, cifar10.",
+        ),
+        (
+            "--k=1.5",
+            "Flag --k=1.5: expected a count such as 1000, or a fraction of D such as "
+            "0.01 (1.0 is all).",
+        ),
+        (
+            "--k=0",
+            "Flag --k=0: expected a count such as 1000, or a fraction of D such as "
+            "0.01 (1.0 is all).",
+        ),
+        (
+            "--arms=1,x",
+            "Flag --arms=1,x: expected counts or fractions of D with commas between, "
+            "such as 100,1000,0.5.",
+        ),
+        (
+            "--schedule=5",
+            "Flag --schedule=5: expected round:k pairs with commas between, such as "
+            "0:0.1,100:500.",
+        ),
+        (
+            "--price_probe_downlink=maybe",
+            "Flag --price_probe_downlink=maybe: expected true or false.",
+        ),
+        ("--output_dir=", "Flag --output_dir=: expected a directory."),
+        (
+            "--round=5",
+            "Expected a flag that exists, found --round: did you mean --rounds?",
+        ),
+        ("--foo=5", "Expected a flag that exists, found --foo: see --help."),
+        ("digits", "Expected flags only, found 'digits'."),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(argument, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        _parse(argument)
+
+
+def test_an_encoder_of_unknown_codes_names_those_that_exist():
+    with pytest.raises(ValueError, match=r"INDEX one of int32, .*VALUE one of float32"):
+        _parse("--uplink_encoder=rice")
+    with pytest.raises(ValueError, match="INDEX"):
+        _parse("--downlink_encoder=rice+float99")
+
+
+def test_the_program_says_it_without_a_traceback(train):
+    run = train("--rounds=0")
+    assert run.code == 2
+    assert run.out == ""
+    assert run.err == "Flag --rounds=0: expected a whole number of at least 1.\n"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_presets_are_the_defaults_of_their_task(task):
+    options = _parse(f"--task={task}")
+    preset = presets.PRESETS[task]
+    assert options.training.learning_rate == float(preset["learning_rate"])
+    assert options.training.rounds == int(preset["rounds"])
+    assert options.training.eval_every == int(preset["eval_every"])
+    assert options.output_dir.startswith(f"runs/{task}-")
+
+
+def test_a_flag_overrides_the_preset():
+    options = _parse("--learning_rate=0.5", "--rounds=3")
+    assert options.training.learning_rate == 0.5
+    assert options.training.rounds == 3
+    assert options.controller_options.rounds == 3
+
+
+def test_a_time_budget_alone_limits_the_run():
+    assert _parse("--time_budget=600").training.rounds is None
+    both = _parse("--time_budget=600", "--rounds=9").training
+    assert (both.time_budget, both.rounds) == (600.0, 9)
+
+
+def test_amounts_are_counts_or_fractions():
+    options = _parse(
+        "--k=1000",
+        "--k_min=0.01",
+        "--k_max=1.0",
+        "--arms=10,0.5",
+        "--schedule=0:0.1,20:7",
+    ).controller_options
+    assert options.k == 1000
+    assert isinstance(options.k, int)
+    assert options.k_min == 0.01
+    assert isinstance(options.k_max, float)
+    assert options.arms == (10, 0.5)
+    assert options.schedule == ((0, 0.1), (20, 7))
+
+
+def test_what_describes_the_run_reaches_all_options():
+    options = _parse("--seed=5", "--batch_size=8", "--probe_examples=2", "--clients=4")
+    assert options.task_options.seed == options.training.seed == 5
+    assert options.controller_options.seed == options.cost_options.seed == 5
+    assert options.cost_options.batch_size == options.training.batch_size == 8
+    assert options.cost_options.probe_examples == options.training.probe_examples == 2
+    assert options.task_options.clients == 4
+
+
+def test_options_that_were_not_given_are_left_to_what_they_are_for():
+    options = _parse()
+    assert set(options.controller_options.given()) == {"rounds", "seed"}
+    assert set(options.cost_options.given()) == {
+        "batch_size",
+        "probe_examples",
+        "seed",
+    }
+
+
+def test_used_flags_give_the_same_options(tmp_path):
+    arguments = (
+        "--arms=10,0.5",
+        "--schedule=0:0.1,20:7",
+        "--price_probe_downlink=true",
+        "--uplink_encoder=auto+quantised3",
+        "--learning_rate=1e-3",
+        "--output_dir=here",
+    )
+    options = _parse(*arguments)
+    used = flags.used()
+    assert "output_dir" not in used
+    assert json.loads(json.dumps(used)) == used
+    file = tmp_path / "flags.txt"
+    file.write_text("".join(f"--{name}={value}\n" for name, value in used.items()))
+    for flag in [name for topic in flags.TOPICS for name in topic.flags]:
+        absl_flags.FLAGS[flag].unparse()
+    assert _parse(f"--flagfile={file}", "--output_dir=here") == options

@@ -1,0 +1,46 @@
+import io
+
+from launch import progress
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def _row(number, accuracy=""):
+    return {
+        "round": number,
+        "k": 100 * number,
+        "time": 1.25 * number,
+        "training_loss": 0.5,
+        "test_accuracy": accuracy,
+    }
+
+
+def test_without_a_terminal_it_is_one_line_an_evaluation():
+    stream = io.StringIO()
+    with progress.Progress(rounds=4, time_budget=None, stream=stream) as show:
+        show.update(_row(1))
+        show.update(_row(2, 0.25))
+        show.update(_row(3))
+    assert stream.getvalue() == (
+        "round 2/4  k 200  time 2.5  loss 0.5000  accuracy 25.0%\n"
+    )
+
+
+def test_limits_are_shown_where_there_are_some():
+    stream = io.StringIO()
+    with progress.Progress(rounds=None, time_budget=600.0, stream=stream) as show:
+        show.update(_row(2, 1.0))
+    assert "round 2  " in stream.getvalue()
+    assert "time 2.5/600  " in stream.getvalue()
+
+
+def test_a_terminal_shows_a_bar():
+    stream = _Terminal()
+    with progress.Progress(rounds=2, time_budget=None, stream=stream) as show:
+        show.update(_row(1, 0.5))
+        show.update(_row(2))
+    assert "2/2" in stream.getvalue()
+    assert "accuracy=50.0%" in stream.getvalue().replace(" ", "").replace(",", " ")

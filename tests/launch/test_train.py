@@ -1,0 +1,173 @@
+"""The program as a whole; each of the long runs is made once, in conftest.py."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tff_gs.encoders import names as encoder_names
+
+_FILES = {
+    "metrics.csv",
+    "timing.csv",
+    "clients.csv",
+    "flags.txt",
+    "flags.json",
+    "events",
+    "summary.png",
+}
+
+
+def _metrics(run):
+    return pd.read_csv(run.directory / "metrics.csv")
+
+
+def test_a_run_leaves_all_files(small_run):
+    assert small_run.code == 0, small_run.err
+    assert {path.name for path in small_run.directory.iterdir()} == _FILES
+    assert list((small_run.directory / "events").glob("events.out.tfevents.*"))
+    with Image.open(small_run.directory / "summary.png") as image:
+        image.verify()
+
+
+def test_metrics_have_a_row_a_round(small_run):
+    metrics = _metrics(small_run)
+    assert metrics["round"].tolist() == list(range(1, 8))
+    assert (metrics["clients"] == 6).all()
+    assert (metrics["time"].diff().dropna() > 0).all()
+    np.testing.assert_allclose(metrics["time"], metrics["round_time"].cumsum())
+    for column in metrics:
+        if column.startswith("refused_"):
+            assert (metrics[column] == 0).all()
+    assert {f"refused_{name}" for name in encoder_names.ERRORS[1:]} <= set(metrics)
+
+
+def test_every_third_round_and_the_last_are_evaluated(small_run):
+    metrics = _metrics(small_run)
+    evaluated = metrics.dropna(subset="test_accuracy")
+    assert evaluated["round"].tolist() == [3, 6, 7]
+    assert metrics["test_loss"].notna().sum() == 3
+    assert evaluated["test_accuracy"].between(0, 1).all()
+
+
+def test_clients_sum_up_what_they_contributed(small_run):
+    clients = pd.read_csv(small_run.directory / "clients.csv")
+    metrics = _metrics(small_run)
+    assert clients["client_id"].tolist() == list(range(6))
+    assert clients["name"].tolist() == [f"client_{number}" for number in range(6)]
+    # Four of every five of 1,797 examples are for training, class by class.
+    assert clients["examples"].sum() == 1442
+    assert (clients["contributed"] >= metrics["contributed_min"].sum()).all()
+    assert (clients["contributed"] <= metrics["contributed_max"].sum()).all()
+    overlapping = metrics["overlap"] * metrics["downlink_elements"]
+    assert clients["contributed"].sum() == round(overlapping.sum())
+
+
+def test_wall_clock_time_has_its_own_file(small_run):
+    timing = pd.read_csv(small_run.directory / "timing.csv")
+    assert list(timing) == ["round", "round_seconds", "evaluation_seconds"]
+    assert timing["round"].tolist() == list(range(1, 8))
+    assert (timing["round_seconds"] > 0).all()
+
+
+def test_the_flags_that_were_used_are_kept(small_run):
+    flags = json.loads(small_run.read("flags.json"))
+    assert flags["clients"] == "6"
+    assert flags["learning_rate"] == "0.2"
+    assert "output_dir" not in flags
+
+
+def test_the_closing_lines_count_the_traffic(small_run):
+    metrics = _metrics(small_run)
+    assert small_run.out.startswith("digits: 7 rounds of 6 clients in ")
+    assert f"{metrics['test_accuracy'].iloc[-1]:.2%}" in small_run.out
+    assert f"{metrics['k'].iloc[-1]:,} in the last round" in small_run.out
+    up = (metrics["uplink_bits"] + metrics["report_bits"]).sum() / 8
+    assert f"sent up    {up / 1e3:.3g} kB, " in small_run.out
+    assert str(small_run.directory) in small_run.out
+
+
+def test_without_a_terminal_progress_is_one_line_an_evaluation(small_run):
+    lines = small_run.err.splitlines()
+    assert [line.partition("  ")[0] for line in lines] == [
+        "round 3/7",
+        "round 6/7",
+        "round 7/7",
+    ]
+
+
+def test_one_seed_gives_identical_files(small_run, repeated_run):
+    assert repeated_run.code == 0, repeated_run.err
+    for name in ("metrics.csv", "clients.csv", "flags.txt", "flags.json"):
+        assert small_run.read(name) == repeated_run.read(name), name
+
+
+def test_another_seed_differs(small_run, interrupted_run):
+    first = _metrics(small_run)["training_loss"].iloc[0]
+    assert first != _metrics(interrupted_run)["training_loss"].iloc[0]
+
+
+def test_ctrl_c_keeps_what_ran(interrupted_run):
+    rounds = len(_metrics(interrupted_run))
+    assert interrupted_run.code == 130, interrupted_run.err
+    assert interrupted_run.err.splitlines()[-1] == (
+        f"Interrupted after round {rounds}."
+    )
+    assert rounds >= 5
+    assert {path.name for path in interrupted_run.directory.iterdir()} == _FILES
+    assert interrupted_run.out.startswith(f"digits: {rounds} rounds of 6 clients")
+
+
+def test_a_fixed_k_stays_and_nothing_is_probed(interrupted_run):
+    metrics = _metrics(interrupted_run)
+    # A hundredth of 13,706 weights.
+    assert (metrics["k"] == 137).all()
+    assert (metrics["k_probe"] == 0).all()
+    assert metrics["loss_probe"].isna().all()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(diverged_run):
+    assert diverged_run.code == 1
+    last = _metrics(diverged_run).iloc[-1]
+    assert not np.isfinite(last["training_loss"])
+    assert diverged_run.err.splitlines()[-1] == (
+        f"The training loss is {last['training_loss']} in round {last['round']:.0f} "
+        "with learning_rate 1e+30: try a smaller one."
+    )
+    assert "Traceback" not in diverged_run.err
+    assert last["round"] < 7
+    assert {path.name for path in diverged_run.directory.iterdir()} == _FILES
+
+
+def test_results_are_left_alone(small_run, train):
+    before = small_run.read("metrics.csv")
+    run = train(directory=small_run.directory)
+    assert run.code == 2
+    assert run.err.startswith("Expected a new or empty directory as output_dir")
+    assert len(run.err.splitlines()) == 1
+    assert small_run.read("metrics.csv") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--task=femnist"], "Task 'femnist' needs data_dir"),
+        (["--task=femnist", "--data_dir=/nowhere"], "/nowhere"),
+        (["--data_dir=/nowhere"], "Task 'digits' takes no data_dir"),
+        (["--partition=odd"], "Expected a partition out of by_class, iid"),
+        (
+            ["--controller=fixed", "--k=20000"],
+            "Expected k to be a count (int) in [1, 13706]",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(arguments, sentence, train, tmp_path):
+    directory = tmp_path / "run"
+    run = train(*arguments, directory=directory)
+    assert run.code == 2
+    assert sentence in run.err
+    assert len(run.err.splitlines()) == 1
+    assert run.out == ""
+    assert not directory.exists()

@@ -1,0 +1,31 @@
+"""From a sparsifier's name to the sparsifier."""
+
+from collections.abc import Callable, Mapping
+
+from tff_gs.sparsifiers import fab_top_k, names, sparsifier
+
+# A builder takes, keyword-only, `dimension` and `probes`.
+BUILDERS: Mapping[str, Callable[..., sparsifier.Sparsifier]] = {
+    "fab_top_k": fab_top_k.FabTopK,
+}
+
+
+def build_sparsifier(
+    name: str, *, dimension: int, probes: bool
+) -> sparsifier.Sparsifier:
+    """Builds the sparsifier called `name`.
+
+    Args:
+      name: A name in `names.SPARSIFIERS`.
+      dimension: D, the number of weights.
+      probes: Whether the selection at k' is wanted too.
+
+    Raises:
+      ValueError: If the name is unknown or the dimension below 1.
+    """
+    if name not in BUILDERS:
+        raise ValueError(
+            f"Expected a sparsifier among {', '.join(names.SPARSIFIERS)}, "
+            f"found {name!r}."
+        )
+    return BUILDERS[name](dimension=dimension, probes=probes)
