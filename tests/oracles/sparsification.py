@@ -81,6 +81,14 @@ def unidirectional(residuals, client_weights, k):
     return _selected(sums, sums)
 
 
+def send_all(residuals, client_weights, k):
+    """Always-send-all: every coordinate."""
+    del k
+    lists = [np.arange(len(vector)) for vector in residuals]
+    sums = weighted_sums(residuals, client_weights, lists)
+    return _selected(sums, sums)
+
+
 def gtop_k(residuals, client_weights, k):
     """gTop-k on the tree of neighbours, and what each client's part survived.
 

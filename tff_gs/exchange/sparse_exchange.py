@@ -191,7 +191,9 @@ def build_sparse_exchange(
 
     @tff.tensorflow.computation(totals_type, message_type)
     def accumulate(totals: _Totals, message: UplinkMessage) -> _Totals:
-        entries, error = uplink_encoder.decode(message.entries, message.decision.k)
+        entries, error = uplink_encoder.decode(
+            message.entries, sparsifier.max_sent(message.decision.k)
+        )
         accepted = tf.cast(tf.equal(error, 0), tf.float64)
         return _Totals(
             sparsifier.accumulate(

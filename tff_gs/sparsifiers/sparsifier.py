@@ -6,17 +6,20 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tff_gs import sparse_vector
+from tff_gs.sparsifiers import top_k
 
 
 class Upload(NamedTuple):
     """What the server knows of one client's accepted message.
 
     Attributes:
+      client_id: int32 scalar.
       entries: The decoded index-value list.
       weight: float32 scalar, the client's weight (C_i, its number of examples).
       k_probe: int32 scalar, k' of the round; 0 where nothing is probed.
     """
 
+    client_id: tf.Tensor
     entries: sparse_vector.SparseVector
     weight: tf.Tensor
     k_probe: tf.Tensor
@@ -28,17 +31,19 @@ class Selection(NamedTuple):
     Attributes:
       update: {(j, b_j) : j in J}, the weighted mean at the selected coordinates.
       probe: What differs when the round is run with k': {(j, b'_j)} for those j
-        in J where b'_j is not b_j; b'_j = 0 where j is not in J'. Empty where
-        nothing is probed.
+        in J or J' where b'_j is not b_j; b'_j = 0 where j is not in J', and b_j = 0
+        where it is not in J. Empty where nothing is probed.
       probe_count: int32 scalar, |J'|.
       kappa: int32 scalar, the number of ranks that are selected whole; 0 for
         methods without ranks.
+      notes: int32 [n], what else `forget` has to know; empty for most methods.
     """
 
     update: sparse_vector.SparseVector
     probe: sparse_vector.SparseVector
     probe_count: tf.Tensor
     kappa: tf.Tensor
+    notes: tf.Tensor
 
 
 class Sparsifier(abc.ABC):
@@ -54,15 +59,16 @@ class Sparsifier(abc.ABC):
       probes: Whether the selection at k' is wanted too.
     """
 
-    def __init__(self, *, dimension: int, probes: bool):
+    def __init__(self, *, dimension: int, probes: bool) -> None:
         if dimension < 1:
             raise ValueError(f"Expected a dimension of at least 1, found {dimension}.")
         self.dimension = dimension
         self.probes = probes
 
-    @abc.abstractmethod
     def sparsify(self, residual: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """What a client sends.
+
+        Unless a method says otherwise: J_i, its k entries of largest magnitude.
 
         Args:
           residual: float32 [D], a_i with this round's gradient in it.
@@ -71,6 +77,11 @@ class Sparsifier(abc.ABC):
         Returns:
           The coordinates to send, int32 [n], ascending.
         """
+        return top_k.top_k_indices(residual, k)
+
+    def max_sent(self, k: tf.Tensor) -> tf.Tensor:
+        """The most entries of a message at k (int32 scalars); k unless overridden."""
+        return k
 
     @abc.abstractmethod
     def zero(self) -> Any:
@@ -101,7 +112,13 @@ class Sparsifier(abc.ABC):
           k_probe: int32 scalar, k' < k, or 0.
         """
 
-    def forget(self, sent: tf.Tensor, selected: tf.Tensor) -> tf.Tensor:
+    def forget(
+        self,
+        sent: tf.Tensor,
+        selected: tf.Tensor,
+        notes: tf.Tensor,
+        client_id: tf.Tensor,
+    ) -> tf.Tensor:
         """Which of its sent entries a client drops from its residual.
 
         Unless a method says otherwise: those that the server selected (J_i and J).
@@ -109,13 +126,20 @@ class Sparsifier(abc.ABC):
         Args:
           sent: int32 [n], the coordinates that the client sent, ascending.
           selected: int32 [m], J, ascending.
+          notes: int32 [l], see `Selection`.
+          client_id: int32 scalar, the client's own.
 
         Returns:
           bool [n].
         """
-        is_selected = tf.scatter_nd(
-            selected[:, tf.newaxis],
-            tf.ones_like(selected, dtype=tf.bool),
-            [self.dimension],
+        del notes, client_id
+        return self._among(sent, selected)
+
+    def _among(self, indices: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+        """Which of `indices` are among `others` (both int32), bool."""
+        mask = tf.tensor_scatter_nd_update(
+            tf.zeros([self.dimension], tf.bool),
+            others[:, tf.newaxis],
+            tf.ones_like(others, dtype=tf.bool),
         )
-        return tf.gather(is_selected, sent)
+        return tf.gather(mask, indices)

@@ -43,7 +43,7 @@ def top_k_indices(vector: tf.Tensor, k: tf.Tensor | int) -> tf.Tensor:
 
     Args:
       vector: float32 [D].
-      k: int32 scalar, 1 <= k; where it exceeds D, all D positions are returned.
+      k: int32 scalar, k >= 0; where it exceeds D, all D positions are returned.
 
     Returns:
       int32 [min(k, D)], ascending.
@@ -68,7 +68,8 @@ def top_k_indices(vector: tf.Tensor, k: tf.Tensor | int) -> tf.Tensor:
         shift = next_shift
         kth = tf.bitwise.bitwise_or(kth, tf.bitwise.left_shift(digit, shift))
     # `rest` entries that equal the k-th are still to be taken, lowest index first.
-    last_tie = _where(tf.equal(bits, kth))[rest - 1]
+    # (Of none the maximum is negative, and none is taken.)
+    last_tie = tf.reduce_max(_where(tf.equal(bits, kth))[:rest])
     position = tf.range(tf.size(bits))
     kept = (bits > kth) | (tf.equal(bits, kth) & (position <= last_tie))
     return tf.gather(candidates, _where(kept))

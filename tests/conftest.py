@@ -1,0 +1,39 @@
+"""What all tests share: a silent TensorFlow, and no TFF worker left behind."""
+
+import os
+import pathlib
+import signal
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _own_workers():
+    """The ids of the TFF worker processes that this process started."""
+    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = status.read_text().splitlines()
+        except OSError:  # The process ended meanwhile.
+            continue
+        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        if fields["Name"] == "worker_binary" and int(fields["PPid"]) == os.getpid():
+            yield int(fields["Pid"])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish():
+    """Ends the workers, which TFF leaves running; runs in xdist's workers too."""
+    for pid in _own_workers():
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def build_encoder():
+    """Builds the exact encoder, dimension given, that exchanges are tested with."""
+    from tff_gs.encoders import message_encoder
+
+    def build(dimension):
+        return message_encoder.build_encoder("int32", "float32", dimension=dimension)
+
+    return build

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+_SEED = np.array([0, 7], np.int32)
+
+
+class Rounds:
+    """Runs an exchange round by round, from zero weights and empty residuals."""
+
+    def __init__(self, exchange, client_weights, *, weights=None):
+        from tff_gs.controllers import controller
+
+        self._exchange = exchange
+        self._decision = controller.Decision
+        self.client_weights = [np.float32(weight) for weight in client_weights]
+        if weights is None:
+            weights = np.zeros(exchange.dimension, np.float32)
+        self.weights = weights
+        self.clients = exchange.initialize_clients(
+            weights, _SEED, list(range(len(client_weights)))
+        )
+
+    def residuals(self):
+        return np.stack([client.residual for client in self.clients])
+
+    def reset_weights(self):
+        """Sets the weights of the server and of all clients to zero."""
+        self.weights = np.zeros_like(self.weights)
+        self.clients = [
+            client._replace(weights=self.weights) for client in self.clients
+        ]
+
+    def run(self, gradients, k, k_probe=0):
+        """One round; keeps its state and returns its output."""
+        output = self._exchange.next(
+            self.weights,
+            self.clients,
+            [np.asarray(gradient, np.float32) for gradient in gradients],
+            self.client_weights,
+            self._decision(np.int32(k), np.int32(k_probe)),
+            _SEED,
+        )
+        self.weights, self.clients = output.weights, output.clients
+        return output
+
+
+@pytest.fixture(scope="session")
+def build_rounds():
+    """Starts `Rounds`."""
+    return Rounds
+
+
+@pytest.fixture(scope="session")
+def build_exchange(build_encoder):
+    """Builds the exchange of a sparsifier; each one once."""
+    from tff_gs.exchange import sparse_exchange
+
+    built = {}
+
+    def build(sparsifier_class, dimension, *, probes=False, learning_rate=1.0):
+        key = (sparsifier_class, dimension, probes, learning_rate)
+        if key not in built:
+            encoder = build_encoder(dimension)
+            built[key] = sparse_exchange.build_sparse_exchange(
+                sparsifier=sparsifier_class(dimension=dimension, probes=probes),
+                uplink_encoder=encoder,
+                downlink_encoder=encoder,
+                probe_encoder=encoder,
+                learning_rate=learning_rate,
+            )
+        return built[key]
+
+    return build

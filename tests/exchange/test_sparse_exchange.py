@@ -1,0 +1,294 @@
+"""The exchange as it runs, against the definitions of its steps in NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow_federated as tff
+
+from tests.oracles import sparsification
+from tff_gs.controllers import controller
+from tff_gs.encoders import message_encoder, names
+from tff_gs.exchange import client_state, sparse_exchange
+from tff_gs.sparsifiers import (
+    fab_top_k,
+    fub_top_k,
+    gtop_k,
+    send_all,
+    unidirectional_top_k,
+)
+
+_DIMENSION = 40
+_SIZES = [3, 250, 17, 40, 40, 1, 128]
+
+
+def _forgetting(select):
+    """With the selection, what each client forgets: what was sent and selected."""
+
+    def oracle(residuals, client_weights, k):
+        selected = select(residuals, client_weights, k)
+        sent = [sparsification.top_k(residual, k) for residual in residuals]
+        return selected, [np.intersect1d(js, selected.indices) for js in sent]
+
+    return oracle
+
+
+def _send_all(residuals, client_weights, k):
+    selected = sparsification.send_all(residuals, client_weights, k)
+    return selected, [selected.indices] * len(residuals)
+
+
+_METHODS = {
+    "fab": (fab_top_k.FabTopK, _forgetting(sparsification.fab)),
+    "fub": (fub_top_k.FubTopK, _forgetting(sparsification.fub)),
+    "unidirectional": (
+        unidirectional_top_k.UnidirectionalTopK,
+        _forgetting(sparsification.unidirectional),
+    ),
+    "gtopk": (gtop_k.GTopK, sparsification.gtop_k),
+    "send_all": (send_all.SendAll, _send_all),
+}
+
+
+def _gradients(seed, rounds):
+    rng = np.random.default_rng(seed)
+    scale = rng.lognormal(sigma=1.5, size=_DIMENSION)
+    return (rng.normal(size=(rounds, len(_SIZES), _DIMENSION)) * scale).astype(
+        np.float32
+    )
+
+
+def test_type_signature(build_exchange):
+    exchange = build_exchange(fab_top_k.FabTopK, _DIMENSION)
+    vector = tff.TensorType(np.float32, [_DIMENSION])
+    state = client_state.client_state_type(_DIMENSION)
+    parameter = exchange.next.type_signature.parameter
+    assert parameter.weights == tff.FederatedType(vector, tff.SERVER)
+    assert parameter.clients == tff.FederatedType(state, tff.CLIENTS)
+    assert parameter.gradients == tff.FederatedType(vector, tff.CLIENTS)
+    assert parameter.client_weights == tff.FederatedType(np.float32, tff.CLIENTS)
+    result = exchange.next.type_signature.result
+    assert result.weights == tff.FederatedType(vector, tff.SERVER)
+    assert result.clients == tff.FederatedType(state, tff.CLIENTS)
+    assert result.contributed == tff.FederatedType(np.int32, tff.CLIENTS)
+    assert result.outcome.placement is tff.SERVER
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_rounds_follow_the_definition_and_lose_nothing(
+    build_exchange, build_rounds, method
+):
+    sparsifier, oracle = _METHODS[method]
+    run = build_rounds(build_exchange(sparsifier, _DIMENSION, probes=True), _SIZES)
+    residuals = np.zeros([len(_SIZES), _DIMENSION], np.float32)
+    applied = np.zeros([len(_SIZES), _DIMENSION])
+    gradients = _gradients(1, 7)
+    for gradient, k in zip(gradients, [1, 5, _DIMENSION, 13, 6, 2, 39], strict=True):
+        before = run.weights
+        output = run.run(gradient, k, k // 2)
+
+        residuals += gradient
+        selected, forgotten = oracle(residuals, _SIZES, k)
+        applied_now = np.zeros_like(applied)
+        for i, (residual, dropped) in enumerate(zip(residuals, forgotten, strict=True)):
+            applied_now[i, dropped] = residual[dropped]
+            residual[dropped] = 0.0
+            assert output.contributed[i] == len(dropped)
+        applied += applied_now
+        np.testing.assert_array_equal(run.residuals(), residuals)
+        # What is applied is the weighted mean of what the clients forget.
+        np.testing.assert_allclose(
+            before.astype(np.float64) - run.weights,
+            np.average(applied_now, axis=0, weights=_SIZES),
+            rtol=1e-5,
+            atol=1e-5,
+        )
+        assert output.outcome.downlink_elements == len(selected.indices)
+        assert output.outcome.kappa == selected.kappa
+        sent = _DIMENSION if method == "send_all" else k
+        np.testing.assert_array_equal(
+            output.outcome.receipts.elements, [sent] * len(_SIZES)
+        )
+    np.testing.assert_allclose(
+        gradients.sum(axis=0, dtype=np.float64),
+        applied + run.residuals(),
+        rtol=1e-5,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_replicas_equal_the_server_to_the_bit(build_exchange, build_rounds, method):
+    sparsifier, _ = _METHODS[method]
+    exchange = build_exchange(sparsifier, _DIMENSION, probes=True, learning_rate=0.037)
+    weights = np.random.default_rng(5).normal(size=_DIMENSION).astype(np.float32)
+    run = build_rounds(exchange, _SIZES, weights=weights)
+    for number, gradient in enumerate(_gradients(2, 25)):
+        k = 1 + 7 * number % _DIMENSION
+        run.run(gradient, k, k // 3)
+        for client in run.clients:
+            np.testing.assert_array_equal(client.weights, run.weights)
+            assert client.rounds == number + 1
+    assert not np.any(run.weights == weights)
+
+
+def test_the_probe_message_tells_the_round_at_the_other_k(
+    build_exchange, build_rounds, build_encoder
+):
+    for method in ("fab", "fub", "unidirectional", "gtopk"):
+        sparsifier, _ = _METHODS[method]
+        exchange = build_exchange(sparsifier, _DIMENSION, probes=True)
+        run = build_rounds(exchange, _SIZES)
+        run.run(_gradients(3, 1)[0], 6, 2)
+        run.reset_weights()
+        start, gradient = run.clients, _gradients(4, 1)[0]
+        outcome = run.run(gradient, 9, 4).outcome
+        after = run.weights
+        other = build_rounds(exchange, _SIZES)
+        other.clients = start
+        other.run(gradient, 4)
+
+        decoded = build_encoder(_DIMENSION).decode(
+            outcome.probe_message, np.int32(_DIMENSION)
+        )
+        assert decoded.error == 0
+        assert outcome.probe_elements == len(decoded.vector.indices) > 0
+        told = after.copy()
+        told[decoded.vector.indices.numpy()] = -decoded.vector.values.numpy()
+        np.testing.assert_array_equal(told, other.weights)
+
+
+def test_the_order_of_clients_does_not_matter(build_exchange, build_rounds):
+    run = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
+    gradient = _gradients(6, 1)[0]
+    start = run.clients
+    in_order = run.run(gradient, 8)
+    order = np.random.default_rng(0).permutation(len(_SIZES))
+    shuffled = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
+    shuffled.clients = [start[i] for i in order]
+    shuffled.client_weights = [np.float32(_SIZES[i]) for i in order]
+    in_disorder = shuffled.run(gradient[order], 8)
+    np.testing.assert_array_equal(in_order.weights, in_disorder.weights)
+    for place, client in enumerate(order):
+        np.testing.assert_array_equal(
+            in_order.clients[client].residual, in_disorder.clients[place].residual
+        )
+    for first, second in zip(
+        in_order.outcome.receipts, in_disorder.outcome.receipts, strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
+    exchange = build_exchange(fab_top_k.FabTopK, _DIMENSION, probes=True)
+    parameter = exchange.next.type_signature.parameter
+
+    # TFF 0.87 splits the clients by the last argument: it has to be CLIENTS-placed.
+    @tff.federated_computation(
+        parameter.weights,
+        parameter.decision,
+        parameter.seed,
+        parameter.clients,
+        parameter.gradients,
+        parameter.client_weights,
+    )
+    def clients_last(weights, decision, seed, clients, gradients, client_weights):
+        return exchange.next(
+            weights, clients, gradients, client_weights, decision, seed
+        )
+
+    gradients = _gradients(7, 1)[0]
+    run = build_rounds(exchange, _SIZES)
+    start = run.clients
+    expected = run.run(gradients, 8, 3)
+    workers = [
+        tff.backends.native.create_async_local_cpp_execution_context() for _ in range(2)
+    ]
+    tree = tff.backends.native.create_mergeable_comp_execution_context(
+        workers, num_subrounds=4
+    )
+    with tff.framework.get_context_stack().install(tree):
+        found = clients_last(
+            np.zeros(_DIMENSION, np.float32),
+            controller.Decision(np.int32(8), np.int32(3)),
+            np.array([0, 7], np.int32),
+            start,
+            list(gradients),
+            run.client_weights,
+        )
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    # TFF gives the parts back in the order in which their workers finished.
+    places = np.argsort([client.client_id for client in found.clients])
+    for place, client, contributed in zip(
+        places, expected.clients, expected.contributed, strict=True
+    ):
+        assert found.clients[place].client_id == client.client_id
+        assert found.contributed[place] == contributed
+        np.testing.assert_array_equal(found.clients[place].residual, client.residual)
+    for first, second in zip(
+        found.outcome.receipts, expected.outcome.receipts, strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+def _exchange_with(uplink):
+    exact = message_encoder.build_encoder("int32", "float32", dimension=_DIMENSION)
+    return sparse_exchange.build_sparse_exchange(
+        sparsifier=fab_top_k.FabTopK(dimension=_DIMENSION, probes=False),
+        uplink_encoder=message_encoder.build_encoder(*uplink, dimension=_DIMENSION),
+        downlink_encoder=exact,
+        probe_encoder=exact,
+        learning_rate=1.0,
+    )
+
+
+def test_what_a_value_code_changes_stays_in_the_residual(build_rounds):
+    import tensorflow as tf
+
+    run = build_rounds(_exchange_with(("int32", "bfloat16")), _SIZES)
+    gradient = _gradients(8, 1)[0]
+    run.run(gradient, 10)
+    received = tf.cast(tf.cast(gradient, tf.bfloat16), tf.float32).numpy()
+    forgotten = run.residuals() != gradient
+    assert forgotten.sum() > len(_SIZES)
+    np.testing.assert_array_equal(
+        run.residuals()[forgotten], (gradient - received)[forgotten]
+    )
+    applied = np.average(np.where(forgotten, received, 0), axis=0, weights=_SIZES)
+    np.testing.assert_allclose(-run.weights, applied, rtol=1e-6)
+
+
+def test_a_refused_message_counts_for_nothing(build_rounds):
+    gradient = _gradients(9, 1)[0]
+    gradient[2, 5] = np.nan
+    exchange = _exchange_with(("int32", "float32"))
+    run = build_rounds(exchange, _SIZES)
+    output = run.run(gradient, 8)
+    receipts = output.outcome.receipts
+    expected = np.zeros(len(_SIZES))
+    expected[2] = names.NON_FINITE_VALUE
+    np.testing.assert_array_equal(receipts.errors, expected)
+    assert output.contributed[2] == 0
+    np.testing.assert_array_equal(output.clients[2].residual, gradient[2])
+
+    others = [i for i in range(len(_SIZES)) if i != 2]
+    sizes = [_SIZES[i] for i in others]
+    selected = sparsification.fab(gradient[others], sizes, 8)
+    np.testing.assert_array_equal(np.flatnonzero(run.weights), selected.indices)
+    np.testing.assert_allclose(
+        -run.weights[selected.indices], selected.values, rtol=1e-6
+    )
+    np.testing.assert_array_equal(output.clients[2].weights, run.weights)
+
+
+def test_receipts_count_what_was_sent(build_exchange, build_rounds, build_encoder):
+    run = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
+    gradient = _gradients(10, 1)[0]
+    outcome = run.run(gradient, 8).outcome
+    np.testing.assert_array_equal(outcome.receipts.client_ids, range(len(_SIZES)))
+    for i, bits in enumerate(outcome.receipts.bits):
+        sent = sparsification.top_k(gradient[i], 8)
+        vector = sparse_exchange.sparse_vector.SparseVector(
+            sent.astype(np.int32), gradient[i][sent]
+        )
+        message = build_encoder(_DIMENSION).encode(vector, np.zeros(2, np.int32))
+        # Beside the entries: id, weight, k and k'.
+        assert bits == 8 * len(message.message) + 4 * 32

@@ -1,0 +1,162 @@
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+FEATURES, HIDDEN, CLASSES = 4, 6, 3
+
+
+class ScriptedState(NamedTuple):
+    """The decision of the coming round, and what the last one showed."""
+
+    k: Any
+    k_probe: Any
+    feedback: Any
+
+
+@pytest.fixture(scope="session")
+def scripted_controller():
+    """Builds a rule that follows its state and keeps the feedback there."""
+    import tensorflow as tf
+
+    from tff_gs.controllers import controller
+
+    class Scripted(controller.Controller):
+        def __init__(self, *, k, k_probe, probes=True):
+            self._decision = (k, k_probe)
+            self._probes = probes
+
+        @property
+        def probes(self):
+            return self._probes
+
+        def initialize(self):
+            unknown = [tf.constant(np.nan, tf.float64) for _ in range(6)]
+            return ScriptedState(
+                *(tf.constant(number) for number in self._decision),
+                controller.Feedback(*unknown),
+            )
+
+        def decide(self, state):
+            return controller.Decision(state.k, state.k_probe)
+
+        def update(self, state, feedback, seed):
+            return state._replace(feedback=feedback)
+
+        def sign(self, state):
+            return tf.constant(0)
+
+    return Scripted
+
+
+def _initial_weights():
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.normal(scale=0.5, size=shape).astype(np.float32)
+
+    return (normal(FEATURES, HIDDEN), [normal(HIDDEN), normal(HIDDEN, CLASSES)])
+
+
+@pytest.fixture(scope="session")
+def functional_model():
+    """A small classifier whose weights lie in a tuple with a list in it; D = 48."""
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    @tf.function
+    def predict(weights, x, training=True):
+        del training
+        (first, (bias, second)), _ = weights
+        return tf.matmul(tf.nn.tanh(tf.matmul(x, first) + bias), second)
+
+    def loss(output, label, sample_weight=None):
+        del sample_weight
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=output)
+        )
+
+    return tff.learning.models.FunctionalModel(
+        initial_weights=(_initial_weights(), ()),
+        predict_on_batch_fn=predict,
+        loss_fn=loss,
+        input_spec=(
+            tf.TensorSpec([None, FEATURES], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def variable_model():
+    """A function that builds a Keras model with batch normalisation."""
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    def build():
+        layers = tf.keras.layers
+        initializer = tf.keras.initializers.GlorotUniform(seed=1)
+        model = tf.keras.Sequential(
+            [
+                layers.InputLayer([FEATURES]),
+                layers.Dense(HIDDEN, kernel_initializer=initializer),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+                layers.Dense(CLASSES, kernel_initializer=initializer),
+            ]
+        )
+        return tff.learning.models.from_keras_model(
+            model,
+            loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            input_spec=(
+                tf.TensorSpec([None, FEATURES], tf.float32),
+                tf.TensorSpec([None], tf.int32),
+            ),
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def client_data():
+    """The examples of five clients: 3, 9, 1, 4 and 20 of them."""
+    rng = np.random.default_rng(1)
+    centres = rng.normal(size=(CLASSES, FEATURES))
+    data = []
+    for examples in (3, 9, 1, 4, 20):
+        y = rng.integers(0, CLASSES, examples).astype(np.int32)
+        x = centres[y] + 0.3 * rng.normal(size=(examples, FEATURES))
+        data.append((x.astype(np.float32), y))
+    return data
+
+
+@pytest.fixture(scope="session")
+def build_process(build_encoder):
+    """Builds a process of FAB-top-k at the normalised time, beta = 10."""
+    from tff_gs.costs import normalised
+    from tff_gs.learning import objective, sparsified_fed_sgd
+    from tff_gs.sparsifiers import fab_top_k
+
+    def build(model, controller, *, batch_size=4, probe_examples=1, **options):
+        dimension = objective.build_objective(model).dimension
+        encoder = build_encoder(dimension)
+        arguments = {
+            "sparsifier": fab_top_k.FabTopK(
+                dimension=dimension, probes=controller.probes
+            ),
+            "controller": controller,
+            "cost": normalised.NormalisedTime(
+                dimension, batch_size=batch_size, probe_examples=probe_examples
+            ),
+            "uplink_encoder": encoder,
+            "downlink_encoder": encoder,
+            "probe_encoder": encoder,
+            "learning_rate": 0.5,
+            "batch_size": batch_size,
+            "probe_examples": probe_examples,
+        }
+        return sparsified_fed_sgd.build_sparsified_fed_sgd(
+            model, **{**arguments, **options}
+        )
+
+    return build

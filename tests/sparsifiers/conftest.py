@@ -1,0 +1,107 @@
+import functools
+
+import numpy as np
+import pytest
+
+
+class Server:
+    """A sparsifier's operators as TensorFlow functions that are traced once."""
+
+    def __init__(self, sparsifier):
+        import tensorflow as tf
+
+        from tff_gs import sparse_vector
+        from tff_gs.sparsifiers import sparsifier as interface
+
+        def scalar(dtype):
+            return tf.TensorSpec([], dtype)
+
+        def specs(function):
+            return tf.nest.map_structure(
+                lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype),
+                function.get_concrete_function().structured_outputs,
+            )
+
+        self._interface = interface
+        self._sparse_vector = sparse_vector
+        self.sparsifier = sparsifier
+        self.sparsify = tf.function(
+            sparsifier.sparsify,
+            input_signature=[
+                tf.TensorSpec([sparsifier.dimension], tf.float32),
+                scalar(tf.int32),
+            ],
+        )
+        self.zero = tf.function(sparsifier.zero)
+        accumulator = specs(self.zero)
+        entries = sparse_vector.SparseVector(
+            tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)
+        )
+        upload = interface.Upload(
+            scalar(tf.int32), entries, scalar(tf.float32), scalar(tf.int32)
+        )
+        self.accumulate = tf.function(
+            sparsifier.accumulate, input_signature=[accumulator, upload]
+        )
+        self.merge = tf.function(
+            sparsifier.merge, input_signature=[accumulator, accumulator]
+        )
+        self.report = tf.function(sparsifier.report, input_signature=[accumulator])
+        aggregate = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype),
+            self.report.get_concrete_function().structured_outputs,
+        )
+        self.select = tf.function(
+            sparsifier.select,
+            input_signature=[
+                aggregate,
+                scalar(tf.float64),
+                scalar(tf.int32),
+                scalar(tf.int32),
+            ],
+        )
+
+        indices = tf.TensorSpec([None], tf.int32)
+        self.forget = tf.function(
+            sparsifier.forget,
+            input_signature=[indices, indices, indices, scalar(tf.int32)],
+        )
+
+    def upload(self, residual, weight, k, k_probe=0, client_id=0):
+        """What the server reads of a client's message."""
+        indices = self.sparsify(residual, k).numpy()
+        entries = self._sparse_vector.SparseVector(indices, residual[indices])
+        return self._interface.Upload(
+            np.int32(client_id), entries, np.float32(weight), np.int32(k_probe)
+        )
+
+    def aggregate(self, uploads):
+        """One accumulator, in the order of `uploads`."""
+        accumulator = self.zero()
+        for upload in uploads:
+            accumulator = self.accumulate(accumulator, upload)
+        return self.report(accumulator)
+
+    def aggregate_tree(self, uploads, rng):
+        """Uploads in random order, on random leaves, merged in a random order."""
+        uploads = [uploads[i] for i in rng.permutation(len(uploads))]
+        leaves = [self.zero() for _ in range(rng.integers(1, len(uploads) + 2))]
+        for upload in uploads:
+            leaf = rng.integers(len(leaves))
+            leaves[leaf] = self.accumulate(leaves[leaf], upload)
+        while len(leaves) > 1:
+            second = leaves.pop(rng.integers(len(leaves)))
+            first = leaves.pop(rng.integers(len(leaves)))
+            leaves.append(self.merge(first, second))
+        return self.report(leaves[0])
+
+
+@pytest.fixture(scope="session")
+def build_server():
+    """The `Server` of a sparsifier class, a dimension and whether it probes."""
+
+    @functools.cache
+    def build(sparsifier_class, dimension, probes):
+        return Server(sparsifier_class(dimension=dimension, probes=probes))
+
+    return build
