@@ -9,12 +9,9 @@ import tensorflow as tf
 
 from tasks import cnn
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.costs import normalised
-from tff_gs.encoders import message_encoder
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning import sparsified_fed_sgd
 from tff_gs.runtime import resident
-from tff_gs.sparsifiers import fab_top_k
 
 BATCH_SIZE = 32
 _EXAMPLES = 150
@@ -76,17 +73,9 @@ class Rounds:
         controller: controller_lib.Controller,
         runtime: resident.ResidentContext,
     ):
-        objective = setting.objective
-        dimension = objective.dimension
-        exact = message_encoder.build_encoder("rice", "float32", dimension=dimension)
         process = sparsified_fed_sgd.build_sparsified_fed_sgd(
             setting.model,
-            sparsifier=fab_top_k.FabTopK(dimension=dimension, probes=controller.probes),
-            controller=controller,
-            cost=normalised.NormalisedTime(dimension),
-            uplink_encoder=exact,
-            downlink_encoder=exact,
-            probe_encoder=exact,
+            controller=lambda dimension: controller,
             batch_size=BATCH_SIZE,
         )
         self._process = process
@@ -99,6 +88,7 @@ class Rounds:
         )
 
     def __call__(self) -> Any:
+        """Runs a round; returns its metrics."""
         output = self._process.next(self._state, self._clients, self._data)
         self._state, self._clients = output.state, output.clients
         return output.metrics

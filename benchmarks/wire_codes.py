@@ -8,11 +8,14 @@ entropy log2 C(D, k) / k and an index's 32 bits of a 64-bit pair. Times are medi
 whole messages, with header, values, checks and checksum; ratios are to the code
 "int32", timed in the same process and interleaved with it.
 
---selections is an NPZ of recorded selections: arrays of ascending indices, one a
-round, named by the round; and `tensor_sizes`, the model's.
+--selections is an NPZ file of recorded selections, as `numpy.savez` writes it: an array
+`tensor_sizes`, how many coordinates each tensor of the model has, in order; every other
+array, named by its round, holds strictly ascending integer indices, one or more, below
+the sum of `tensor_sizes`. Each is encoded like a random subset and has its own rows.
 """
 
 import argparse
+import os
 import time
 
 import numpy as np
@@ -130,6 +133,8 @@ def main():
     parser.add_argument("--output", help="write the table to this CSV file")
     parser.add_argument("--selections", help="NPZ of recorded selections")
     options = parser.parse_args()
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     import pandas as pd
 

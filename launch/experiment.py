@@ -1,6 +1,7 @@
 """From the options of a run to what it consists of."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,30 +46,24 @@ def build(options: RunOptions) -> Experiment:
     from tff_gs.controllers import registry as controllers
     from tff_gs.costs import registry as costs
     from tff_gs.encoders import message_encoder
-    from tff_gs.learning import objective as objective_lib
     from tff_gs.learning import sparsified_fed_sgd
     from tff_gs.sparsifiers import registry as sparsifiers
 
     training = options.training
     model = task.build_model(training.seed)
-    objective = objective_lib.build_objective(model)
-    dimension = objective.dimension
 
-    def encoder(index: str, value: str) -> message_encoder.MessageEncoder:
-        return message_encoder.build_encoder(
-            index, value, dimension=dimension, tensor_sizes=objective.tensor_sizes
-        )
+    def encoder(index: str, value: str) -> Callable[..., Any]:
+        return functools.partial(message_encoder.build_encoder, index, value)
 
-    controller = controllers.build_controller(
-        options.controller, dimension, options.controller_options
-    )
     process = sparsified_fed_sgd.build_sparsified_fed_sgd(
         model,
-        sparsifier=sparsifiers.build_sparsifier(
-            options.method.sparsifier, dimension=dimension, probes=controller.probes
+        sparsifier=functools.partial(
+            sparsifiers.build_sparsifier, options.method.sparsifier
         ),
-        controller=controller,
-        cost=costs.build_cost(
+        controller=lambda dimension: controllers.build_controller(
+            options.controller, dimension, options.controller_options
+        ),
+        cost=lambda dimension: costs.build_cost(
             options.cost, dimension, len(task.clients), options.cost_options
         ),
         uplink_encoder=encoder(*options.method.uplink_encoder),

@@ -33,7 +33,9 @@ def build_encoder():
     """Builds the exact encoder, dimension given, that exchanges are tested with."""
     from tff_gs.encoders import message_encoder
 
-    def build(dimension):
-        return message_encoder.build_encoder("int32", "float32", dimension=dimension)
+    def build(dimension, tensor_sizes=None):
+        return message_encoder.build_encoder(
+            "int32", "float32", dimension=dimension, tensor_sizes=tensor_sizes
+        )
 
     return build

@@ -34,11 +34,11 @@ class Rounds:
         """One round; keeps its state and returns its output."""
         output = self._exchange.next(
             self.weights,
+            self._decision(np.int32(k), np.int32(k_probe)),
+            _SEED,
             self.clients,
             [np.asarray(gradient, np.float32) for gradient in gradients],
             self.client_weights,
-            self._decision(np.int32(k), np.int32(k_probe)),
-            _SEED,
         )
         self.weights, self.clients = output.weights, output.clients
         return output

@@ -179,22 +179,6 @@ def test_the_order_of_clients_does_not_matter(build_exchange, build_rounds):
 
 def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
     exchange = build_exchange(fab_top_k.FabTopK, _DIMENSION, probes=True)
-    parameter = exchange.next.type_signature.parameter
-
-    # TFF 0.87 splits the clients by the last argument: it has to be CLIENTS-placed.
-    @tff.federated_computation(
-        parameter.weights,
-        parameter.decision,
-        parameter.seed,
-        parameter.clients,
-        parameter.gradients,
-        parameter.client_weights,
-    )
-    def clients_last(weights, decision, seed, clients, gradients, client_weights):
-        return exchange.next(
-            weights, clients, gradients, client_weights, decision, seed
-        )
-
     gradients = _gradients(7, 1)[0]
     run = build_rounds(exchange, _SIZES)
     start = run.clients
@@ -206,7 +190,7 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
         workers, num_subrounds=4
     )
     with tff.framework.get_context_stack().install(tree):
-        found = clients_last(
+        found = exchange.next(
             np.zeros(_DIMENSION, np.float32),
             controller.Decision(np.int32(8), np.int32(3)),
             np.array([0, 7], np.int32),

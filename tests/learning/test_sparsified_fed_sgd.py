@@ -6,7 +6,6 @@ import tensorflow_federated as tff
 from tests.oracles import crossings
 from tff_gs.controllers import sign_descent
 from tff_gs.learning import objective
-from tff_gs.sparsifiers import fab_top_k
 
 _D = 48
 
@@ -239,10 +238,6 @@ def test_a_variable_model_trains(
         ({"learning_rate": float("nan")}, "positive learning_rate, found nan"),
         ({"batch_size": 0, "probe_examples": 0}, "(batch_size|positive)"),
         ({"probe_examples": 5}, "between 1 and the batch size 4, found 5"),
-        (
-            {"sparsifier": fab_top_k.FabTopK(dimension=7, probes=True)},
-            "model's 48 weights, found one for 7",
-        ),
     ],
 )
 def test_bad_arguments_are_one_sentence(

@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import seeds
+
 
 class ClientState(NamedTuple):
     """The state of one client of a sparse exchange.
@@ -24,11 +26,6 @@ class ClientState(NamedTuple):
     residual: tf.Tensor
     seed: tf.Tensor
     rounds: tf.Tensor
-
-    @property
-    def round_seed(self) -> tf.Tensor:
-        """int32 [2], the seed of the client's draws in the coming round."""
-        return tf.random.experimental.stateless_fold_in(self.seed, self.rounds)
 
 
 def client_state_type(dimension: int) -> tff.StructWithPythonType:
@@ -58,6 +55,6 @@ def initial_client_state(
         client_id=client_id,
         weights=weights,
         residual=tf.zeros_like(weights),
-        seed=tf.random.experimental.stateless_fold_in(seed, client_id),
+        seed=seeds.derive(seed, seeds.Purpose.CLIENT, client_id),
         rounds=tf.constant(0),
     )

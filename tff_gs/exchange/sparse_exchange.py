@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import growing, sparse_vector
+from tff_gs import growing, seeds, sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.encoders import encoder
 from tff_gs.exchange import client_state, message_size, receipts
@@ -56,6 +56,7 @@ class Outcome(NamedTuple):
     Attributes:
       receipts: What was received, by client.
       downlink_elements: int32 scalar, |J|.
+      notes_elements: int32 scalar, how many notes went with it.
       downlink_bits: int64 scalar, the size of all that one client received.
       downlink_sizes: Where the bits of the update's message went.
       kappa: int32 scalar, see `tff_gs.sparsifiers.sparsifier.Selection`.
@@ -67,6 +68,7 @@ class Outcome(NamedTuple):
 
     receipts: receipts.Receipts
     downlink_elements: tf.Tensor
+    notes_elements: tf.Tensor
     downlink_bits: tf.Tensor
     downlink_sizes: encoder.Sizes
     kappa: tf.Tensor
@@ -116,8 +118,10 @@ class SparseExchange:
       dimension: D.
       initialize_clients: `(weights@SERVER, seed@SERVER, client_ids@CLIENTS) ->
         ClientState@CLIENTS`: the one dense download.
-      next: `(weights@SERVER, clients@CLIENTS, gradients@CLIENTS,
-        client_weights@CLIENTS, decision@SERVER, seed@SERVER) -> ExchangeOutput`.
+      next: `(weights@SERVER, decision@SERVER, seed@SERVER, clients@CLIENTS,
+        gradients@CLIENTS, client_weights@CLIENTS) -> ExchangeOutput`. What is
+        CLIENTS-placed comes last, because TFF's mergeable context counts the clients
+        of the last argument.
     """
 
     dimension: int
@@ -174,7 +178,9 @@ def build_sparse_exchange(
         entries = sparse_vector.gather(
             residual, sparsifier.sparsify(residual, decision.k)
         )
-        encoded = uplink_encoder.encode(entries, client.round_seed)
+        encoded = uplink_encoder.encode(
+            entries, seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds)
+        )
         message = UplinkMessage(client.client_id, weight, decision, encoded.message)
         lost = entries.values - encoded.received
         return message, _Sent(residual, entries.indices, lost)
@@ -257,6 +263,7 @@ def build_sparse_exchange(
         outcome = Outcome(
             receipts=totals.receipts,
             downlink_elements=tf.size(selection.update.indices),
+            notes_elements=tf.size(selection.notes),
             downlink_bits=message_size.size_in_bits((message, decision)),
             downlink_sizes=downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
@@ -292,19 +299,19 @@ def build_sparse_exchange(
 
     @tff.federated_computation(
         tff.FederatedType(vector_type, tff.SERVER),
+        tff.FederatedType(decision_type, tff.SERVER),
+        tff.FederatedType(seed_type, tff.SERVER),
         tff.FederatedType(state_type, tff.CLIENTS),
         tff.FederatedType(vector_type, tff.CLIENTS),
         tff.FederatedType(np.float32, tff.CLIENTS),
-        tff.FederatedType(decision_type, tff.SERVER),
-        tff.FederatedType(seed_type, tff.SERVER),
     )
     def next_fn(  # noqa: ANN202
         weights: tff.Value,
+        decision: tff.Value,
+        seed: tff.Value,
         clients: tff.Value,
         gradients: tff.Value,
         client_weights: tff.Value,
-        decision: tff.Value,
-        seed: tff.Value,
     ):
         uploads = tff.federated_map(
             upload,

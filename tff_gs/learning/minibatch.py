@@ -4,11 +4,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from tff_gs import seeds
+
 
 def _order(seed: tf.Tensor, number: tf.Tensor, examples: tf.Tensor) -> tf.Tensor:
     """The order of the examples in pass `number`, int32 [examples]."""
     draw = tf.random.stateless_uniform(
-        [examples], tf.random.experimental.stateless_fold_in(seed, number)
+        [examples], seeds.derive(seed, seeds.Purpose.PASS, number)
     )
     return tf.argsort(draw, stable=True)
 

@@ -7,20 +7,28 @@ update of k (steps 6 to 8).
 
 import collections
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import seeds
 from tff_gs.controllers import controller as controller_lib
+from tff_gs.controllers import sign_descent
 from tff_gs.costs import cost as cost_lib
-from tff_gs.encoders import encoder, entropy
+from tff_gs.costs import normalised
+from tff_gs.encoders import encoder, message_encoder
 from tff_gs.exchange import client_state, message_size, sparse_exchange
-from tff_gs.exchange import receipts as receipts_lib
-from tff_gs.learning import minibatch, probe
+from tff_gs.learning import minibatch, probe, round_metrics
 from tff_gs.learning import objective as objective_lib
+from tff_gs.sparsifiers import fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
+
+#: Index-value lists as they are, in as few bytes as Rice codes need.
+EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
 
 
 class ServerState(NamedTuple):
@@ -125,6 +133,11 @@ class SparsifiedFedSgd:
         )
 
 
+class _Decided(NamedTuple):
+    decision: controller_lib.Decision
+    downlink_seed: tf.Tensor
+
+
 class _LocalResult(NamedTuple):
     gradient: tf.Tensor
     weight: tf.Tensor
@@ -135,12 +148,12 @@ class _LocalResult(NamedTuple):
 def build_sparsified_fed_sgd(
     model: objective_lib.Model,
     *,
-    sparsifier: sparsifier_lib.Sparsifier,
-    controller: controller_lib.Controller,
-    cost: cost_lib.Cost,
-    uplink_encoder: encoder.Encoder,
-    downlink_encoder: encoder.Encoder,
-    probe_encoder: encoder.Encoder,
+    sparsifier: Callable[..., sparsifier_lib.Sparsifier] = fab_top_k.FabTopK,
+    controller: Callable[[int], controller_lib.Controller] = sign_descent.SignDescent,
+    cost: Callable[[int], cost_lib.Cost] | None = None,
+    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    probe_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
     learning_rate: float = 0.01,
     batch_size: int = 32,
     probe_examples: int = 1,
@@ -148,15 +161,22 @@ def build_sparsified_fed_sgd(
 ) -> SparsifiedFedSgd:
     """Builds the process.
 
+    D, the number of trainable weights, is the model's; what depends on it is given as
+    a function that builds it, such as a class or a `functools.partial` of it.
+
     Args:
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
         that builds a `tff.learning.models.VariableModel`.
-      sparsifier: What clients send and what the server selects.
-      controller: The rule for k.
-      cost: How long a round takes.
-      uplink_encoder: How clients write their messages.
-      downlink_encoder: How the server writes the update.
-      probe_encoder: How the server writes what differs at k' (exact values).
+      sparsifier: What clients send and what the server selects; called with keyword
+        arguments `dimension` (D) and `probes` (whether the rule for k probes).
+      controller: The rule for k; called with D.
+      cost: How long a round takes; called with D. By default the paper's normalised
+        time.
+      uplink_encoder: How clients write their messages; called with keyword arguments
+        `dimension` (D) and `tensor_sizes` (of the model's trainable tensors).
+      downlink_encoder: How the server writes the update; likewise.
+      probe_encoder: How the server writes what differs at k'; likewise. Its values
+        have to be exact.
       learning_rate: eta, positive.
       batch_size: Examples of a minibatch; a client with fewer uses all it has.
       probe_examples: Random examples of its minibatch on which a client evaluates
@@ -164,15 +184,8 @@ def build_sparsified_fed_sgd(
       seed: Fixes every random draw of the run.
 
     Raises:
-      ValueError: If an argument is outside its range, or sparsifier and model differ
-        in dimension.
+      ValueError: If an argument is outside its range.
     """
-    objective = objective_lib.build_objective(model)
-    if sparsifier.dimension != objective.dimension:
-        raise ValueError(
-            f"Expected a sparsifier for the model's {objective.dimension} weights, "
-            f"found one for {sparsifier.dimension}."
-        )
     if not learning_rate > 0.0:
         raise ValueError(f"Expected a positive learning_rate, found {learning_rate}.")
     if batch_size < 1:
@@ -182,17 +195,37 @@ def build_sparsified_fed_sgd(
             f"Expected probe_examples between 1 and the batch size {batch_size}, found "
             f"{probe_examples}."
         )
+    objective = objective_lib.build_objective(model)
+    dimension = objective.dimension
+    rule = controller(dimension)
+    method = sparsifier(dimension=dimension, probes=rule.probes)
+    if cost is None:
+        cost = functools.partial(
+            normalised.NormalisedTime,
+            batch_size=batch_size,
+            probe_examples=probe_examples,
+        )
+    codes = {
+        name: build(dimension=dimension, tensor_sizes=objective.tensor_sizes)
+        for name, build in (
+            ("uplink_encoder", uplink_encoder),
+            ("downlink_encoder", downlink_encoder),
+            ("probe_encoder", probe_encoder),
+        )
+    }
     exchange = sparse_exchange.build_sparse_exchange(
-        sparsifier=sparsifier,
-        uplink_encoder=uplink_encoder,
-        downlink_encoder=downlink_encoder,
-        probe_encoder=probe_encoder,
-        learning_rate=learning_rate,
+        sparsifier=method, learning_rate=learning_rate, **codes
+    )
+    measure = round_metrics.RoundMetrics(
+        method=method,
+        cost=cost(dimension),
+        uplink_encoder=codes["uplink_encoder"],
+        downlink_encoder=codes["downlink_encoder"],
     )
     close_round = probe.build_probe(
         objective,
-        probes=controller.probes,
-        probe_encoder=probe_encoder,
+        probes=rule.probes,
+        probe_encoder=codes["probe_encoder"],
         learning_rate=learning_rate,
     )
 
@@ -202,7 +235,7 @@ def build_sparsified_fed_sgd(
         return ServerState(
             weights=weights,
             non_trainable=non_trainable,
-            controller=controller.initialize(),
+            controller=rule.initialize(),
             round=tf.constant(0),
             time=tf.constant(0.0, tf.float64),
             seed=tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32),
@@ -249,7 +282,12 @@ def build_sparsified_fed_sgd(
         loss, gradient = objective.loss_and_gradient(
             client.exchange.weights, client.non_trainable, batch
         )
-        draw = tf.random.stateless_uniform(tf.shape(chosen), client.exchange.round_seed)
+        draw = tf.random.stateless_uniform(
+            tf.shape(chosen),
+            seeds.derive(
+                client.exchange.seed, seeds.Purpose.PROBE, client.exchange.rounds
+            ),
+        )
         probed = tf.math.top_k(draw, tf.minimum(probe_examples, tf.size(chosen)))
         return _LocalResult(
             gradient=gradient,
@@ -259,13 +297,13 @@ def build_sparsified_fed_sgd(
         )
 
     @tff.tensorflow.computation(state_type)
-    def decide(state: ServerState) -> tuple[controller_lib.Decision, tf.Tensor]:
-        return (
-            controller.decide(state.controller),
-            tf.random.experimental.stateless_fold_in(state.seed, state.round),
+    def decide(state: ServerState) -> _Decided:
+        return _Decided(
+            rule.decide(state.controller),
+            seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
         )
 
-    decision_type, seed_type = decide.type_signature.result
+    decision_type = decide.type_signature.result.decision
     outcome_type = exchange.next.type_signature.result.outcome.member
     report_type = close_round.type_signature.result.member
 
@@ -273,7 +311,6 @@ def build_sparsified_fed_sgd(
         state_type,
         tff.TensorType(np.float32, [objective.dimension]),
         decision_type,
-        seed_type,
         outcome_type,
         report_type,
     )
@@ -281,23 +318,26 @@ def build_sparsified_fed_sgd(
         state: ServerState,
         weights: tf.Tensor,
         decision: controller_lib.Decision,
-        round_seed: tf.Tensor,
         outcome: sparse_exchange.Outcome,
         report: probe.Report,
     ) -> tuple[ServerState, Any]:
-        feedback = _feedback(
-            decision, outcome, report, cost, uplink_encoder, downlink_encoder
-        )
-        rule = controller.update(state.controller, feedback, round_seed)
+        feedback = measure.feedback(decision, outcome, report)
         updated = state._replace(
             weights=weights,
-            controller=rule,
+            controller=rule.update(
+                state.controller,
+                feedback,
+                seeds.derive(state.seed, seeds.Purpose.CONTROLLER, state.round),
+            ),
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
-        metrics = _metrics(updated, decision, outcome, report, feedback, uplink_encoder)
-        metrics["sign"] = controller.sign(rule)
-        return updated, metrics
+        return updated, collections.OrderedDict(
+            round=updated.round,
+            time=updated.time,
+            sign=rule.sign(updated.controller),
+            **measure.metrics(decision, outcome, report, feedback),
+        )
 
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
@@ -309,11 +349,11 @@ def build_sparsified_fed_sgd(
         local = tff.federated_map(local_gradient, (clients, data))
         exchanged = exchange.next(
             state.weights,
+            decided.decision,
+            decided.downlink_seed,
             clients.exchange,
             local.gradient,
             local.weight,
-            decided[0],
-            decided[1],
         )
         inputs = probe.ProbeInputs(
             client_id=clients.exchange.client_id,
@@ -331,7 +371,7 @@ def build_sparsified_fed_sgd(
             (
                 state,
                 exchanged.weights,
-                *(decided[i] for i in range(2)),
+                decided.decision,
                 exchanged.outcome,
                 report,
             ),
@@ -345,149 +385,3 @@ def build_sparsified_fed_sgd(
         )
 
     return SparsifiedFedSgd(objective, initialize, initialize_clients, next_fn)
-
-
-def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:
-    """Expected sizes, float64 [n] bits, of messages of `counts` (int32 [n]) entries."""
-    return tf.map_fn(code.estimate_bits, counts, fn_output_signature=tf.float64)
-
-
-def _feedback(
-    decision: controller_lib.Decision,
-    outcome: sparse_exchange.Outcome,
-    report: probe.Report,
-    cost: cost_lib.Cost,
-    uplink_encoder: encoder.Encoder,
-    downlink_encoder: encoder.Encoder,
-) -> controller_lib.Feedback:
-    """What the rule for k learns from the round."""
-    probed = decision.k_probe > 0
-    elements = outcome.receipts.elements
-    # An index-value pair is two numbers.
-    pair = 2.0
-    traffic = cost_lib.Traffic(
-        client_ids=outcome.receipts.client_ids,
-        uplink_units=pair * tf.cast(elements, tf.float64),
-        uplink_bits=tf.cast(outcome.receipts.bits, tf.float64),
-        downlink_units=pair * tf.cast(outcome.downlink_elements, tf.float64),
-        downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
-        probe_downlink_units=pair * tf.cast(outcome.probe_elements, tf.float64),
-        probe_downlink_bits=tf.cast(
-            message_size.size_in_bits(outcome.probe_message), tf.float64
-        ),
-        probed=probed,
-    )
-    unknown = tf.constant(np.nan, tf.float64)
-    uplink_count = tf.minimum(elements, decision.k_probe)
-    probe_time = cost.estimated_round_time(
-        traffic,
-        uplink_units=pair * tf.cast(uplink_count, tf.float64),
-        uplink_bits=traffic.uplink_bits
-        + _estimate_bits(uplink_encoder, uplink_count)
-        - _estimate_bits(uplink_encoder, elements),
-        downlink_units=pair * tf.cast(outcome.probe_count, tf.float64),
-        downlink_bits=traffic.downlink_bits
-        + downlink_encoder.estimate_bits(outcome.probe_count)
-        - downlink_encoder.estimate_bits(outcome.downlink_elements),
-    )
-    losses = [unknown] * 3
-    if report.losses.shape[0]:
-        losses = tf.unstack(tf.where(probed, report.losses, unknown))
-    return controller_lib.Feedback(
-        cost.round_time(traffic),
-        tf.where(probed, probe_time, unknown),
-        *losses,
-        report.training_loss,
-    )
-
-
-def _median(values: tf.Tensor) -> tf.Tensor:
-    """The median, float64 scalar, of int32 [n]."""
-    ordered = tf.cast(tf.sort(values), tf.float64)
-    count = tf.size(values)
-    return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
-
-
-def _bits_per_entry(
-    direction: str,
-    elements: tf.Tensor,
-    sizes: receipts_lib.Receipts | encoder.Sizes,
-    dimension: int,
-) -> dict[str, tf.Tensor]:
-    """How the bits of messages of `elements` (int32 [n]) entries divide among them."""
-    count = tf.cast(tf.maximum(tf.reduce_sum(elements), 1), tf.float64)
-    bound = tf.map_fn(
-        lambda n: entropy.entropy_bits(n, dimension),
-        elements,
-        fn_output_signature=tf.float64,
-    )
-    return {
-        f"{direction}_bits_per_{name}": tf.cast(tf.reduce_sum(bits), tf.float64) / count
-        for name, bits in (("index", sizes.index_bits), ("value", sizes.value_bits))
-    } | {f"{direction}_entropy_per_index": tf.reduce_sum(bound) / count}
-
-
-def _metrics(
-    state: ServerState,
-    decision: controller_lib.Decision,
-    outcome: sparse_exchange.Outcome,
-    report: probe.Report,
-    feedback: controller_lib.Feedback,
-    uplink_encoder: encoder.Encoder,
-) -> Any:
-    """The metrics of a round; see `SparsifiedFedSgd`."""
-    receipts, elements = outcome.receipts, outcome.receipts.elements
-    dimension = state.weights.shape[0]
-    accepted = tf.cast(tf.equal(receipts.errors, 0), tf.float64)
-    estimated = tf.reduce_sum(accepted * _estimate_bits(uplink_encoder, elements))
-    measured = tf.cast(
-        tf.reduce_sum(
-            receipts.index_bits + receipts.value_bits + receipts.overhead_bits
-        ),
-        tf.float64,
-    )
-    overlap = tf.cast(tf.reduce_sum(report.contributed), tf.float64) / tf.cast(
-        tf.maximum(outcome.downlink_elements, 1), tf.float64
-    )
-    refused = tf.math.bincount(
-        receipts.errors,
-        minlength=len(encoder.Encoder.ERRORS),
-        maxlength=len(encoder.Encoder.ERRORS),
-    )
-    return collections.OrderedDict(
-        round=state.round,
-        k=decision.k,
-        k_probe=decision.k_probe,
-        time=state.time,
-        round_time=feedback.round_time,
-        probe_time=feedback.probe_time,
-        uplink_elements=tf.reduce_sum(elements),
-        uplink_bits=tf.reduce_sum(receipts.bits),
-        uplink_bits_max=tf.reduce_max(receipts.bits),
-        downlink_elements=outcome.downlink_elements,
-        downlink_bits=outcome.downlink_bits,
-        uplink_estimate_error=estimated / tf.maximum(measured, 1.0) - 1.0,
-        **_bits_per_entry("uplink", elements, receipts, dimension),
-        **_bits_per_entry(
-            "downlink",
-            outcome.downlink_elements[tf.newaxis],
-            outcome.downlink_sizes,
-            dimension,
-        ),
-        probe_downlink_elements=outcome.probe_elements,
-        probe_downlink_bits=message_size.size_in_bits(outcome.probe_message),
-        report_bits=report.bits,
-        kappa=outcome.kappa,
-        contributed_min=tf.reduce_min(report.contributed),
-        contributed_median=_median(report.contributed),
-        contributed_max=tf.reduce_max(report.contributed),
-        overlap=overlap,
-        training_loss=report.training_loss,
-        loss_before=feedback.loss_before,
-        loss_after=feedback.loss_after,
-        loss_probe=feedback.loss_probe,
-        clients=tf.size(receipts.client_ids),
-        refused=refused,
-        client_ids=report.client_ids,
-        contributed=report.contributed,
-    )

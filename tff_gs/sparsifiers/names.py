@@ -4,4 +4,8 @@ from collections.abc import Mapping
 
 SPARSIFIERS: Mapping[str, str] = {
     "fab_top_k": "fairness-aware bidirectional top-k (the paper's Algorithm 1)",
+    "fub_top_k": "the k largest of the aggregate, whoever sent them",
+    "unidirectional_top_k": "top-k up, the whole union down",
+    "gtop_k": "a tree of pairwise merges that keep k entries each",
+    "send_all": "everything, both ways",
 }

@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Mapping
 
-from tff_gs.sparsifiers import fab_top_k, names, sparsifier
+from tff_gs.sparsifiers import (
+    fab_top_k,
+    fub_top_k,
+    gtop_k,
+    names,
+    send_all,
+    sparsifier,
+    unidirectional_top_k,
+)
 
 # A builder takes, keyword-only, `dimension` and `probes`.
 BUILDERS: Mapping[str, Callable[..., sparsifier.Sparsifier]] = {
     "fab_top_k": fab_top_k.FabTopK,
+    "fub_top_k": fub_top_k.FubTopK,
+    "unidirectional_top_k": unidirectional_top_k.UnidirectionalTopK,
+    "gtop_k": gtop_k.GTopK,
+    "send_all": send_all.SendAll,
 }
 
 

@@ -40,6 +40,10 @@ class SendAll(sparsifier.Sparsifier):
         del k
         return tf.constant(self.dimension)
 
+    def units(self, count: tf.Tensor) -> tf.Tensor:
+        """See base class; a vector that is sent whole needs no indices."""
+        return tf.cast(count, tf.float64)
+
     def zero(self) -> Sums:
         """See base class."""
         return Sums(tf.zeros([self.dimension], tf.float64), tf.constant(0))

@@ -83,6 +83,19 @@ class Sparsifier(abc.ABC):
         """The most entries of a message at k (int32 scalars); k unless overridden."""
         return k
 
+    def units(self, count: tf.Tensor) -> tf.Tensor:
+        """How many numbers a message of `count` entries is, for the normalised time.
+
+        Unless a method says otherwise an index and a value for each entry.
+
+        Args:
+          count: int32, of any shape.
+
+        Returns:
+          float64, of the same shape.
+        """
+        return 2.0 * tf.cast(count, tf.float64)
+
     @abc.abstractmethod
     def zero(self) -> Any:
         """The accumulator before any upload."""

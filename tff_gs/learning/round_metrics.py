@@ -1,0 +1,177 @@
+"""What a round showed: to the rule for k, and to the user."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tff_gs.controllers import controller as controller_lib
+from tff_gs.costs import cost as cost_lib
+from tff_gs.encoders import encoder, entropy
+from tff_gs.exchange import message_size, sparse_exchange
+from tff_gs.exchange import receipts as receipts_lib
+from tff_gs.learning import probe
+from tff_gs.sparsifiers import sparsifier as sparsifier_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundMetrics:
+    """Reads the outcome of an exchange and the clients' reports; TensorFlow code.
+
+    Attributes:
+      method: What clients sent and what the server selected.
+      cost: How long a round takes.
+      uplink_encoder: Estimates the uplink's size at k'.
+      downlink_encoder: Estimates the downlink's.
+    """
+
+    method: sparsifier_lib.Sparsifier
+    cost: cost_lib.Cost
+    uplink_encoder: encoder.Encoder
+    downlink_encoder: encoder.Encoder
+
+    def feedback(
+        self,
+        decision: controller_lib.Decision,
+        outcome: sparse_exchange.Outcome,
+        report: probe.Report,
+    ) -> controller_lib.Feedback:
+        """What the rule for k learns.
+
+        The bits at k' are those that were measured at k and the encoders' estimate of
+        the difference.
+        """
+        units = self.method.units
+        probed = decision.k_probe > 0
+        elements = outcome.receipts.elements
+        traffic = cost_lib.Traffic(
+            client_ids=outcome.receipts.client_ids,
+            uplink_units=units(elements),
+            uplink_bits=tf.cast(outcome.receipts.bits, tf.float64),
+            downlink_units=units(outcome.downlink_elements)
+            + tf.cast(outcome.notes_elements, tf.float64),
+            downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
+            probe_downlink_units=units(outcome.probe_elements),
+            probe_downlink_bits=tf.cast(
+                message_size.size_in_bits(outcome.probe_message), tf.float64
+            ),
+            probed=probed,
+        )
+        unknown = tf.constant(np.nan, tf.float64)
+        uplink_count = tf.minimum(elements, decision.k_probe)
+        probe_time = self.cost.estimated_round_time(
+            traffic,
+            uplink_units=units(uplink_count),
+            uplink_bits=traffic.uplink_bits
+            + _estimate_bits(self.uplink_encoder, uplink_count)
+            - _estimate_bits(self.uplink_encoder, elements),
+            downlink_units=units(outcome.probe_count),
+            downlink_bits=traffic.downlink_bits
+            + self.downlink_encoder.estimate_bits(outcome.probe_count)
+            - self.downlink_encoder.estimate_bits(outcome.downlink_elements),
+        )
+        losses = [unknown] * 3
+        if report.losses.shape[0]:
+            losses = tf.unstack(tf.where(probed, report.losses, unknown))
+        return controller_lib.Feedback(
+            self.cost.round_time(traffic),
+            tf.where(probed, probe_time, unknown),
+            *losses,
+            report.training_loss,
+        )
+
+    def metrics(
+        self,
+        decision: controller_lib.Decision,
+        outcome: sparse_exchange.Outcome,
+        report: probe.Report,
+        feedback: controller_lib.Feedback,
+    ) -> dict[str, tf.Tensor]:
+        """The metrics that `SparsifiedFedSgd` lists, but for the server's state."""
+        receipts, elements = outcome.receipts, outcome.receipts.elements
+        dimension = self.method.dimension
+        accepted = tf.cast(tf.equal(receipts.errors, 0), tf.float64)
+        estimated = tf.reduce_sum(
+            accepted * _estimate_bits(self.uplink_encoder, elements)
+        )
+        measured = tf.cast(
+            tf.reduce_sum(
+                receipts.index_bits + receipts.value_bits + receipts.overhead_bits
+            ),
+            tf.float64,
+        )
+        overlap = tf.cast(tf.reduce_sum(report.contributed), tf.float64) / tf.cast(
+            tf.maximum(outcome.downlink_elements, 1), tf.float64
+        )
+        refused = tf.math.bincount(
+            receipts.errors,
+            minlength=len(encoder.Encoder.ERRORS),
+            maxlength=len(encoder.Encoder.ERRORS),
+        )
+        return collections.OrderedDict(
+            k=decision.k,
+            k_probe=decision.k_probe,
+            round_time=feedback.round_time,
+            probe_time=feedback.probe_time,
+            uplink_elements=tf.reduce_sum(elements),
+            uplink_bits=tf.reduce_sum(receipts.bits),
+            uplink_bits_max=tf.reduce_max(receipts.bits),
+            downlink_elements=outcome.downlink_elements,
+            downlink_bits=outcome.downlink_bits,
+            uplink_estimate_error=estimated / tf.maximum(measured, 1.0) - 1.0,
+            **_bits_per_entry("uplink", elements, receipts, dimension),
+            **_bits_per_entry(
+                "downlink",
+                outcome.downlink_elements[tf.newaxis],
+                outcome.downlink_sizes,
+                dimension,
+            ),
+            probe_downlink_elements=outcome.probe_elements,
+            probe_downlink_bits=message_size.size_in_bits(outcome.probe_message),
+            report_bits=report.bits,
+            kappa=outcome.kappa,
+            contributed_min=tf.reduce_min(report.contributed),
+            contributed_median=_median(report.contributed),
+            contributed_max=tf.reduce_max(report.contributed),
+            overlap=overlap,
+            training_loss=report.training_loss,
+            loss_before=feedback.loss_before,
+            loss_after=feedback.loss_after,
+            loss_probe=feedback.loss_probe,
+            clients=tf.size(receipts.client_ids),
+            refused=refused,
+            client_ids=report.client_ids,
+            contributed=report.contributed,
+        )
+
+
+def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:
+    """Expected sizes, float64 [n] bits, of messages of `counts` (int32 [n]) entries."""
+    return tf.map_fn(code.estimate_bits, counts, fn_output_signature=tf.float64)
+
+
+def _median(values: tf.Tensor) -> tf.Tensor:
+    """The median, float64 scalar, of int32 [n]."""
+    ordered = tf.cast(tf.sort(values), tf.float64)
+    count = tf.size(values)
+    return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0
+
+
+def _bits_per_entry(
+    direction: str,
+    elements: tf.Tensor,
+    sizes: receipts_lib.Receipts | encoder.Sizes,
+    dimension: int,
+) -> dict[str, tf.Tensor]:
+    """How the bits of messages of `elements` (int32 [n]) entries divide among them."""
+    count = tf.cast(tf.maximum(tf.reduce_sum(elements), 1), tf.float64)
+    bound = tf.map_fn(
+        lambda n: entropy.entropy_bits(n, dimension),
+        elements,
+        fn_output_signature=tf.float64,
+    )
+    return {
+        f"{direction}_bits_per_{name}": tf.cast(tf.reduce_sum(bits), tf.float64) / count
+        for name, bits in (("index", sizes.index_bits), ("value", sizes.value_bits))
+    } | {f"{direction}_entropy_per_index": tf.reduce_sum(bound) / count}

@@ -1,0 +1,31 @@
+"""Seeds of independent random draws, all derived from the seed of the run."""
+
+import enum
+
+import tensorflow as tf
+
+
+class Purpose(enum.IntEnum):
+    """What is drawn; seeds of different purposes have nothing in common."""
+
+    CLIENT = 1
+    PASS = 2
+    PROBE = 3
+    UPLINK = 4
+    DOWNLINK = 5
+    CONTROLLER = 6
+
+
+def derive(seed: tf.Tensor, purpose: Purpose, number: tf.Tensor) -> tf.Tensor:
+    """The seed of the `number`-th draw of a purpose.
+
+    Args:
+      seed: int32 [2].
+      purpose: What is drawn.
+      number: Integer scalar.
+
+    Returns:
+      int32 [2].
+    """
+    fold_in = tf.random.experimental.stateless_fold_in
+    return fold_in(fold_in(seed, int(purpose)), number)
