@@ -63,14 +63,16 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     count, probed = tf.constant(k), tf.constant(k - 1 if probes else 0)
     sent = sparse_vector.gather(gradient, method.sparsify(gradient, count))
     message = code.encode(sent, seed).message
-    upload = sparsifier.Upload(sent, tf.constant(1.0), probed)
+    upload = sparsifier.Upload(tf.constant(0), sent, tf.constant(1.0), probed)
     several = method.zero()
     for _ in range(2):
         several = method.accumulate(several, upload)
     total = tf.constant(2.0, tf.float64)
 
     def update() -> Any:
-        kept = method.forget(sent.indices, sent.indices)
+        kept = method.forget(
+            sent.indices, sent.indices, tf.zeros([0], tf.int32), tf.constant(0)
+        )
         residual = tf.tensor_scatter_nd_update(
             gradient, sent.indices[:, tf.newaxis], tf.where(kept, 0.0, sent.values)
         )

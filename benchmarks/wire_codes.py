@@ -43,6 +43,8 @@ def _codecs(sizes):
     from tff_gs import sparse_vector
     from tff_gs.encoders import message_encoder
 
+    # TensorFlow takes functions made in a loop for one that is traced again.
+    tf.get_logger().setLevel("ERROR")
     codecs = {}
     for index in message_encoder.INDEX_CODES:
         encoder = message_encoder.build_encoder(

@@ -1,6 +1,7 @@
-"""Encoders traced once for all tests of this folder."""
+"""Encoders for all tests of this folder, each traced once."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ class Codec(NamedTuple):
     """NumPy in, NumPy out."""
 
     encoder: message_encoder.MessageEncoder
-    encode_fn: tf.types.experimental.GenericFunction
-    decode_fn: tf.types.experimental.GenericFunction
+    encode_fn: Callable
+    decode_fn: Callable
 
     def encode(self, indices, values, seed=(1, 2)):
         message, received = self.encode_fn(
@@ -34,28 +35,42 @@ class Codec(NamedTuple):
         return vector.indices.numpy(), vector.values.numpy(), reason
 
 
-def _codec(index, value, dimension, tensor_sizes=None):
+def _codec(index, value, dimension, tensor_sizes=None, *, traced=True):
     encoder = message_encoder.build_encoder(
         index, value, dimension=dimension, tensor_sizes=tensor_sizes
     )
-    encode = tf.function(
-        lambda i, v, seed: encoder.encode(sparse_vector.SparseVector(i, v), seed),
-        input_signature=[
+
+    def encode(indices, values, seed):
+        return encoder.encode(sparse_vector.SparseVector(indices, values), seed)
+
+    def trace(function, *signature):
+        if traced:
+            return tf.function(function, input_signature=signature, autograph=False)
+        return lambda *arguments: function(*map(tf.constant, arguments))
+
+    return Codec(
+        encoder,
+        trace(
+            encode,
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
             tf.TensorSpec([2], tf.int32),
-        ],
-        autograph=False,
+        ),
+        trace(
+            encoder.decode,
+            tf.TensorSpec([None], tf.uint8),
+            tf.TensorSpec([], tf.int32),
+        ),
     )
-    decode = tf.function(
-        encoder.decode,
-        input_signature=[tf.TensorSpec([None], tf.uint8), tf.TensorSpec([], tf.int32)],
-        autograph=False,
-    )
-    return Codec(encoder, encode, decode)
 
 
 @pytest.fixture(scope="session")
 def codec():
     """A function (index, value, dimension, tensor_sizes=None) -> Codec."""
     return functools.cache(_codec)
+
+
+@pytest.fixture(scope="session")
+def eager_codec():
+    """The same without tracing, for tests of a few messages of many encoders."""
+    return functools.cache(functools.partial(_codec, traced=False))

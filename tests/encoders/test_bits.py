@@ -62,6 +62,39 @@ def test_golomb_planes_by_hand():
     assert code.write(planes).numpy().tobytes() == expected
 
 
+def _best_code(gaps, limit):
+    """The cheapest parameter's code, by trying all, and the bits with each."""
+    bits = []
+    for m in golomb.parameters(limit).tolist():
+        width = m.bit_length() - 1
+        extra = gaps % m >= 2 ** (width + 1) - m
+        bits.append(int((gaps // m + 1 + width + extra).sum()))
+    return int(np.argmin(bits)), bits
+
+
+@pytest.mark.parametrize("density", [0.002, 0.03, 0.24, 0.25, 0.6])
+def test_the_chosen_parameter_is_the_best_for_random_gaps(density):
+    rng = np.random.default_rng(6)
+    gaps = (rng.geometric(density, 5_000) - 1).astype(np.int32)
+    code = golomb.Golomb(2**20)
+    found = int(code.choose(tf.constant(gaps))[0])
+    assert found == _best_code(gaps, 2**20)[0]
+
+
+def test_parameters_are_chosen_by_segment():
+    rng = np.random.default_rng(7)
+    parts = [rng.geometric(p, 3_000).astype(np.int32) - 1 for p in (0.01, 0.3)]
+    # Clustered: nine gaps of ten are short.
+    parts.append(np.where(rng.random(3_000) < 0.9, parts[1], 10 * parts[0]))
+    segments = np.repeat([0, 1, 3], 3_000).astype(np.int32)
+    code = golomb.Golomb(2**20)
+    found = code.choose(tf.constant(np.concatenate(parts)), tf.constant(segments), 4)
+    assert found.shape == [4]
+    for chosen, gaps in zip(found.numpy()[[0, 1, 3]], parts, strict=True):
+        best, bits = _best_code(gaps, 2**20)
+        assert bits[chosen] <= 1.02 * bits[best]
+
+
 @hypothesis.given(
     st.lists(st.tuples(st.integers(0, 25), st.integers(0, 2**25 - 1)), max_size=60)
 )

@@ -3,12 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-#: The widest field of `write_fields`: with it a field touches at most 4 bytes.
+#: The widest field of `read_fields`: with it a field touches at most 4 bytes.
 MAX_FIELD_BITS = 25
 
 _BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1)
 _GATHER_BITS = sum(2 ** (63 - 9 * i) for i in range(8)) - 2**64
-_SHIFTS = np.arange(24, -1, -8, dtype=np.int32)
 
 
 def bytes_for(bits: tf.Tensor) -> tf.Tensor:
@@ -59,19 +58,25 @@ def write_fields(
     Returns:
       uint8 [num_bytes], zero where no field is.
     """
-    # A field and the bits before it in its first byte fit into 32 bits, so it is
-    # four byte-wise sums; sums of disjoint bits are disjunctions.
-    skipped = tf.bitwise.bitwise_and(offsets, 7)
-    window = tf.bitwise.left_shift(values, 32 - widths - skipped)
-    parts = tf.bitwise.bitwise_and(
-        tf.bitwise.right_shift(window[:, tf.newaxis], _SHIFTS), 255
+    # A field and the bits before it in its first word of 32 bits fit into 64 bits,
+    # so it is two sums by words; sums of disjoint bits are disjunctions.
+    skipped = tf.bitwise.bitwise_and(offsets, 31)
+    window = tf.bitwise.left_shift(
+        tf.cast(values, tf.int64), tf.cast(64 - widths - skipped, tf.int64)
     )
-    first = tf.bitwise.right_shift(offsets, 3)
-    # One byte more, where a last field of no width begins.
-    summed = tf.math.unsorted_segment_sum(parts, first, num_bytes + 1)
-    padded = tf.pad(summed[:num_bytes], [[3, 0], [0, 0]])
-    total = padded[3:, 0] + padded[2:-1, 1] + padded[1:-2, 2] + padded[:-3, 3]
-    return tf.cast(total, tf.uint8)
+    first = tf.bitwise.right_shift(offsets, 5)
+    # One word more for what is beyond a first word, and for a last field of no width.
+    num_words = num_bytes // 4 + 2
+    upper, lower = (
+        tf.math.unsorted_segment_sum(tf.cast(part, tf.int32), first, num_words)
+        for part in (
+            tf.bitwise.right_shift(window, 32),
+            tf.bitwise.bitwise_and(window, 2**32 - 1),
+        )
+    )
+    words = upper + tf.pad(lower[:-1], [[1, 0]])
+    big_endian = tf.reverse(tf.bitcast(words, tf.uint8), axis=[1])
+    return tf.reshape(big_endian, [-1])[:num_bytes]
 
 
 def read_fields(packed: tf.Tensor, offsets: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:

@@ -24,13 +24,9 @@ import tensorflow as tf
 
 from tff_gs.encoders import bit_packing, names
 
-# How many gaps are looked at, at most, to choose a parameter roughly.
-_SAMPLE = 2048
-# Codes that are tried on these, from the one that suits uniformly random indices:
-# more below, because clustered indices have many short gaps. Then the neighbours of
-# the best are tried on all gaps.
-_TRIED = np.array([-8, -6, -4, -2, 0, 2], np.int32)
-_NEIGHBOURS = np.array([-1, 0, 1], np.int32)
+# Codes that are tried, from the one that suits uniformly random indices: more below,
+# because clustered indices have many short gaps.
+_TRIED = np.array([-6, -4, -3, -2, -1, 0, 1], np.int32)
 
 
 def parameters(limit: int) -> np.ndarray:
@@ -130,11 +126,10 @@ class Golomb:
     def choose(
         self, gaps: tf.Tensor, segments: tf.Tensor | None = None, num_segments: int = 1
     ) -> tf.Tensor:
-        """The codes of the parameters that make `gaps` cheapest.
+        """The codes of the parameters that make the gaps of each segment cheapest.
 
-        The best for indices spread at random (M near ln 2 times the mean gap) and
-        others are compared by what they cost: first on every n-th gap, so that no
-        more than 2,048 are looked at, then neighbouring ones on all.
+        Tried are the one that suits indices spread at random, M near ln 2 times the
+        mean gap, the next above and some below, by what all gaps cost with them.
 
         Args:
           gaps: int32 [n].
@@ -142,43 +137,42 @@ class Golomb:
           num_segments: How many segments there are, each with its own parameter.
 
         Returns:
-          int32 [num_segments], 0 for a segment without gaps.
+          int32 [num_segments].
         """
-        stride = 1 + tf.size(gaps) // _SAMPLE
-        sample = gaps[::stride]
-        sample_segments = None if segments is None else segments[::stride]
+        numbers = tf.cast(gaps, tf.float32)
+        if segments is None:
+            counts = tf.cast(tf.shape(gaps), tf.float32)
+            totals = tf.reduce_sum(numbers, keepdims=True)
+        else:
+            counts = tf.math.unsorted_segment_sum(
+                tf.ones_like(numbers), segments, num_segments
+            )
+            totals = tf.math.unsorted_segment_sum(numbers, segments, num_segments)
         usual = tf.searchsorted(
             self._divisors.astype(np.float32),
-            math.log(2) * (_means(sample, sample_segments, num_segments) + 0.5),
+            math.log(2) * (tf.math.divide_no_nan(totals, counts) + 0.5),
         )
-        usual = tf.reshape(usual, [num_segments])
-        near = self._cheapest(sample, sample_segments, usual, _TRIED)
-        return self._cheapest(gaps, segments, near, _NEIGHBOURS)
-
-    def _cheapest(
-        self,
-        gaps: tf.Tensor,
-        segments: tf.Tensor | None,
-        codes: tf.Tensor,
-        steps: np.ndarray,
-    ) -> tf.Tensor:
-        """The best of `codes` (int32 [segments]) plus `steps` for each segment."""
-        num_segments = codes.shape[0]
         tried = tf.clip_by_value(
-            codes[:, tf.newaxis] + steps, 0, len(self._divisors) - 1
+            usual[:, tf.newaxis] + _TRIED, 0, len(self._divisors) - 1
         )
-        divisors = tf.gather(self._divisors.astype(np.float32), tried)
-        cuts = tf.gather(self._cuts.astype(np.float32), tried)
-        if segments is not None:
-            divisors, cuts = tf.gather(divisors, segments), tf.gather(cuts, segments)
-        numbers = tf.cast(gaps, tf.float32)[:, tf.newaxis]
-        quotients = tf.floor(numbers / divisors)
-        remainders = numbers - quotients * divisors
-        lengths = quotients + tf.cast(remainders >= cuts, tf.float32)
+        # The quotient and the extra bit of a gap g are floor((g + M - u) / M) bits;
+        # 1/2 more guards exact quotients against rounding.
+        factors = tf.gather((1 / self._divisors).astype(np.float32), tried)
+        shifts = 1 - tf.gather((self._cuts - 0.5).astype(np.float32), tried) * factors
+        if segments is None:
+            # Long rows, which are summed faster than short ones.
+            lengths = tf.floor(numbers * tf.transpose(factors) + tf.transpose(shifts))
+            lengths = tf.reduce_sum(lengths, axis=1)[tf.newaxis]
+        else:
+            lengths = tf.floor(
+                numbers[:, tf.newaxis] * tf.gather(factors, segments)
+                + tf.gather(shifts, segments)
+            )
+            lengths = tf.math.unsorted_segment_sum(lengths, segments, num_segments)
         widths = tf.gather(self._widths.astype(np.float32), tried)
-        costs = _means(lengths, segments, num_segments) + widths
+        costs = lengths + counts[:, tf.newaxis] * widths
         best = tf.argmin(costs, axis=1, output_type=tf.int32)
-        return tf.reshape(tf.gather(tried, best, batch_dims=1), [num_segments])
+        return tf.gather(tried, best, batch_dims=1)
 
     def split(self, gaps: tf.Tensor, parameter: Parameter) -> Planes:
         """Takes `gaps`, int32 [n], apart; `parameter` is one, or one for each."""
@@ -312,20 +306,3 @@ def _offsets(widths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
 def _last(ascending: tf.Tensor, empty: int = -1) -> tf.Tensor:
     """The last of `ascending`, int32 [n], or `empty` where there is none."""
     return tf.concat([[empty], ascending], 0)[-1]
-
-
-def _means(
-    numbers: tf.Tensor, segments: tf.Tensor | None, num_segments: int
-) -> tf.Tensor:
-    """The means of `numbers`, [n, ...], float32 [num_segments, ...]; 0 of none."""
-    numbers = tf.cast(numbers, tf.float32)
-    flat = numbers if numbers.shape.rank == 2 else numbers[:, tf.newaxis]
-    ones = tf.ones_like(flat[:, :1])
-    if segments is None:
-        total = tf.reduce_sum(flat, axis=0, keepdims=True)
-        count = tf.reduce_sum(ones, axis=0, keepdims=True)
-    else:
-        total = tf.math.unsorted_segment_sum(flat, segments, num_segments)
-        count = tf.math.unsorted_segment_sum(ones, segments, num_segments)
-    means = tf.math.divide_no_nan(total, count)
-    return means if numbers.shape.rank == 2 else tf.reshape(means, [num_segments])

@@ -197,7 +197,8 @@ class RiceCode(index_code.IndexCode):
         both_count = (count - num_unequal) // 2
         both_limit = self._num_pairs - num_unequal
         fits = (
-            tf.equal(tf.size(first_plane), first_bytes)
+            tf.equal(missing, 0)
+            & tf.equal(tf.size(first_plane), first_bytes)
             & tf.equal(count, num_unequal + 2 * both_count)
             & (both_count >= 0)
             & (both_count <= both_limit)
