@@ -31,6 +31,7 @@ _THREADS = flags.DEFINE_bool("threads", False, "Compare the worker's threads.")
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the table as CSV.")
 _CLIENTS = flags.DEFINE_multi_integer("clients", [10, 50, 156], "N.", lower_bound=1)
 _SHARES = flags.DEFINE_multi_float("k", [0.002, 0.01, 0.1], "k as a share of D.")
+_ENCODER = flags.DEFINE_string("encoder", "int32+float32", "The code, INDEX+VALUE.")
 _ROUNDS = flags.DEFINE_integer("rounds", 12, "Rounds that are timed.", lower_bound=1)
 
 
@@ -54,7 +55,9 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     objective = chosen.objective
     dimension = objective.dimension
     method = fab_top_k.FabTopK(dimension=dimension, probes=probes)
-    code = message_encoder.build_encoder("rice", "float32", dimension=dimension)
+    code = message_encoder.build_encoder(
+        *chosen.encoder.split("+"), dimension=dimension
+    )
     weights, non_trainable = objective.initial_weights()
     batch = tuple(tf.constant(part[: setting.BATCH_SIZE]) for part in chosen.data[0])
     example = tuple(part[:1] for part in batch)
@@ -115,7 +118,7 @@ def _shares(
 
 def _round_times() -> Iterator[dict[str, Any]]:
     for clients in [10] if _QUICK.value else _CLIENTS.value:
-        chosen = setting.paper_setting(clients)
+        chosen = setting.paper_setting(clients, encoder=_ENCODER.value)
         floor = setting.gradient_floor(chosen)
         dimension = chosen.objective.dimension
         for share in [0.01] if _QUICK.value else _SHARES.value:
@@ -146,7 +149,7 @@ def _round_times() -> Iterator[dict[str, Any]]:
 
 def _threads() -> Iterator[dict[str, Any]]:
     clients = 10 if _QUICK.value else 50
-    chosen = setting.paper_setting(clients)
+    chosen = setting.paper_setting(clients, encoder=_ENCODER.value)
     floor = setting.gradient_floor(chosen)
     dimension = chosen.objective.dimension
     for calls in (1, 2, 3, 4, 0):

@@ -1,6 +1,7 @@
 """The setting of the speed benchmarks: the paper's CNN, made-up data, a process."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tasks import cnn
 from tff_gs.controllers import controller as controller_lib
+from tff_gs.encoders import message_encoder
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning import sparsified_fed_sgd
 from tff_gs.runtime import resident
@@ -24,14 +26,18 @@ class Setting:
     Attributes:
       objective: The model.
       data: One (features, labels) pair a client.
+      encoder: The code of all messages, INDEX+VALUE; exact.
     """
 
     objective: objective_lib.Objective
     model: Any
     data: list[tuple[np.ndarray, np.ndarray]]
+    encoder: str
 
 
-def paper_setting(clients: int, side: int = 28) -> Setting:
+def paper_setting(
+    clients: int, side: int = 28, encoder: str = "int32+float32"
+) -> Setting:
     """The paper's CNN on `clients` clients with random images of `side` pixels."""
     rng = np.random.default_rng(0)
     model = cnn.paper_cnn((side, side, 1), 62, 0)
@@ -42,7 +48,7 @@ def paper_setting(clients: int, side: int = 28) -> Setting:
         )
         for _ in range(clients)
     ]
-    return Setting(objective_lib.build_objective(model), model, data)
+    return Setting(objective_lib.build_objective(model), model, data, encoder)
 
 
 def gradient_floor(setting: Setting) -> Callable[[], Any]:
@@ -73,9 +79,15 @@ class Rounds:
         controller: controller_lib.Controller,
         runtime: resident.ResidentContext,
     ):
+        code = functools.partial(
+            message_encoder.build_encoder, *setting.encoder.split("+")
+        )
         process = sparsified_fed_sgd.build_sparsified_fed_sgd(
             setting.model,
             controller=lambda dimension: controller,
+            uplink_encoder=code,
+            downlink_encoder=code,
+            probe_encoder=code,
             batch_size=BATCH_SIZE,
         )
         self._process = process
