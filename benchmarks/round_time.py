@@ -66,7 +66,7 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     count, probed = tf.constant(k), tf.constant(k - 1 if probes else 0)
     sent = sparse_vector.gather(gradient, method.sparsify(gradient, count))
     message = code.encode(sent, seed).message
-    upload = sparsifier.Upload(tf.constant(0), sent, tf.constant(1.0), probed)
+    upload = sparsifier.Upload(tf.constant(0), sent, tf.constant(1.0), count, probed)
     several = method.zero()
     for _ in range(2):
         several = method.accumulate(several, upload)

@@ -38,7 +38,11 @@ class Server:
             tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)
         )
         upload = interface.Upload(
-            scalar(tf.int32), entries, scalar(tf.float32), scalar(tf.int32)
+            scalar(tf.int32),
+            entries,
+            scalar(tf.float32),
+            scalar(tf.int32),
+            scalar(tf.int32),
         )
         self.accumulate = tf.function(
             sparsifier.accumulate, input_signature=[accumulator, upload]
@@ -72,7 +76,11 @@ class Server:
         indices = self.sparsify(residual, k).numpy()
         entries = self._sparse_vector.SparseVector(indices, residual[indices])
         return self._interface.Upload(
-            np.int32(client_id), entries, np.float32(weight), np.int32(k_probe)
+            np.int32(client_id),
+            entries,
+            np.float32(weight),
+            np.int32(k),
+            np.int32(k_probe),
         )
 
     def aggregate(self, uploads):

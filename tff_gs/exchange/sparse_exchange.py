@@ -208,6 +208,7 @@ def build_sparse_exchange(
                     message.client_id,
                     entries,
                     message.weight,
+                    message.decision.k,
                     message.decision.k_probe,
                 ),
             ),

@@ -18,18 +18,18 @@ from tff_gs import sparse_vector
 from tff_gs.sparsifiers import ranked_sums
 
 
+def _kappa(union: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    """The largest kappa for which `union` (see `union_sizes`) keeps to k."""
+    return tf.minimum(tf.reduce_sum(tf.cast(union <= k, tf.int32)), k)
+
+
 def _first_in_order(keys: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The first k sent coordinates in the order of `keys`, ascending, and kappa."""
     sent = ranked_sums.sent_coordinates(keys)
     keys = tf.gather(keys, sent)
     ranks = ranked_sums.ranks(keys)
-    # union[r] = |union of the first r + 1 entries of every client|
-    union = tf.cumsum(
-        tf.raw_ops.DenseBincount(
-            input=ranks, size=k + 1, weights=tf.constant([], tf.int32)
-        )
-    )
-    kappa = tf.minimum(tf.reduce_sum(tf.cast(union <= k, tf.int32)), k)
+    union = ranked_sums.union_sizes(ranks, k)
+    kappa = _kappa(union, k)
     whole = tf.where(kappa > 0, union[tf.maximum(kappa - 1, 0)], 0)
     boundary = tf.cast(tf.where(tf.equal(ranks, kappa))[:, 0], tf.int32)
     fill = tf.minimum(k - whole, tf.size(boundary))
@@ -54,3 +54,11 @@ class FabTopK(ranked_sums.RankedSums):
         """See base class."""
         selected, kappa = _first_in_order(keys, k)
         return ranked_sums.mean_at(sums, total_weight, selected), kappa
+
+    def rank_limit(self, keys: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        """See base class.
+
+        More clients only lower kappa, so that no rank beyond the kappa + 1 of the
+        uploads so far will be selected.
+        """
+        return 1 + _kappa(ranked_sums.union_sizes(ranked_sums.ranks(keys), k), k)

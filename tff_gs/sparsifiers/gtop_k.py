@@ -96,7 +96,7 @@ class GTopK(sparsifier.Sparsifier):
                 tf.fill(tf.shape(indices), upload.client_id),
                 indices,
                 tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64),
-                ranked_sums.ranks(ranked_sums.ranking_keys(values)),
+                ranked_sums.ranks(ranked_sums.ranking_keys(values, tf.size(values))),
             ),
         )
 

@@ -18,6 +18,8 @@ from tff_gs.sparsifiers import probe_difference, sparsifier, top_k
 _VALUE_BITS = 32
 _LARGEST_MAGNITUDE = 0x7FFFFFFF
 _NEVER_SENT = tf.int64.max
+# The rank of entries that need none; above every rank, below `_NEVER_SENT`.
+_UNRANKED = tf.int32.max - 1
 
 
 class _Pending(NamedTuple):
@@ -30,6 +32,7 @@ class _Pending(NamedTuple):
     indices: tf.Tensor  # int32 [n]
     weighted: tf.Tensor  # float64 [n], C_i a_ij (exact: 24 + 24 bits)
     keys: tf.Tensor  # int64 [n]
+    in_probe: tf.Tensor  # bool [n], rank below k'; [0] where nothing is probed
 
 
 class Aggregate(NamedTuple):
@@ -54,7 +57,7 @@ class Accumulator(NamedTuple):
 
     aggregate: Aggregate
     pending: _Pending
-    k_probe: tf.Tensor  # int32 scalar
+    rank_limit: tf.Tensor  # int32 scalar, how many ranks of an upload still matter
 
 
 def ranks(keys: tf.Tensor) -> tf.Tensor:
@@ -62,14 +65,46 @@ def ranks(keys: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(keys, _VALUE_BITS), tf.int32)
 
 
-def ranking_keys(values: tf.Tensor) -> tf.Tensor:
-    """The key of every entry of one upload (float32 [n] to int64 [n])."""
-    count = tf.size(values)
+def ranking_keys(values: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
+    """The keys of the entries of one upload.
+
+    Args:
+      values: float32 [n].
+      limit: int32 scalar; entries of rank `limit` and beyond are left unranked, which
+        saves the sorting of what cannot be selected.
+
+    Returns:
+      int64 [n].
+    """
     magnitudes = top_k.magnitude_bits(values)
-    order = tf.math.top_k(magnitudes, count, sorted=True).indices
-    places = tf.math.invert_permutation(order)
+    ranked = top_k.top_k_indices(values, limit)
+    order = tf.math.top_k(
+        tf.gather(magnitudes, ranked), tf.size(ranked), sorted=True
+    ).indices
+    places = tf.tensor_scatter_nd_update(
+        tf.fill(tf.shape(values), _UNRANKED),
+        ranked[:, tf.newaxis],
+        tf.math.invert_permutation(order),
+    )
     return tf.bitwise.left_shift(tf.cast(places, tf.int64), _VALUE_BITS) | tf.cast(
         _LARGEST_MAGNITUDE - magnitudes, tf.int64
+    )
+
+
+def union_sizes(ranks: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    """How many coordinates the clients' first entries are, together.
+
+    Args:
+      ranks: int32 [n], the best rank of every coordinate that was sent.
+      k: int32 scalar.
+
+    Returns:
+      int32 [k + 1]: entry r counts those of the first r + 1 entries of every client.
+    """
+    return tf.cumsum(
+        tf.raw_ops.DenseBincount(
+            input=ranks, size=k + 1, weights=tf.constant([], tf.int32)
+        )
     )
 
 
@@ -115,7 +150,7 @@ class RankedSums(sparsifier.Sparsifier):
                 keys=tf.fill([self.dimension], _NEVER_SENT),
             ),
             self._nothing_pending(),
-            k_probe=tf.constant(0),
+            rank_limit=tf.constant(tf.int32.max),
         )
 
     def accumulate(
@@ -128,15 +163,33 @@ class RankedSums(sparsifier.Sparsifier):
             _Pending(
                 indices,
                 tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64),
-                ranking_keys(values),
+                ranking_keys(values, accumulator.rank_limit),
+                self._in_probe(values, upload.k_probe),
             ),
         )
-        grown = Accumulator(accumulator.aggregate, pending, upload.k_probe)
+        grown = accumulator._replace(pending=pending)
+
+        def fold() -> Accumulator:
+            folded = self._fold(grown)
+            return folded._replace(
+                rank_limit=self.rank_limit(folded.aggregate.keys, upload.k)
+            )
+
         return tf.cond(
-            tf.size(pending.indices) > self.dimension // 4,
-            lambda: self._fold(grown),
-            lambda: grown,
+            tf.size(pending.indices) > self.dimension // 4, fold, lambda: grown
         )
+
+    def rank_limit(self, keys: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        """How many ranks of later uploads can still matter, int32 scalar.
+
+        Unless a method says otherwise: all.
+
+        Args:
+          keys: int64 [D], of the uploads so far.
+          k: int32 scalar.
+        """
+        del keys, k
+        return tf.int32.max
 
     def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
         """See base class."""
@@ -148,7 +201,7 @@ class RankedSums(sparsifier.Sparsifier):
                     tf.minimum(first.aggregate.keys, second.aggregate.keys),
                 ),
                 growing.concat(first.pending, second.pending),
-                tf.maximum(first.k_probe, second.k_probe),
+                tf.minimum(first.rank_limit, second.rank_limit),
             )
         )
 
@@ -187,15 +240,27 @@ class RankedSums(sparsifier.Sparsifier):
 
     def _nothing_pending(self) -> _Pending:
         return _Pending(
-            growing.empty(tf.int32), growing.empty(tf.float64), growing.empty(tf.int64)
+            growing.empty(tf.int32),
+            growing.empty(tf.float64),
+            growing.empty(tf.int64),
+            growing.empty(tf.bool),
+        )
+
+    def _in_probe(self, values: tf.Tensor, k_probe: tf.Tensor) -> tf.Tensor:
+        """Which entries of an upload would also have been sent at k', bool [n]."""
+        if not self.probes:
+            return tf.zeros([0], tf.bool)
+        first = top_k.top_k_indices(values, k_probe)
+        return tf.scatter_nd(
+            first[:, tf.newaxis], tf.ones_like(first, dtype=tf.bool), tf.shape(values)
         )
 
     def _fold(self, accumulator: Accumulator) -> Accumulator:
         """Adds the pending entries to the sums."""
-        (sums, probe_sums, keys), pending, k_probe = accumulator
+        (sums, probe_sums, keys), pending, rank_limit = accumulator
         at = pending.indices[:, tf.newaxis]
         if self.probes:
-            in_probe = tf.cast(ranks(pending.keys) < k_probe, tf.float64)
+            in_probe = tf.cast(pending.in_probe, tf.float64)
             probe_sums = tf.tensor_scatter_nd_add(
                 probe_sums, at, pending.weighted * in_probe
             )
@@ -204,4 +269,4 @@ class RankedSums(sparsifier.Sparsifier):
             probe_sums,
             tf.tensor_scatter_nd_min(keys, at, pending.keys),
         )
-        return Accumulator(folded, self._nothing_pending(), k_probe)
+        return Accumulator(folded, self._nothing_pending(), rank_limit)

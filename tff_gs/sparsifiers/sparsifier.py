@@ -16,12 +16,14 @@ class Upload(NamedTuple):
       client_id: int32 scalar.
       entries: The decoded index-value list.
       weight: float32 scalar, the client's weight (C_i, its number of examples).
+      k: int32 scalar, of the round.
       k_probe: int32 scalar, k' of the round; 0 where nothing is probed.
     """
 
     client_id: tf.Tensor
     entries: sparse_vector.SparseVector
     weight: tf.Tensor
+    k: tf.Tensor
     k_probe: tf.Tensor
 
 
