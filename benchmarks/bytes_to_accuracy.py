@@ -1,6 +1,6 @@
 """How many bytes runs sent until they first reached given test accuracies.
 
-    python -m benchmarks.bytes_to_accuracy [--targets=0.3,0.4,0.5] [--output=CSV] RUN ...
+    python -m benchmarks.bytes_to_accuracy [--targets=0.3,0.5] [--output=CSV] RUN ...
 
 Every RUN is an output directory of `launch.train`. Counted are all messages of all
 clients: up, down, the probe's and the reports; not the dense download by which each
