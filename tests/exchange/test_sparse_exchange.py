@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.oracles import sparsification
 from tff_gs.controllers import controller
+from tff_gs.encoders import encoder as encoder_lib
 from tff_gs.encoders import message_encoder, names
 from tff_gs.exchange import client_state, sparse_exchange
 from tff_gs.sparsifiers import (
@@ -213,11 +215,13 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
         np.testing.assert_array_equal(first, second)
 
 
-def _exchange_with(uplink):
+def _exchange_with(uplink, damaging=lambda encoder: encoder):
     exact = message_encoder.build_encoder("int32", "float32", dimension=_DIMENSION)
     return sparse_exchange.build_sparse_exchange(
         sparsifier=fab_top_k.FabTopK(dimension=_DIMENSION, probes=False),
-        uplink_encoder=message_encoder.build_encoder(*uplink, dimension=_DIMENSION),
+        uplink_encoder=damaging(
+            message_encoder.build_encoder(*uplink, dimension=_DIMENSION)
+        ),
         downlink_encoder=exact,
         probe_encoder=exact,
         learning_rate=1.0,
@@ -225,8 +229,6 @@ def _exchange_with(uplink):
 
 
 def test_what_a_value_code_changes_stays_in_the_residual(build_rounds):
-    import tensorflow as tf
-
     run = build_rounds(_exchange_with(("int32", "bfloat16")), _SIZES)
     gradient = _gradients(8, 1)[0]
     run.run(gradient, 10)
@@ -261,6 +263,67 @@ def test_a_refused_message_counts_for_nothing(build_rounds):
         -run.weights[selected.indices], selected.values, rtol=1e-6
     )
     np.testing.assert_array_equal(output.clients[2].weights, run.weights)
+
+
+class _Damaging(encoder_lib.Encoder):
+    """Damages the messages whose largest value stands for a kind of damage."""
+
+    DAMAGES = (
+        (1e6, lambda message: message[:-1]),
+        (1e7, lambda message: message[:0]),
+        (
+            1e8,
+            lambda message: tf.bitwise.bitwise_xor(
+                message, tf.one_hot(12, tf.size(message), dtype=tf.uint8)
+            ),
+        ),
+        (1e9, lambda message: tf.concat([message, message], axis=0)),
+    )
+
+    def __init__(self, inner):
+        self._inner = inner
+
+    def encode(self, vector, seed):
+        encoded = self._inner.encode(vector, seed)
+        message = encoded.message
+        for mark, damage in self.DAMAGES:
+            marked = tf.equal(tf.reduce_max(vector.values), mark)
+            message = tf.cond(
+                marked, lambda d=damage: d(encoded.message), lambda m=message: m
+            )
+        return encoded._replace(message=message)
+
+    def decode(self, message, max_count):
+        return self._inner.decode(message, max_count)
+
+    def estimate_bits(self, count):
+        return self._inner.estimate_bits(count)
+
+    def sizes(self, message):
+        return self._inner.sizes(message)
+
+
+def test_damaged_messages_are_as_if_their_clients_had_not_taken_part(build_rounds):
+    exchange = _exchange_with(("rice", "float32"), _Damaging)
+    run = build_rounds(exchange, _SIZES)
+    gradient = _gradients(12, 1)[0]
+    damaged = [0, 2, 3, 6]
+    for client, (mark, _) in zip(damaged, _Damaging.DAMAGES, strict=True):
+        gradient[client, 7] = mark
+    output = run.run(gradient, 8)
+    refused = np.flatnonzero(output.outcome.receipts.errors)
+    np.testing.assert_array_equal(refused, damaged)
+    assert not output.outcome.receipts.elements[damaged].any()
+
+    others = [1, 4, 5]
+    selected = sparsification.fab(gradient[others], [_SIZES[i] for i in others], 8)
+    np.testing.assert_array_equal(np.flatnonzero(run.weights), selected.indices)
+    np.testing.assert_allclose(
+        -run.weights[selected.indices], selected.values, rtol=1e-6
+    )
+    for client in damaged:
+        np.testing.assert_array_equal(output.clients[client].residual, gradient[client])
+        np.testing.assert_array_equal(output.clients[client].weights, run.weights)
 
 
 def test_receipts_count_what_was_sent(build_exchange, build_rounds, build_encoder):

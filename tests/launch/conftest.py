@@ -87,7 +87,7 @@ def diverged_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def interrupted_run(tmp_path_factory):
-    """A run with another seed and a fixed k, interrupted after a few rounds."""
+    """A run over links, with another seed and fixed k, interrupted after rounds."""
     directory = tmp_path_factory.mktemp("runs") / "interrupted"
     process = start(
         *SMALL,
@@ -95,6 +95,7 @@ def interrupted_run(tmp_path_factory):
         "--seed=1",
         "--controller=fixed",
         "--k=0.01",
+        "--cost=links",
         f"--output_dir={directory}",
     )
     timing = directory / "timing.csv"

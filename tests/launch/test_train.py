@@ -1,5 +1,6 @@
 """The program as a whole; each of the long runs is made once, in conftest.py."""
 
+import inspect
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tff_gs.costs.links import draw_links
 from tff_gs.encoders import names as encoder_names
 
 _FILES = {
@@ -126,6 +128,23 @@ def test_a_fixed_k_stays_and_nothing_is_probed(interrupted_run):
     assert (metrics["k"] == 137).all()
     assert (metrics["k_probe"] == 0).all()
     assert metrics["loss_probe"].isna().all()
+
+
+def test_links_price_the_bits_that_were_counted(interrupted_run):
+    metrics = _metrics(interrupted_run)
+    # Equal links: a gradient, the uplink, the downlink and twice the latency.
+    links = inspect.signature(draw_links).parameters
+    per_second = {
+        name: links[f"{name}_bits_per_second"].default for name in ("up", "down")
+    }
+    expected = (
+        links["compute_seconds"].default
+        + 2 * links["latency_seconds"].default
+        + metrics["uplink_bits_max"] / per_second["up"]
+        + metrics["downlink_bits"] / per_second["down"]
+    )
+    assert links["spread"].default == 0
+    np.testing.assert_allclose(metrics["round_time"], expected, rtol=1e-4)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(diverged_run):
