@@ -7,6 +7,9 @@ import signal
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A shell lets programs in the background ignore Ctrl-C, which their children inherit;
+# TFF ends its workers by SIGINT and waits for ever for one that ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _own_workers():
