@@ -4,7 +4,13 @@ import os
 import pathlib
 import signal
 
+import hypothesis
 import pytest
+
+# What CI says of a commit does not depend on luck; at home every run looks further.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell lets programs in the background ignore Ctrl-C, which their children inherit;

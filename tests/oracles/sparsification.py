@@ -98,9 +98,8 @@ def gtop_k(residuals, client_weights, k):
     total = float(np.sum(np.asarray(client_weights, np.float64)))
     nodes = []
     for i, (vector, weight) in enumerate(zip(residuals, client_weights, strict=True)):
-        entries = {
-            int(j): float(weight) * float(vector[j]) / total for j in ranked(vector, k)
-        }
+        # Undivided, these are exact, and so are their ties.
+        entries = {int(j): float(weight) * float(vector[j]) for j in ranked(vector, k)}
         nodes.append((entries, {i: set(entries)}))
     while len(nodes) > 1:
         merged = []
@@ -120,5 +119,6 @@ def gtop_k(residuals, client_weights, k):
             )
         nodes = merged
     entries, survivors = nodes[0]
+    entries = {j: value / total for j, value in entries.items()}
     lists = [np.array(sorted(survivors[i]), np.int32) for i in range(len(residuals))]
     return _selected(entries, entries), lists
