@@ -2,6 +2,8 @@
 
 import numbers
 
+from tff_gs import checks
+
 # An int is a count of entries, a float a fraction of D: 1 is one entry, 1.0 all.
 Amount = int | float
 
@@ -47,3 +49,31 @@ def parse_amount(text: str) -> Amount:
     raise ValueError(
         f"Expected a count such as 1000 or a fraction such as 0.01, found {text!r}."
     )
+
+
+def to_interval(k_min: Amount, k_max: Amount, dimension: int) -> tuple[int, int]:
+    """The interval of k as counts.
+
+    Raises:
+      ValueError: If an end is not in [1, D], or `k_min` is above `k_max`.
+    """
+    low = to_count(k_min, dimension, "k_min")
+    high = to_count(k_max, dimension, "k_max")
+    checks.require(low <= high, f"k_min to be at most k_max = {high}", low)
+    return low, high
+
+
+def to_initial(k_initial: Amount | None, k_min: int, k_max: int, dimension: int) -> int:
+    """The first k as a count; where None, D / 10 moved into the interval.
+
+    Raises:
+      ValueError: If `k_initial` is given and outside [k_min, k_max].
+    """
+    if k_initial is None:
+        tenth = to_count(0.1, dimension, "k_initial")
+        return min(max(tenth, k_min), k_max)
+    initial = to_count(k_initial, dimension, "k_initial")
+    checks.require(
+        k_min <= initial <= k_max, f"k_initial to be in [{k_min}, {k_max}]", initial
+    )
+    return initial

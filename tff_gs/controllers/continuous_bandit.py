@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, checks, controller, losses, rounding
+from tff_gs import checks
+from tff_gs.controllers import amount, controller, losses, rounding
 
 
 class ContinuousBanditState(NamedTuple):
@@ -74,10 +75,10 @@ class ContinuousBandit(controller.Controller):
         Raises:
           ValueError: If an argument is outside its range or k_min above k_max.
         """
-        low, high = checks.to_interval(k_min, k_max, dimension)
+        low, high = amount.to_interval(k_min, k_max, dimension)
         checks.require(high >= 2, "k_max of at least 2 entries, to have a probe", high)
         self._k_min, self._k_max = max(low, 2), high
-        initial = checks.to_initial(k_initial, self._k_min, self._k_max, dimension)
+        initial = amount.to_initial(k_initial, self._k_min, self._k_max, dimension)
         checks.require(horizon >= 1, "horizon to be at least 1", horizon)
         if step is None:
             step = horizon**-0.5

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tff_gs import checks
 from tff_gs.controllers import (
     amount,
-    checks,
     controller,
     interval,
     losses,
@@ -67,8 +67,8 @@ class Descent(controller.Controller):
         patience: int,
     ) -> None:
         """Checks and stores the arguments; subclasses document them."""
-        self._k_min, self._k_max = checks.to_interval(k_min, k_max, dimension)
-        self._k_initial = checks.to_initial(
+        self._k_min, self._k_max = amount.to_interval(k_min, k_max, dimension)
+        self._k_initial = amount.to_initial(
             k_initial, self._k_min, self._k_max, dimension
         )
         checks.require(

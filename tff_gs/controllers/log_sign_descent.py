@@ -4,7 +4,8 @@ import math
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, checks, descent, interval, losses
+from tff_gs import checks
+from tff_gs.controllers import amount, descent, interval, losses
 
 
 class LogSignDescent(descent.Descent):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, checks, controller
+from tff_gs import checks
+from tff_gs.controllers import amount, controller
 
 
 class ScheduleState(NamedTuple):

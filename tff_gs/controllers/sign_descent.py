@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, checks, descent, interval, losses
+from tff_gs import checks
+from tff_gs.controllers import amount, descent, interval, losses
 
 
 class SignDescent(descent.Descent):

@@ -8,7 +8,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tff_gs.costs import checks, cost
+from tff_gs import checks
+from tff_gs.costs import cost
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

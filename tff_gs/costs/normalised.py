@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from tff_gs.costs import checks, cost
+from tff_gs import checks
+from tff_gs.costs import cost
 
 
 class NormalisedTime(cost.Cost):

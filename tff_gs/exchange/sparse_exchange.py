@@ -16,6 +16,7 @@ from tff_gs import growing, seeds, sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.encoders import encoder
 from tff_gs.exchange import client_state, message_size, receipts
+from tff_gs.exchange.answer import read_answer
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -280,11 +281,8 @@ def build_sparse_exchange(
     def apply(
         client: client_state.ClientState, sent: _Sent, answer: DownlinkMessage
     ) -> tuple[client_state.ClientState, tf.Tensor]:
-        update, error = downlink_encoder.decode(answer.update, tf.constant(dimension))
-        with tf.control_dependencies(
-            [tf.debugging.assert_equal(error, 0, "The server's message was damaged.")]
-        ):
-            weights = step(client.weights, update, learning_rate)
+        update = read_answer(downlink_encoder, answer.update, dimension)
+        weights = step(client.weights, update, learning_rate)
         accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
         forgotten = accepted & sparsifier.forget(
             sent.indices, update.indices, answer.notes, client.client_id

@@ -14,6 +14,7 @@ import tensorflow_federated as tff
 from tff_gs import growing
 from tff_gs.encoders import encoder
 from tff_gs.exchange import message_size
+from tff_gs.exchange.answer import read_answer
 from tff_gs.learning import objective as objective_lib
 
 
@@ -126,17 +127,11 @@ def build_probe(
     )
 
     def losses(inputs: ProbeInputs, message: tf.Tensor) -> tf.Tensor:
-        differences, error = probe_encoder.decode(
-            message, tf.constant(objective.dimension)
-        )
-        with tf.control_dependencies(
-            [tf.debugging.assert_equal(error, 0, "The server's message was damaged.")]
-        ):
-            at = differences.indices[:, tf.newaxis]
+        differences = read_answer(probe_encoder, message, objective.dimension)
         # w'(m) is w(m) but for the coordinates that k' changes.
         probed = tf.tensor_scatter_nd_update(
             inputs.after,
-            at,
+            differences.indices[:, tf.newaxis],
             tf.gather(inputs.before, differences.indices)
             - learning_rate * differences.values,
         )
