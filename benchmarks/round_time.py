@@ -22,7 +22,7 @@ from tff_gs import sparse_vector
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import fixed, sign_descent
 from tff_gs.encoders import message_encoder
-from tff_gs.exchange import sparse_exchange
+from tff_gs.exchange import server_update
 from tff_gs.runtime import resident
 from tff_gs.sparsifiers import fab_top_k, sparsifier
 
@@ -59,6 +59,8 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
         *chosen.encoder.split("+"), dimension=dimension
     )
     weights, non_trainable = objective.initial_weights()
+    server = server_update.SparseSgd(dimension, learning_rate=0.01)
+    replica = server_update.Replica(weights, server.initialize())
     batch = tuple(tf.constant(part[: setting.BATCH_SIZE]) for part in chosen.data[0])
     example = tuple(part[:1] for part in batch)
     _, gradient = objective.loss_and_gradient(weights, non_trainable, batch)
@@ -79,10 +81,10 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
         residual = tf.tensor_scatter_nd_update(
             gradient, sent.indices[:, tf.newaxis], tf.where(kept, 0.0, sent.values)
         )
-        return sparse_exchange.step(weights, sent, 0.01)[0] + residual[0]
+        return server.step(replica, sent).weights[0] + residual[0]
 
     def probe() -> Any:
-        changed = sparse_exchange.step(weights, sent, 0.01)
+        changed = server.step(replica, sent).weights
         return [
             objective.loss(w, non_trainable, example)
             for w in (weights, weights, changed)

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from tasks import cnn
+from tff_gs import learning
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.encoders import message_encoder
 from tff_gs.learning import objective as objective_lib
-from tff_gs.learning import sparsified_fed_sgd
 from tff_gs.runtime import resident
 
 BATCH_SIZE = 32
@@ -82,7 +82,7 @@ class Rounds:
         code = functools.partial(
             message_encoder.build_encoder, *setting.encoder.split("+")
         )
-        process = sparsified_fed_sgd.build_sparsified_fed_sgd(
+        process = learning.build_sparsified_fed_sgd(
             setting.model,
             controller=lambda dimension: controller,
             uplink_encoder=code,

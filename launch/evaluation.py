@@ -10,8 +10,8 @@ from tasks import ClientData
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
+    from tff_gs import learning
     from tff_gs.learning import objective as objective_lib
-    from tff_gs.learning import sparsified_fed_sgd
 
 BATCH_SIZE = 256
 
@@ -32,7 +32,7 @@ def build_evaluate(
     model: "tff.learning.models.FunctionalModel",
     objective: "objective_lib.Objective",
     test: ClientData,
-) -> Callable[["sparsified_fed_sgd.ServerState"], Evaluation]:
+) -> Callable[["learning.ServerState"], Evaluation]:
     """The function that evaluates a server state.
 
     Args:
@@ -59,7 +59,7 @@ def build_evaluate(
         correct = tf.reduce_sum(tf.cast(tf.equal(predicted, labels), tf.int64))
         return correct, model.loss(logits, labels)
 
-    def evaluate(state: "sparsified_fed_sgd.ServerState") -> Evaluation:
+    def evaluate(state: "learning.ServerState") -> Evaluation:
         weights = tf.constant(state.weights)
         count = len(test.labels)
         correct, loss = 0, 0.0

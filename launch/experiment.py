@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tasks
-from launch import evaluation
-from launch.options import RunOptions
+from launch import evaluation, optimizers
+from launch.options import RunOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from tff_gs.learning import sparsified_fed_sgd
+    from tff_gs import learning
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Experiment:
     """
 
     task: tasks.Task
-    process: "sparsified_fed_sgd.SparsifiedFedSgd"
+    process: "learning.SparsifiedProcess"
     evaluate: Callable[[Any], evaluation.Evaluation]
 
     @property
@@ -46,7 +46,6 @@ def build(options: RunOptions) -> Experiment:
     from tff_gs.controllers import registry as controllers
     from tff_gs.costs import registry as costs
     from tff_gs.encoders import message_encoder
-    from tff_gs.learning import sparsified_fed_sgd
     from tff_gs.sparsifiers import registry as sparsifiers
 
     training = options.training
@@ -55,7 +54,7 @@ def build(options: RunOptions) -> Experiment:
     def encoder(index: str, value: str) -> Callable[..., Any]:
         return functools.partial(message_encoder.build_encoder, index, value)
 
-    process = sparsified_fed_sgd.build_sparsified_fed_sgd(
+    process = _builder(training)(
         model,
         sparsifier=functools.partial(
             sparsifiers.build_sparsifier, options.method.sparsifier
@@ -69,10 +68,43 @@ def build(options: RunOptions) -> Experiment:
         uplink_encoder=encoder(*options.method.uplink_encoder),
         downlink_encoder=encoder(*options.method.downlink_encoder),
         probe_encoder=encoder(options.method.downlink_encoder.index, "float32"),
-        learning_rate=training.learning_rate,
         batch_size=training.batch_size,
         probe_examples=training.probe_examples,
         seed=training.seed,
     )
     evaluate = evaluation.build_evaluate(model, process.objective, task.test)
     return Experiment(task, process, evaluate)
+
+
+def _builder(
+    training: TrainingOptions,
+) -> Callable[..., "learning.SparsifiedProcess"]:
+    """Federated SGD, or local updates, with the optimizers of both sides."""
+    from tff_gs import learning
+
+    several = training.local_steps > 1
+    server_rate = training.server_learning_rate
+    if server_rate is None:
+        server_rate = 1.0 if several else training.learning_rate
+    server = None
+    if training.server_optimizer is not None or (several and server_rate != 1.0):
+        server = optimizers.build(training.server_optimizer or "sgd", server_rate)
+    if several:
+        return functools.partial(
+            learning.build_sparsified_fed_avg,
+            client_optimizer=optimizers.build(
+                training.client_optimizer or "sgd", training.learning_rate
+            ),
+            local_steps=training.local_steps,
+            server_optimizer=server,
+        )
+    if training.client_optimizer is not None:
+        raise ValueError(
+            "Expected local_steps above 1 with client_optimizer, found 1 and "
+            f"{training.client_optimizer!r}."
+        )
+    return functools.partial(
+        learning.build_sparsified_fed_sgd,
+        learning_rate=server_rate,
+        server_optimizer=server,
+    )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 import tasks
-from launch import flag_types, presets
+from launch import flag_types, optimizers, presets
 from launch.options import MethodOptions, RunOptions, TrainingOptions
 from tff_gs.controllers import names as controller_names
 from tff_gs.controllers.options import ControllerOptions
@@ -255,11 +255,33 @@ def _by_task(name: str) -> str:
     return ", ".join(f"{preset[name]} for {t}" for t, preset in presets.PRESETS.items())
 
 
-TRAINING = Topic("Training")
+TRAINING = Topic("Training", choices={"Optimizers": optimizers.OPTIMIZERS})
 TRAINING.define(
     "learning_rate",
     flag_types.positive_number(),
     f"eta; by default {_by_task('learning_rate')}",
+)
+TRAINING.define(
+    "local_steps",
+    flag_types.whole_number(1),
+    "tau, minibatch gradients of a round; with several, clients take local steps and "
+    "send what these change",
+    "1",
+)
+TRAINING.define(
+    "client_optimizer",
+    flag_types.choice(optimizers.OPTIMIZERS),
+    "takes the local steps, where there are several (sgd)",
+)
+TRAINING.define(
+    "server_optimizer",
+    flag_types.choice(optimizers.OPTIMIZERS),
+    "takes the server's step, at the server and at every client (sgd)",
+)
+TRAINING.define(
+    "server_learning_rate",
+    flag_types.positive_number(),
+    "of the server's step; by default learning_rate, or 1 with several local steps",
 )
 TRAINING.define(
     "batch_size", flag_types.whole_number(1), "examples of a client's minibatch", "32"

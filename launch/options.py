@@ -43,7 +43,13 @@ class TrainingOptions:
     """How the model is trained, and for how long.
 
     Attributes:
-      learning_rate: eta.
+      learning_rate: eta; of the local steps where there are several.
+      local_steps: tau; 1: clients contribute one gradient each.
+      client_optimizer: Takes several local steps; a name in
+        `launch.optimizers.OPTIMIZERS`, None: plain SGD.
+      server_optimizer: Takes the server's step; likewise.
+      server_learning_rate: Of the server's step; None: eta where clients contribute
+        gradients, 1 where they contribute local updates.
       batch_size: Examples of a client's minibatch.
       probe_examples: Examples on which a client evaluates the probe losses.
       rounds: The most rounds; None: as many as the time budget holds.
@@ -54,6 +60,10 @@ class TrainingOptions:
     """
 
     learning_rate: float
+    local_steps: int
+    client_optimizer: str | None
+    server_optimizer: str | None
+    server_learning_rate: float | None
     batch_size: int
     probe_examples: int
     rounds: int | None

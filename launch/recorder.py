@@ -80,7 +80,7 @@ class Recorder:
         """Writes down a round.
 
         Args:
-          round_metrics: The metrics of `SparsifiedFedSgd.next`.
+          round_metrics: The metrics of `SparsifiedProcess.next`.
           evaluated: The test accuracy and loss after the round, where evaluated.
           round_seconds: Wall-clock time of the round.
           evaluation_seconds: Wall-clock time of the evaluation.

@@ -9,15 +9,18 @@ class Rounds:
 
     def __init__(self, exchange, client_weights, *, weights=None):
         from tff_gs.controllers import controller
+        from tff_gs.exchange import client_work, server_update
 
         self._exchange = exchange
+        self._replica = server_update.Replica
+        self._given = client_work.Given
         self._decision = controller.Decision
         self.client_weights = [np.float32(weight) for weight in client_weights]
         if weights is None:
             weights = np.zeros(exchange.dimension, np.float32)
         self.weights = weights
         self.clients = exchange.initialize_clients(
-            weights, _SEED, list(range(len(client_weights)))
+            self._replica(weights, ()), _SEED, list(range(len(client_weights)))
         )
 
     def residuals(self):
@@ -33,14 +36,16 @@ class Rounds:
     def run(self, gradients, k, k_probe=0):
         """One round; keeps its state and returns its output."""
         output = self._exchange.next(
-            self.weights,
+            self._replica(self.weights, ()),
             self._decision(np.int32(k), np.int32(k_probe)),
             _SEED,
             self.clients,
-            [np.asarray(gradient, np.float32) for gradient in gradients],
-            self.client_weights,
+            [
+                self._given(np.asarray(gradient, np.float32), weight)
+                for gradient, weight in zip(gradients, self.client_weights, strict=True)
+            ],
         )
-        self.weights, self.clients = output.weights, output.clients
+        self.weights, self.clients = output.replica.weights, output.clients
         return output
 
 
@@ -53,7 +58,7 @@ def build_rounds():
 @pytest.fixture(scope="session")
 def build_exchange(build_encoder):
     """Builds the exchange of a sparsifier; each one once."""
-    from tff_gs.exchange import sparse_exchange
+    from tff_gs.exchange import server_update, sparse_exchange
 
     built = {}
 
@@ -66,7 +71,7 @@ def build_exchange(build_encoder):
                 uplink_encoder=encoder,
                 downlink_encoder=encoder,
                 probe_encoder=encoder,
-                learning_rate=learning_rate,
+                update=server_update.SparseSgd(dimension, learning_rate=learning_rate),
             )
         return built[key]
 

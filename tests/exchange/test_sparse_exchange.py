@@ -9,7 +9,12 @@ from tests.oracles import sparsification
 from tff_gs.controllers import controller
 from tff_gs.encoders import encoder as encoder_lib
 from tff_gs.encoders import message_encoder, names
-from tff_gs.exchange import client_state, sparse_exchange
+from tff_gs.exchange import (
+    client_state,
+    client_work,
+    server_update,
+    sparse_exchange,
+)
 from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
@@ -61,14 +66,15 @@ def _gradients(seed, rounds):
 def test_type_signature(build_exchange):
     exchange = build_exchange(fab_top_k.FabTopK, _DIMENSION)
     vector = tff.TensorType(np.float32, [_DIMENSION])
-    state = client_state.client_state_type(_DIMENSION)
+    replica = tff.to_type(server_update.Replica(vector, ()))
+    state = client_state.client_state_type(replica)
     parameter = exchange.next.type_signature.parameter
-    assert parameter.weights == tff.FederatedType(vector, tff.SERVER)
+    assert parameter.replica == tff.FederatedType(replica, tff.SERVER)
     assert parameter.clients == tff.FederatedType(state, tff.CLIENTS)
-    assert parameter.gradients == tff.FederatedType(vector, tff.CLIENTS)
-    assert parameter.client_weights == tff.FederatedType(np.float32, tff.CLIENTS)
+    given = tff.to_type(client_work.Given(vector, np.float32))
+    assert parameter.inputs == tff.FederatedType(given, tff.CLIENTS)
     result = exchange.next.type_signature.result
-    assert result.weights == tff.FederatedType(vector, tff.SERVER)
+    assert result.replica == tff.FederatedType(replica, tff.SERVER)
     assert result.clients == tff.FederatedType(state, tff.CLIENTS)
     assert result.contributed == tff.FederatedType(np.int32, tff.CLIENTS)
     assert result.outcome.placement is tff.SERVER
@@ -168,7 +174,7 @@ def test_the_order_of_clients_does_not_matter(build_exchange, build_rounds):
     shuffled.clients = [start[i] for i in order]
     shuffled.client_weights = [np.float32(_SIZES[i]) for i in order]
     in_disorder = shuffled.run(gradient[order], 8)
-    np.testing.assert_array_equal(in_order.weights, in_disorder.weights)
+    np.testing.assert_array_equal(in_order.replica.weights, in_disorder.replica.weights)
     for place, client in enumerate(order):
         np.testing.assert_array_equal(
             in_order.clients[client].residual, in_disorder.clients[place].residual
@@ -193,14 +199,16 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
     )
     with tff.framework.get_context_stack().install(tree):
         found = exchange.next(
-            np.zeros(_DIMENSION, np.float32),
+            server_update.Replica(np.zeros(_DIMENSION, np.float32), ()),
             controller.Decision(np.int32(8), np.int32(3)),
             np.array([0, 7], np.int32),
             start,
-            list(gradients),
-            run.client_weights,
+            [
+                client_work.Given(gradient, weight)
+                for gradient, weight in zip(gradients, run.client_weights, strict=True)
+            ],
         )
-    np.testing.assert_array_equal(found.weights, expected.weights)
+    np.testing.assert_array_equal(found.replica.weights, expected.replica.weights)
     # TFF gives the parts back in the order in which their workers finished.
     places = np.argsort([client.client_id for client in found.clients])
     for place, client, contributed in zip(
@@ -224,7 +232,7 @@ def _exchange_with(uplink, damaging=lambda encoder: encoder):
         ),
         downlink_encoder=exact,
         probe_encoder=exact,
-        learning_rate=1.0,
+        update=server_update.SparseSgd(_DIMENSION, learning_rate=1.0),
     )
 
 

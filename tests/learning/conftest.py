@@ -133,20 +133,21 @@ def client_data():
 @pytest.fixture(scope="session")
 def build_process(build_encoder):
     """Builds a process of FAB-top-k at the normalised time, beta = 10."""
-    from tff_gs.learning import sparsified_fed_sgd
+    from tff_gs import learning
 
     def build(model, controller, *, batch_size=4, probe_examples=1, **options):
+        if "client_optimizer" in options:
+            builder, rate = learning.build_sparsified_fed_avg, {}
+        else:
+            builder, rate = learning.build_sparsified_fed_sgd, {"learning_rate": 0.5}
         arguments = {
             "controller": lambda dimension: controller,
             "uplink_encoder": build_encoder,
             "downlink_encoder": build_encoder,
             "probe_encoder": build_encoder,
-            "learning_rate": 0.5,
             "batch_size": batch_size,
             "probe_examples": probe_examples,
         }
-        return sparsified_fed_sgd.build_sparsified_fed_sgd(
-            model, **{**arguments, **options}
-        )
+        return builder(model, **{**arguments, **rate, **options})
 
     return build

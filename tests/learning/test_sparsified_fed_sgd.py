@@ -234,8 +234,8 @@ def test_a_variable_model_trains(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rate": 0.0}, "positive learning_rate, found 0.0"),
-        ({"learning_rate": float("nan")}, "positive learning_rate, found nan"),
+        ({"learning_rate": 0.0}, "learning_rate to be positive, found 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate to be positive, found nan"),
         ({"batch_size": 0, "probe_examples": 0}, "(batch_size|positive)"),
         ({"probe_examples": 5}, "between 1 and the batch size 4, found 5"),
     ],

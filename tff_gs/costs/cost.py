@@ -77,11 +77,11 @@ class Cost(abc.ABC):
 
 
 def compute_factor(
-    probed: tf.Tensor, probe_examples: int, batch_size: int
+    probed: tf.Tensor, *, probe_examples: int, batch_size: int, local_steps: int
 ) -> tf.Tensor:
-    """Computing of a round relative to one without a probe, float64 scalar.
+    """Computing of a round relative to one minibatch gradient, float64 scalar.
 
-    1 + probe_examples / batch_size where the round was probed (Han, Wang, Leung,
-    ICDCS 2020, section V), 1 elsewhere.
+    tau local steps, and probe_examples / batch_size where the round was probed (Han,
+    Wang, Leung, ICDCS 2020, section V).
     """
-    return 1.0 + tf.cast(probed, tf.float64) * (probe_examples / batch_size)
+    return local_steps + tf.cast(probed, tf.float64) * (probe_examples / batch_size)

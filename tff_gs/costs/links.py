@@ -151,7 +151,7 @@ class LinkTime(cost.Cost):
 
     A client computes, sends its message and receives the server's:
 
-        compute (1 + probe_examples / batch_size where probed)
+        compute (tau + probe_examples / batch_size where probed)
         + latency + uplink bits / up bandwidth
         + latency + (downlink bits + probe's downlink bits) / down bandwidth.
 
@@ -160,7 +160,12 @@ class LinkTime(cost.Cost):
     """
 
     def __init__(
-        self, links: Links, *, batch_size: int = 32, probe_examples: int = 1
+        self,
+        links: Links,
+        *,
+        batch_size: int = 32,
+        probe_examples: int = 1,
+        local_steps: int = 1,
     ) -> None:
         """Builds the model of time.
 
@@ -168,15 +173,19 @@ class LinkTime(cost.Cost):
           links: The clients' links; every client id of a round is below their N.
           batch_size: Examples of a minibatch.
           probe_examples: Examples whose losses each client evaluates for a probe.
+          local_steps: tau, minibatch gradients of a round.
 
         Raises:
-          ValueError: If `batch_size` is not positive or `probe_examples` negative.
+          ValueError: If `batch_size` or `local_steps` is not positive, or
+            `probe_examples` negative.
         """
         checks.require_positive(batch_size, "batch_size")
         checks.require_non_negative(probe_examples, "probe_examples")
+        checks.require_positive(local_steps, "local_steps")
         self._links = links
         self._batch_size = batch_size
         self._probe_examples = probe_examples
+        self._local_steps = local_steps
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
         """See base class; in seconds."""
@@ -185,7 +194,10 @@ class LinkTime(cost.Cost):
             return tf.gather(tf.constant(column, tf.float64), traffic.client_ids)
 
         compute = of_clients(self._links.compute_seconds) * cost.compute_factor(
-            traffic.probed, self._probe_examples, self._batch_size
+            traffic.probed,
+            probe_examples=self._probe_examples,
+            batch_size=self._batch_size,
+            local_steps=self._local_steps,
         )
         up = traffic.uplink_bits / of_clients(self._links.up_bits_per_second)
         down_bits = traffic.downlink_bits + traffic.probe_downlink_bits

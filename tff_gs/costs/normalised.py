@@ -12,7 +12,9 @@ class NormalisedTime(cost.Cost):
     Han, Wang, Leung (ICDCS 2020, section V): with U the most numbers that any
     client sent and V the numbers sent to every client, a round takes
 
-        1 (+ probe_examples / batch_size where probed) + beta / (2 D) (U + V).
+        tau (+ probe_examples / batch_size where probed) + beta / (2 D) (U + V)
+
+    with tau local steps, of which the paper makes one.
 
     Every number costs the same, so that k index-value pairs up and down cost
     beta / (2 D) (2 k + 2 k), and D dense numbers up and down beta.
@@ -25,6 +27,7 @@ class NormalisedTime(cost.Cost):
         comm_time: float = 10.0,
         batch_size: int = 32,
         probe_examples: int = 1,
+        local_steps: int = 1,
         price_probe_downlink: bool = False,
     ) -> None:
         """Builds the model of time.
@@ -35,6 +38,7 @@ class NormalisedTime(cost.Cost):
             round of computing.
           batch_size: Examples of a minibatch.
           probe_examples: Examples whose losses each client evaluates for a probe.
+          local_steps: tau, minibatch gradients of a round.
           price_probe_downlink: Whether the message that tells the clients the
             probe's update is paid for. The paper does not charge it.
 
@@ -46,15 +50,20 @@ class NormalisedTime(cost.Cost):
         checks.require_non_negative(comm_time, "comm_time")
         checks.require_positive(batch_size, "batch_size")
         checks.require_non_negative(probe_examples, "probe_examples")
+        checks.require_positive(local_steps, "local_steps")
         self._unit_time = comm_time / (2.0 * dimension)
         self._batch_size = batch_size
         self._probe_examples = probe_examples
+        self._local_steps = local_steps
         self._price_probe_downlink = price_probe_downlink
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
         """See base class; in rounds of computing."""
         compute = cost.compute_factor(
-            traffic.probed, self._probe_examples, self._batch_size
+            traffic.probed,
+            probe_examples=self._probe_examples,
+            batch_size=self._batch_size,
+            local_steps=self._local_steps,
         )
         # Without clients the maximum is -inf, and nothing was sent.
         units = tf.maximum(tf.reduce_max(traffic.uplink_units), 0.0)

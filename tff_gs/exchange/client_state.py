@@ -1,12 +1,13 @@
 """What a client keeps from one round to the next."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import seeds
+from tff_gs.exchange import server_update
 
 
 class ClientState(NamedTuple):
@@ -15,6 +16,7 @@ class ClientState(NamedTuple):
     Attributes:
       client_id: int32 scalar.
       weights: float32 [D], the client's replica of the model, w(m-1).
+      optimizer: Its replica of the server's optimizer.
       residual: float32 [D], a_i: what its gradients added and the server has not
         applied yet.
       seed: int32 [2], from which, with `rounds`, all its random draws follow.
@@ -23,18 +25,27 @@ class ClientState(NamedTuple):
 
     client_id: tf.Tensor
     weights: tf.Tensor
+    optimizer: Any
     residual: tf.Tensor
     seed: tf.Tensor
     rounds: tf.Tensor
 
+    @property
+    def replica(self) -> server_update.Replica:
+        """The model as the client has it."""
+        return server_update.Replica(self.weights, self.optimizer)
 
-def client_state_type(dimension: int) -> tff.StructWithPythonType:
-    """The TFF type of a `ClientState`."""
+
+def client_state_type(
+    replica_type: tff.StructWithPythonType,
+) -> tff.StructWithPythonType:
+    """The TFF type of a `ClientState`, from that of a `Replica`."""
     return tff.to_type(
         ClientState(
             client_id=tff.TensorType(np.int32),
-            weights=tff.TensorType(np.float32, [dimension]),
-            residual=tff.TensorType(np.float32, [dimension]),
+            weights=replica_type.weights,
+            optimizer=replica_type.optimizer,
+            residual=replica_type.weights,
             seed=tff.TensorType(np.int32, [2]),
             rounds=tff.TensorType(np.int32),
         )
@@ -42,19 +53,20 @@ def client_state_type(dimension: int) -> tff.StructWithPythonType:
 
 
 def initial_client_state(
-    client_id: tf.Tensor, weights: tf.Tensor, seed: tf.Tensor
+    client_id: tf.Tensor, replica: server_update.Replica, seed: tf.Tensor
 ) -> ClientState:
     """The state of a client that has just received the dense model.
 
     Args:
       client_id: int32 scalar.
-      weights: float32 [D].
+      replica: The model.
       seed: int32 [2], the seed of the run.
     """
     return ClientState(
         client_id=client_id,
-        weights=weights,
-        residual=tf.zeros_like(weights),
+        weights=replica.weights,
+        optimizer=replica.optimizer,
+        residual=tf.zeros_like(replica.weights),
         seed=seeds.derive(seed, seeds.Purpose.CLIENT, client_id),
         rounds=tf.constant(0),
     )

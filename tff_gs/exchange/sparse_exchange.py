@@ -6,6 +6,7 @@ weights and apply the sparse update that the server applies.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,13 @@ import tensorflow_federated as tff
 from tff_gs import growing, seeds, sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.encoders import encoder
-from tff_gs.exchange import client_state, message_size, receipts
+from tff_gs.exchange import (
+    client_state,
+    client_work,
+    message_size,
+    receipts,
+    server_update,
+)
 from tff_gs.exchange.answer import read_answer
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
@@ -78,31 +85,66 @@ class Outcome(NamedTuple):
     probe_count: tf.Tensor
 
 
-class ExchangeOutput(NamedTuple):
-    """The result of `SparseExchange.next`.
-
-    Attributes:
-      weights: float32 [D] at SERVER, w(m).
-      clients: `ClientState` at CLIENTS, with w(m) and the new residual.
-      contributed: int32 scalar at CLIENTS, |J and J_i|.
-      outcome: `Outcome` at SERVER.
-    """
-
-    weights: Any
-    clients: Any
-    contributed: Any
-    outcome: Any
-
-
-class _Sent(NamedTuple):
+class Sent(NamedTuple):
     """What a client remembers of its upload until the answer comes.
 
-    `lost` is what the value code changed: sent values less received values.
+    Attributes:
+      residual: float32 [D], a_i as it was sent from.
+      indices: int32 [n], the coordinates that were sent, ascending.
+      lost: float32 [n], what the value code changed: sent less received values.
+      kept: See `tff_gs.exchange.client_work.Contribution`.
     """
 
     residual: tf.Tensor
     indices: tf.Tensor
     lost: tf.Tensor
+    kept: Any
+
+
+class Received(NamedTuple):
+    """What a client has after the answer.
+
+    Attributes:
+      client: `ClientState`, with w(m) and the new residual.
+      contributed: int32 scalar, |J and J_i|.
+      update: {(j, b_j) : j in J}.
+    """
+
+    client: client_state.ClientState
+    contributed: tf.Tensor
+    update: sparse_vector.SparseVector
+
+
+class Exchanged(NamedTuple):
+    """The result of `SparseExchange.send`: all but what clients do with the answer.
+
+    Attributes:
+      replica: `Replica` at SERVER, the model after the round.
+      answer: `DownlinkMessage` at SERVER.
+      sent: `Sent` at CLIENTS.
+      outcome: `Outcome` at SERVER.
+    """
+
+    replica: Any
+    answer: Any
+    sent: Any
+    outcome: Any
+
+
+class ExchangeOutput(NamedTuple):
+    """The result of `SparseExchange.next`.
+
+    Attributes:
+      replica: `Replica` at SERVER, the model after the round.
+      clients: `ClientState` at CLIENTS, with the same model and the new residual.
+      contributed: int32 scalar at CLIENTS, |J and J_i|.
+      outcome: `Outcome` at SERVER.
+    """
+
+    replica: Any
+    clients: Any
+    contributed: Any
+    outcome: Any
 
 
 class _Totals(NamedTuple):
@@ -117,26 +159,23 @@ class SparseExchange:
 
     Attributes:
       dimension: D.
-      initialize_clients: `(weights@SERVER, seed@SERVER, client_ids@CLIENTS) ->
+      initialize_clients: `(replica@SERVER, seed@SERVER, client_ids@CLIENTS) ->
         ClientState@CLIENTS`: the one dense download.
-      next: `(weights@SERVER, decision@SERVER, seed@SERVER, clients@CLIENTS,
-        gradients@CLIENTS, client_weights@CLIENTS) -> ExchangeOutput`. What is
-        CLIENTS-placed comes last, because TFF's mergeable context counts the clients
-        of the last argument.
+      send: `(replica@SERVER, decision@SERVER, seed@SERVER, clients@CLIENTS,
+        inputs@CLIENTS) -> Exchanged`: the clients' work, the uplink, the selection.
+        What is CLIENTS-placed comes last, because TFF's mergeable context counts the
+        clients of the last argument.
+      receive: What a client does with the answer, as TensorFlow code, so that what
+        follows at the client can be part of the same computation:
+        `(ClientState, Sent, DownlinkMessage) -> Received`.
+      next: `send` and `receive`; arguments as of `send`, returns `ExchangeOutput`.
     """
 
     dimension: int
     initialize_clients: tff.Computation
+    send: tff.Computation
+    receive: Callable[[client_state.ClientState, Sent, DownlinkMessage], Received]
     next: tff.Computation
-
-
-def step(
-    weights: tf.Tensor, update: sparse_vector.SparseVector, learning_rate: float
-) -> tf.Tensor:
-    """W - eta b at the coordinates of b: the same operations at server and clients."""
-    return tf.tensor_scatter_nd_sub(
-        weights, update.indices[:, tf.newaxis], learning_rate * update.values
-    )
 
 
 def build_sparse_exchange(
@@ -145,7 +184,8 @@ def build_sparse_exchange(
     uplink_encoder: encoder.Encoder,
     downlink_encoder: encoder.Encoder,
     probe_encoder: encoder.Encoder,
-    learning_rate: float,
+    update: server_update.ServerUpdate,
+    work: client_work.ClientWork | None = None,
 ) -> SparseExchange:
     """Builds the exchange for vectors of `sparsifier.dimension` entries.
 
@@ -156,37 +196,41 @@ def build_sparse_exchange(
       downlink_encoder: How the server writes the update; server and clients both
         apply what can be read back from the message.
       probe_encoder: How the server writes what differs at k'; exact values.
-      learning_rate: eta.
+      update: How the model changes.
+      work: What clients add to their residuals; by default vectors that are given,
+        see `tff_gs.exchange.client_work.Given`.
     """
     dimension = sparsifier.dimension
-    state_type = client_state.client_state_type(dimension)
-    vector_type = tff.TensorType(np.float32, [dimension])
+    if work is None:
+        work = client_work.GivenVector(dimension)
+    replica_type = update.replica_type
+    state_type = client_state.client_state_type(replica_type)
     seed_type = tff.TensorType(np.int32, [2])
     decision_type = tff.to_type(
         controller.Decision(tff.TensorType(np.int32), tff.TensorType(np.int32))
     )
 
-    @tff.tensorflow.computation(
-        state_type, vector_type, tff.TensorType(np.float32), decision_type
-    )
+    @tff.tensorflow.computation(state_type, work.inputs_type, decision_type)
     def upload(
         client: client_state.ClientState,
-        gradient: tf.Tensor,
-        weight: tf.Tensor,
+        inputs: Any,
         decision: controller.Decision,
-    ) -> tuple[UplinkMessage, _Sent]:
-        residual = client.residual + gradient
+    ) -> tuple[UplinkMessage, Sent]:
+        contribution = work(client, inputs)
+        residual = client.residual + contribution.vector
         entries = sparse_vector.gather(
             residual, sparsifier.sparsify(residual, decision.k)
         )
         encoded = uplink_encoder.encode(
             entries, seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds)
         )
-        message = UplinkMessage(client.client_id, weight, decision, encoded.message)
+        message = UplinkMessage(
+            client.client_id, contribution.weight, decision, encoded.message
+        )
         lost = entries.values - encoded.received
-        return message, _Sent(residual, entries.indices, lost)
+        return message, Sent(residual, entries.indices, lost, contribution.kept)
 
-    message_type, sent_type = upload.type_signature.result
+    message_type, _ = upload.type_signature.result
 
     @tff.tensorflow.computation
     def zero() -> _Totals:
@@ -243,14 +287,14 @@ def build_sparse_exchange(
         )
 
     @tff.tensorflow.computation(
-        report.type_signature.result, vector_type, decision_type, seed_type
+        report.type_signature.result, replica_type, decision_type, seed_type
     )
     def select(
         totals: _Totals,
-        weights: tf.Tensor,
+        replica: server_update.Replica,
         decision: controller.Decision,
         seed: tf.Tensor,
-    ) -> tuple[DownlinkMessage, tf.Tensor, Outcome]:
+    ) -> tuple[DownlinkMessage, server_update.Replica, Outcome]:
         selection = sparsifier.select(
             totals.accumulator, totals.weight, decision.k, decision.k_probe
         )
@@ -273,79 +317,106 @@ def build_sparse_exchange(
             probe_elements=tf.size(selection.probe.indices),
             probe_count=selection.probe_count,
         )
-        return message, step(weights, received, learning_rate), outcome
+        return message, update.step(replica, received), outcome
 
-    downlink_type = select.type_signature.result[0]
-
-    @tff.tensorflow.computation(state_type, sent_type, downlink_type)
-    def apply(
-        client: client_state.ClientState, sent: _Sent, answer: DownlinkMessage
-    ) -> tuple[client_state.ClientState, tf.Tensor]:
-        update = read_answer(downlink_encoder, answer.update, dimension)
-        weights = step(client.weights, update, learning_rate)
+    def receive(
+        client: client_state.ClientState, sent: Sent, answer: DownlinkMessage
+    ) -> Received:
+        selected = read_answer(downlink_encoder, answer.update, dimension)
+        replica = update.step(client.replica, selected)
         accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
         forgotten = accepted & sparsifier.forget(
-            sent.indices, update.indices, answer.notes, client.client_id
+            sent.indices, selected.indices, answer.notes, client.client_id
         )
         at = tf.gather(sent.indices, tf.where(forgotten)[:, 0])
         residual = tf.tensor_scatter_nd_update(
             sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
         )
         updated = client._replace(
-            weights=weights, residual=residual, rounds=client.rounds + 1
+            weights=replica.weights,
+            optimizer=replica.optimizer,
+            residual=residual,
+            rounds=client.rounds + 1,
         )
-        return updated, tf.size(at)
+        return Received(updated, tf.size(at), selected)
 
-    @tff.federated_computation(
-        tff.FederatedType(vector_type, tff.SERVER),
+    arguments = (
+        tff.FederatedType(replica_type, tff.SERVER),
         tff.FederatedType(decision_type, tff.SERVER),
         tff.FederatedType(seed_type, tff.SERVER),
         tff.FederatedType(state_type, tff.CLIENTS),
-        tff.FederatedType(vector_type, tff.CLIENTS),
-        tff.FederatedType(np.float32, tff.CLIENTS),
+        tff.FederatedType(work.inputs_type, tff.CLIENTS),
     )
-    def next_fn(  # noqa: ANN202
-        weights: tff.Value,
+
+    @tff.federated_computation(*arguments)
+    def send(
+        replica: tff.Value,
         decision: tff.Value,
         seed: tff.Value,
         clients: tff.Value,
-        gradients: tff.Value,
-        client_weights: tff.Value,
-    ):
+        inputs: tff.Value,
+    ) -> Exchanged:
         uploads = tff.federated_map(
-            upload,
-            (clients, gradients, client_weights, tff.federated_broadcast(decision)),
+            upload, (clients, inputs, tff.federated_broadcast(decision))
         )
         totals = tff.federated_aggregate(uploads[0], zero(), accumulate, merge, report)
-        selected = tff.federated_map(select, (totals, weights, decision, seed))
-        answer = tff.federated_broadcast(selected[0])
-        applied = tff.federated_map(apply, (clients, uploads[1], answer))
-        return ExchangeOutput(
-            weights=selected[1],
-            clients=applied[0],
-            contributed=applied[1],
+        selected = tff.federated_map(select, (totals, replica, decision, seed))
+        return Exchanged(
+            replica=selected[1],
+            answer=selected[0],
+            sent=uploads[1],
             outcome=selected[2],
         )
 
+    exchanged_type = send.type_signature.result
+
+    @tff.tensorflow.computation(
+        state_type, exchanged_type.sent.member, exchanged_type.answer.member
+    )
+    def receive_one(
+        client: client_state.ClientState, sent: Sent, answer: DownlinkMessage
+    ) -> Received:
+        return receive(client, sent, answer)
+
+    @tff.federated_computation(*arguments)
+    def next_fn(
+        replica: tff.Value,
+        decision: tff.Value,
+        seed: tff.Value,
+        clients: tff.Value,
+        inputs: tff.Value,
+    ) -> ExchangeOutput:
+        exchanged = send(replica, decision, seed, clients, inputs)
+        received = tff.federated_map(
+            receive_one,
+            (clients, exchanged.sent, tff.federated_broadcast(exchanged.answer)),
+        )
+        return ExchangeOutput(
+            replica=exchanged.replica,
+            clients=received.client,
+            contributed=received.contributed,
+            outcome=exchanged.outcome,
+        )
+
     initialize_client = tff.tensorflow.computation(
-        client_state.initial_client_state, (np.int32, vector_type, seed_type)
+        client_state.initial_client_state, (np.int32, replica_type, seed_type)
     )
 
     @tff.federated_computation(
-        tff.FederatedType(vector_type, tff.SERVER),
+        tff.FederatedType(replica_type, tff.SERVER),
         tff.FederatedType(seed_type, tff.SERVER),
         tff.FederatedType(np.int32, tff.CLIENTS),
     )
-    def initialize_clients_fn(  # noqa: ANN202
-        weights: tff.Value, seed: tff.Value, client_ids: tff.Value
-    ):
+    def initialize_clients(
+        replica: tff.Value, seed: tff.Value, client_ids: tff.Value
+    ) -> tff.Value:
         return tff.federated_map(
             initialize_client,
             (
                 client_ids,
-                tff.federated_broadcast(weights),
+                tff.federated_broadcast(replica),
                 tff.federated_broadcast(seed),
             ),
         )
 
-    return SparseExchange(dimension, initialize_clients_fn, next_fn)
+    return SparseExchange(dimension, initialize_clients, send, receive, next_fn)

@@ -1,12 +1,14 @@
 """Iterative processes over sparse messages."""
 
 from tff_gs.learning.objective import Objective, build_objective
-from tff_gs.learning.sparsified_fed_sgd import (
+from tff_gs.learning.sparsified_fed_avg import build_sparsified_fed_avg
+from tff_gs.learning.sparsified_fed_sgd import build_sparsified_fed_sgd
+from tff_gs.learning.sparsified_process import (
     Clients,
     RoundOutput,
     ServerState,
-    SparsifiedFedSgd,
-    build_sparsified_fed_sgd,
+    SparsifiedProcess,
+    build_sparsified_process,
 )
 
 __all__ = [
@@ -14,7 +16,9 @@ __all__ = [
     "Objective",
     "RoundOutput",
     "ServerState",
-    "SparsifiedFedSgd",
+    "SparsifiedProcess",
     "build_objective",
+    "build_sparsified_fed_avg",
     "build_sparsified_fed_sgd",
+    "build_sparsified_process",
 ]

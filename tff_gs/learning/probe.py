@@ -13,33 +13,40 @@ import tensorflow_federated as tff
 
 from tff_gs import growing
 from tff_gs.encoders import encoder
-from tff_gs.exchange import message_size
+from tff_gs.exchange import (
+    client_state,
+    message_size,
+    server_update,
+    sparse_exchange,
+)
 from tff_gs.exchange.answer import read_answer
 from tff_gs.learning import objective as objective_lib
 
 
-class ProbeInputs(NamedTuple):
-    """What a client evaluates.
+class Closing(NamedTuple):
+    """What a client has when the answer comes.
 
     Attributes:
-      client_id: int32 scalar.
-      contributed: int32 scalar, |J and J_i|.
-      weight: float32 scalar, C_i.
-      training_loss: float32 scalar, its minibatch's mean loss at w(m-1).
-      examples: A batch of the probe examples.
-      before: float32 [D], w(m-1).
-      after: float32 [D], w(m).
-      non_trainable: The model's other weights.
+      client: Its `ClientState` before the round.
+      sent: `tff_gs.exchange.sparse_exchange.Sent`, with `local_work.Kept`.
+      non_trainable: The model's weights that training leaves alone.
     """
 
-    client_id: tf.Tensor
-    contributed: tf.Tensor
-    weight: tf.Tensor
-    training_loss: tf.Tensor
-    examples: Any
-    before: tf.Tensor
-    after: tf.Tensor
+    client: Any
+    sent: Any
     non_trainable: Any
+
+
+class Closed(NamedTuple):
+    """The result of closing a round.
+
+    Attributes:
+      clients: `ClientState` at CLIENTS, after the round.
+      report: `Report` at SERVER.
+    """
+
+    clients: Any
+    report: Any
 
 
 class ClientReport(NamedTuple):
@@ -49,7 +56,7 @@ class ClientReport(NamedTuple):
       client_id: int32 scalar.
       contributed: int32 scalar, |J and J_i|.
       weight: float32 scalar, C_i.
-      training_loss: float32 scalar, its minibatch's mean loss at w(m-1).
+      training_loss: float32 scalar, see `local_work.Kept`.
       losses: float32 [3], its probe examples' mean loss at w(m-1), w(m) and w'(m);
         [0] where nothing is probed.
     """
@@ -94,62 +101,70 @@ class _Sums(NamedTuple):
 
 def build_probe(
     objective: objective_lib.Objective,
+    exchange: sparse_exchange.SparseExchange,
     *,
     probes: bool,
     probe_encoder: encoder.Encoder,
-    learning_rate: float,
+    update: server_update.ServerUpdate,
 ) -> tff.Computation:
     """Builds the computation that closes a round.
 
     Args:
       objective: The model.
+      exchange: Whose answer the clients receive.
       probes: Whether the probe losses are wanted; without, the computation only
         collects the training loss and the contributed counts.
       probe_encoder: The encoder that wrote `Outcome.probe_message`.
-      learning_rate: eta.
+      update: How the model changes.
 
     Returns:
-      `(message@SERVER, inputs@CLIENTS) -> Report@SERVER` with the probe message
-      (uint8 [bytes]) and a `ProbeInputs` structure.
+      `(answer@SERVER, probe_message@SERVER, closing@CLIENTS) -> Closed` with the
+      server's `DownlinkMessage`, the probe's message (uint8 [bytes]) and `Closing`.
     """
-    vector_type = tff.TensorType(np.float32, [objective.dimension])
-    inputs_type = tff.to_type(
-        ProbeInputs(
-            client_id=tff.TensorType(np.int32),
-            contributed=tff.TensorType(np.int32),
-            weight=tff.TensorType(np.float32),
-            training_loss=tff.TensorType(np.float32),
-            examples=tff.types.tensorflow_to_type(objective.input_spec),
-            before=vector_type,
-            after=vector_type,
+    exchanged_type = exchange.send.type_signature.result
+    answer_type = exchanged_type.answer.member
+    message_type = tff.TensorType(np.uint8, [None])
+    closing_type = tff.to_type(
+        Closing(
+            client=exchange.send.type_signature.parameter.clients.member,
+            sent=exchanged_type.sent.member,
             non_trainable=objective.non_trainable_type,
         )
     )
 
-    def losses(inputs: ProbeInputs, message: tf.Tensor) -> tf.Tensor:
-        differences = read_answer(probe_encoder, message, objective.dimension)
-        # w'(m) is w(m) but for the coordinates that k' changes.
-        probed = tf.tensor_scatter_nd_update(
-            inputs.after,
-            differences.indices[:, tf.newaxis],
-            tf.gather(inputs.before, differences.indices)
-            - learning_rate * differences.values,
+    def losses(
+        closing: Closing, received: sparse_exchange.Received, message: tf.Tensor
+    ) -> tf.Tensor:
+        before, after = closing.client.replica, received.client.replica
+        probed = update.probe_weights(
+            before,
+            after,
+            received.update,
+            read_answer(probe_encoder, message, objective.dimension),
         )
         return tf.stack(
             [
-                objective.loss(weights, inputs.non_trainable, inputs.examples)
-                for weights in (inputs.before, inputs.after, probed)
+                objective.loss(
+                    weights, closing.non_trainable, closing.sent.kept.probe_examples
+                )
+                for weights in (before.weights, after.weights, probed)
             ]
         )
 
-    @tff.tensorflow.computation(inputs_type, tff.TensorType(np.uint8, [None]))
-    def evaluate(inputs: ProbeInputs, message: tf.Tensor) -> ClientReport:
-        return ClientReport(
-            inputs.client_id,
-            inputs.contributed,
-            inputs.weight,
-            inputs.training_loss,
-            losses(inputs, message) if probes else tf.zeros([0], tf.float32),
+    @tff.tensorflow.computation(closing_type, answer_type, message_type)
+    def close(
+        closing: Closing,
+        answer: sparse_exchange.DownlinkMessage,
+        message: tf.Tensor,
+    ) -> tuple[client_state.ClientState, ClientReport]:
+        received = exchange.receive(closing.client, closing.sent, answer)
+        kept = closing.sent.kept
+        return received.client, ClientReport(
+            closing.client.client_id,
+            received.contributed,
+            kept.weight,
+            kept.training_loss,
+            losses(closing, received, message) if probes else tf.zeros([0], tf.float32),
         )
 
     @tff.tensorflow.computation
@@ -161,7 +176,7 @@ def build_probe(
 
     sums_type = zero.type_signature.result
 
-    @tff.tensorflow.computation(sums_type, evaluate.type_signature.result)
+    @tff.tensorflow.computation(sums_type, close.type_signature.result[1])
     def accumulate(sums: _Sums, report: ClientReport) -> _Sums:
         weight = tf.cast(report.weight, tf.float64)
         return _Sums(
@@ -198,13 +213,24 @@ def build_probe(
         )
 
     @tff.federated_computation(
-        tff.FederatedType(tff.TensorType(np.uint8, [None]), tff.SERVER),
-        tff.FederatedType(inputs_type, tff.CLIENTS),
+        tff.FederatedType(answer_type, tff.SERVER),
+        tff.FederatedType(message_type, tff.SERVER),
+        tff.FederatedType(closing_type, tff.CLIENTS),
     )
-    def probe(message: tff.Value, inputs: tff.Value) -> tff.Value:
-        reports = tff.federated_map(
-            evaluate, (inputs, tff.federated_broadcast(message))
+    def close_round(
+        answer: tff.Value, message: tff.Value, closing: tff.Value
+    ) -> Closed:
+        closed = tff.federated_map(
+            close,
+            (
+                closing,
+                tff.federated_broadcast(answer),
+                tff.federated_broadcast(message),
+            ),
         )
-        return tff.federated_aggregate(reports, zero(), accumulate, merge, report)
+        return Closed(
+            closed[0],
+            tff.federated_aggregate(closed[1], zero(), accumulate, merge, report),
+        )
 
-    return probe
+    return close_round

@@ -81,12 +81,15 @@ class ResidentContext(tff.framework.SyncContext):
         self._stub = stub
         self._executors: dict[int, tff.framework.RemoteExecutor] = {}
         self._compiled: dict[int, tuple[tff.Computation, Any]] = {}
+        # Computations in the worker, by the number of clients too.
+        self._functions: dict[tuple[int, int], Any] = {}
         # A thread of its own: a notebook's thread has a running event loop already.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
 
     def close(self) -> None:
         """Forgets all values."""
         self._thread.shutdown()
+        self._functions.clear()
         for executor in self._executors.values():
             executor.close()
         self._executors.clear()
@@ -138,8 +141,17 @@ class ResidentContext(tff.framework.SyncContext):
             self._compiled[id(comp)] = (comp, native)
         return self._compiled[id(comp)][1]
 
+    async def _function(self, comp: tff.Computation, clients: int) -> Any:
+        """The computation as a value in the worker; its graphs travel once."""
+        key = (id(comp), clients)
+        if key not in self._functions:
+            native = self._compile(comp)
+            self._functions[key] = await self.executor(clients).create_value(
+                native, native.type_signature
+            )
+        return self._functions[key]
+
     async def _invoke(self, comp: tff.Computation, arg: Any) -> Any:
-        native = self._compile(comp)
         parameter, result = comp.type_signature.parameter, comp.type_signature.result
         clients = _count_clients(arg, parameter) if parameter is not None else set()
         if len(clients) > 1:
@@ -152,7 +164,7 @@ class ResidentContext(tff.framework.SyncContext):
         argument = None
         if parameter is not None:
             argument = await _ingest(executor, arg, parameter)
-        function = await executor.create_value(native, native.type_signature)
+        function = await self._function(comp, count)
         called = await executor.create_call(function, argument)
         return await self._unpack(executor, called, result, count)
 

@@ -55,6 +55,17 @@ class FabTopK(ranked_sums.RankedSums):
         selected, kappa = _first_in_order(keys, k)
         return ranked_sums.mean_at(sums, total_weight, selected), kappa
 
+    def keys(
+        self,
+        values: tf.Tensor,
+        in_probe: tf.Tensor,
+        k_probe: tf.Tensor,
+        limit: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See base class; the ranks themselves."""
+        del in_probe, k_probe
+        return ranked_sums.ranking_keys(values, limit)
+
     def rank_limit(self, keys: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """See base class.
 

@@ -90,13 +90,14 @@ class GTopK(sparsifier.Sparsifier):
     def accumulate(self, accumulator: Uploads, upload: sparsifier.Upload) -> Uploads:
         """See base class."""
         indices, values = upload.entries
+        positions, _ = ranked_sums.ranking_keys(values, tf.size(values))
         return growing.concat(
             accumulator,
             Uploads(
                 tf.fill(tf.shape(indices), upload.client_id),
                 indices,
                 tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64),
-                ranked_sums.ranks(ranked_sums.ranking_keys(values, tf.size(values))),
+                tf.math.invert_permutation(positions),
             ),
         )
 

@@ -18,8 +18,8 @@ from tff_gs.sparsifiers import probe_difference, sparsifier, top_k
 _VALUE_BITS = 32
 _LARGEST_MAGNITUDE = 0x7FFFFFFF
 _NEVER_SENT = tf.int64.max
-# The rank of entries that need none; above every rank, below `_NEVER_SENT`.
-_UNRANKED = tf.int32.max - 1
+# Up to so many values, sorting them all is as fast as finding the largest first.
+_SORTED_WHOLE = 1 << 14
 
 
 class _Pending(NamedTuple):
@@ -31,8 +31,14 @@ class _Pending(NamedTuple):
 
     indices: tf.Tensor  # int32 [n]
     weighted: tf.Tensor  # float64 [n], C_i a_ij (exact: 24 + 24 bits)
-    keys: tf.Tensor  # int64 [n]
     in_probe: tf.Tensor  # bool [n], rank below k'; [0] where nothing is probed
+
+
+class _PendingKeys(NamedTuple):
+    """Keys that are not yet in the minima; m grows and is then cut to 0."""
+
+    indices: tf.Tensor  # int32 [m]
+    keys: tf.Tensor  # int64 [m]
 
 
 class Aggregate(NamedTuple):
@@ -44,7 +50,7 @@ class Aggregate(NamedTuple):
         [0] where nothing is probed.
       keys: int64 [D], best rank (from 0) and, in the lower 32 bits, how far the
         magnitude lies below the largest float; the largest int64 where no client
-        sent j.
+        gave j a key.
     """
 
     sums: tf.Tensor
@@ -53,11 +59,23 @@ class Aggregate(NamedTuple):
 
 
 class Accumulator(NamedTuple):
-    """An `Aggregate` and the entries still to be folded into it."""
+    """An `Aggregate` and the entries still to be folded into it.
+
+    Attributes:
+      aggregate: What is folded.
+      pending: Entries that are not.
+      pending_keys: Their keys.
+      rank_limit: int32 scalar, how many ranks of an upload still matter.
+      uploads: int32 scalar, how many uploads are in the accumulator.
+      limited_at: int32 scalar, how many were when the limit was last computed.
+    """
 
     aggregate: Aggregate
     pending: _Pending
-    rank_limit: tf.Tensor  # int32 scalar, how many ranks of an upload still matter
+    pending_keys: _PendingKeys
+    rank_limit: tf.Tensor
+    uploads: tf.Tensor
+    limited_at: tf.Tensor
 
 
 def ranks(keys: tf.Tensor) -> tf.Tensor:
@@ -65,30 +83,33 @@ def ranks(keys: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.bitwise.right_shift(keys, _VALUE_BITS), tf.int32)
 
 
-def ranking_keys(values: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
-    """The keys of the entries of one upload.
+def ranking_keys(values: tf.Tensor, limit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The keys of the first entries of one upload.
 
     Args:
       values: float32 [n].
-      limit: int32 scalar; entries of rank `limit` and beyond are left unranked, which
-        saves the sorting of what cannot be selected.
+      limit: int32 scalar, how many are wanted; the others need not be sorted.
 
     Returns:
-      int64 [n].
+      The positions of the min(n, limit) largest entries, int32, largest first, and
+      their keys, int64. Of equal magnitude the lower position comes first.
     """
-    magnitudes = top_k.magnitude_bits(values)
-    ranked = top_k.top_k_indices(values, limit)
-    order = tf.math.top_k(
-        tf.gather(magnitudes, ranked), tf.size(ranked), sorted=True
-    ).indices
-    places = tf.tensor_scatter_nd_update(
-        tf.fill(tf.shape(values), _UNRANKED),
-        ranked[:, tf.newaxis],
-        tf.math.invert_permutation(order),
+    size = tf.size(values)
+    candidates = tf.cond(
+        (limit < size) & (size > _SORTED_WHOLE),
+        lambda: top_k.top_k_indices(values, limit),
+        lambda: tf.range(size),
     )
-    return tf.bitwise.left_shift(tf.cast(places, tf.int64), _VALUE_BITS) | tf.cast(
+    magnitudes, order = tf.math.top_k(
+        tf.gather(top_k.magnitude_bits(values), candidates),
+        tf.minimum(limit, tf.size(candidates)),
+        sorted=True,
+    )
+    rank = tf.range(tf.size(order), dtype=tf.int64)
+    keys = tf.bitwise.left_shift(rank, _VALUE_BITS) | tf.cast(
         _LARGEST_MAGNITUDE - magnitudes, tf.int64
     )
+    return tf.gather(candidates, order), keys
 
 
 def union_sizes(ranks: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
@@ -141,43 +162,33 @@ class RankedSums(sparsifier.Sparsifier):
           {(j, b_j) : j in J} and kappa (int32 scalar).
         """
 
-    def zero(self) -> Accumulator:
-        """See base class."""
-        return Accumulator(
-            Aggregate(
-                sums=tf.zeros([self.dimension], tf.float64),
-                probe_sums=tf.zeros([self.dimension * self.probes], tf.float64),
-                keys=tf.fill([self.dimension], _NEVER_SENT),
-            ),
-            self._nothing_pending(),
-            rank_limit=tf.constant(tf.int32.max),
-        )
+    def keys(
+        self,
+        values: tf.Tensor,
+        in_probe: tf.Tensor,
+        k_probe: tf.Tensor,
+        limit: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Which entries of an upload get which keys.
 
-    def accumulate(
-        self, accumulator: Accumulator, upload: sparsifier.Upload
-    ) -> Accumulator:
-        """See base class."""
-        indices, values = upload.entries
-        pending = growing.concat(
-            accumulator.pending,
-            _Pending(
-                indices,
-                tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64),
-                ranking_keys(values, accumulator.rank_limit),
-                self._in_probe(values, upload.k_probe),
-            ),
-        )
-        grown = accumulator._replace(pending=pending)
+        Unless a method ranks: all, with the rank 0 for those that would be sent at
+        k' too, and k' for the others, so that nothing has to be sorted.
 
-        def fold() -> Accumulator:
-            folded = self._fold(grown)
-            return folded._replace(
-                rank_limit=self.rank_limit(folded.aggregate.keys, upload.k)
-            )
+        Args:
+          values: float32 [n], the upload.
+          in_probe: bool [n], which of them rank below k'; [0] where nothing is probed.
+          k_probe: int32 scalar, k'.
+          limit: int32 scalar, how many ranks matter.
 
-        return tf.cond(
-            tf.size(pending.indices) > self.dimension // 4, fold, lambda: grown
-        )
+        Returns:
+          Positions in `values`, int32 [m], and their keys, int64 [m].
+        """
+        del limit
+        positions = tf.range(tf.size(values))
+        if not self.probes:
+            return positions, tf.zeros_like(positions, tf.int64)
+        rank = tf.where(in_probe, tf.constant(0, tf.int64), tf.cast(k_probe, tf.int64))
+        return positions, tf.bitwise.left_shift(rank, _VALUE_BITS)
 
     def rank_limit(self, keys: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """How many ranks of later uploads can still matter, int32 scalar.
@@ -191,6 +202,48 @@ class RankedSums(sparsifier.Sparsifier):
         del keys, k
         return tf.int32.max
 
+    def zero(self) -> Accumulator:
+        """See base class."""
+        return Accumulator(
+            Aggregate(
+                sums=tf.zeros([self.dimension], tf.float64),
+                probe_sums=tf.zeros([self.dimension * self.probes], tf.float64),
+                keys=tf.fill([self.dimension], _NEVER_SENT),
+            ),
+            _nothing_pending(),
+            _no_keys_pending(),
+            rank_limit=tf.constant(tf.int32.max),
+            uploads=tf.constant(0),
+            limited_at=tf.constant(0),
+        )
+
+    def accumulate(
+        self, accumulator: Accumulator, upload: sparsifier.Upload
+    ) -> Accumulator:
+        """See base class."""
+        indices, values = upload.entries
+        in_probe = self._in_probe(values, upload.k_probe)
+        positions, keys = self.keys(
+            values, in_probe, upload.k_probe, accumulator.rank_limit
+        )
+        weight = tf.cast(upload.weight, tf.float64)
+        grown = accumulator._replace(
+            pending=growing.concat(
+                accumulator.pending,
+                _Pending(indices, weight * tf.cast(values, tf.float64), in_probe),
+            ),
+            pending_keys=growing.concat(
+                accumulator.pending_keys,
+                _PendingKeys(tf.gather(indices, positions), keys),
+            ),
+            uploads=accumulator.uploads + 1,
+        )
+        return tf.cond(
+            tf.size(grown.pending.indices) > self.dimension // 4,
+            lambda: self._limit(self._fold(grown), upload.k),
+            lambda: grown,
+        )
+
     def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
         """See base class."""
         return self._fold(
@@ -201,7 +254,10 @@ class RankedSums(sparsifier.Sparsifier):
                     tf.minimum(first.aggregate.keys, second.aggregate.keys),
                 ),
                 growing.concat(first.pending, second.pending),
+                growing.concat(first.pending_keys, second.pending_keys),
                 tf.minimum(first.rank_limit, second.rank_limit),
+                first.uploads + second.uploads,
+                tf.maximum(first.limited_at, second.limited_at),
             )
         )
 
@@ -238,14 +294,6 @@ class RankedSums(sparsifier.Sparsifier):
             notes=tf.zeros([0], tf.int32),
         )
 
-    def _nothing_pending(self) -> _Pending:
-        return _Pending(
-            growing.empty(tf.int32),
-            growing.empty(tf.float64),
-            growing.empty(tf.int64),
-            growing.empty(tf.bool),
-        )
-
     def _in_probe(self, values: tf.Tensor, k_probe: tf.Tensor) -> tf.Tensor:
         """Which entries of an upload would also have been sent at k', bool [n]."""
         if not self.probes:
@@ -256,17 +304,50 @@ class RankedSums(sparsifier.Sparsifier):
         )
 
     def _fold(self, accumulator: Accumulator) -> Accumulator:
-        """Adds the pending entries to the sums."""
-        (sums, probe_sums, keys), pending, rank_limit = accumulator
-        at = pending.indices[:, tf.newaxis]
+        """Adds what is pending to the sums and the minima."""
+        (sums, probe_sums, keys), pending, pending_keys, *_ = accumulator
         if self.probes:
             in_probe = tf.cast(pending.in_probe, tf.float64)
-            probe_sums = tf.tensor_scatter_nd_add(
-                probe_sums, at, pending.weighted * in_probe
-            )
+            probe_sums += self._sum(pending.weighted * in_probe, pending.indices)
         folded = Aggregate(
-            tf.tensor_scatter_nd_add(sums, at, pending.weighted),
+            sums + self._sum(pending.weighted, pending.indices),
             probe_sums,
-            tf.tensor_scatter_nd_min(keys, at, pending.keys),
+            # Where there is none, the minimum is the largest int64: `_NEVER_SENT`.
+            tf.minimum(
+                keys,
+                tf.math.unsorted_segment_min(
+                    pending_keys.keys, pending_keys.indices, self.dimension
+                ),
+            ),
         )
-        return Accumulator(folded, self._nothing_pending(), rank_limit)
+        return accumulator._replace(
+            aggregate=folded,
+            pending=_nothing_pending(),
+            pending_keys=_no_keys_pending(),
+        )
+
+    def _sum(self, values: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        """The sums of `values` by index, [D]: faster than scattering into zeros."""
+        return tf.math.unsorted_segment_sum(values, indices, self.dimension)
+
+    def _limit(self, folded: Accumulator, k: tf.Tensor) -> Accumulator:
+        """Lowers the rank limit, where enough has come to lower it."""
+        return tf.cond(
+            # It falls about as 1 / uploads and costs a pass over D.
+            4 * folded.uploads >= 5 * folded.limited_at,
+            lambda: folded._replace(
+                rank_limit=self.rank_limit(folded.aggregate.keys, k),
+                limited_at=folded.uploads,
+            ),
+            lambda: folded,
+        )
+
+
+def _nothing_pending() -> _Pending:
+    return _Pending(
+        growing.empty(tf.int32), growing.empty(tf.float64), growing.empty(tf.bool)
+    )
+
+
+def _no_keys_pending() -> _PendingKeys:
+    return _PendingKeys(growing.empty(tf.int32), growing.empty(tf.int64))

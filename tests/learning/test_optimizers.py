@@ -1,0 +1,195 @@
+"""Local updates and the server's optimizers, against TFF's own algorithms."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tests.oracles import crossings
+from tff_gs.sparsifiers import send_all
+
+_D = 48
+_STEPS = 3
+
+
+@pytest.fixture(scope="session")
+def small_data(client_data):
+    """At most four examples each, so that every minibatch is all of them."""
+    return [(x[:4], y[:4]) for x, y in client_data]
+
+
+@pytest.fixture(scope="session")
+def fed_avg(build_process, functional_model, scripted_controller):
+    """FedAvg: everything is sent."""
+    return build_process(
+        functional_model,
+        scripted_controller(k=_D, k_probe=0, probes=False),
+        sparsifier=send_all.SendAll,
+        client_optimizer=tff.learning.optimizers.build_sgdm(0.3),
+        local_steps=_STEPS,
+    )
+
+
+def _rounds(process, data, rounds):
+    state = process.initialize()
+    clients, _ = process.initialize_clients(state, list(range(len(data))))
+    outputs = []
+    for _ in range(rounds):
+        output = process.next(state, clients, data)
+        state, clients = output.state, output.clients
+        outputs.append(output)
+    return outputs
+
+
+def _with_flat_weights(model):
+    """The same model; TFF's algorithms take weights in one tuple only."""
+    (first, (bias, second)), _ = model.initial_weights
+
+    def predict(weights, x, training=True):
+        (first, bias, second), _ = weights
+        return model.predict_on_batch(((first, [bias, second]), ()), x, training)
+
+    return tff.learning.models.FunctionalModel(
+        initial_weights=((first, bias, second), ()),
+        predict_on_batch_fn=tf.function(predict),
+        loss_fn=model.loss,
+        input_spec=model.input_spec,
+    )
+
+
+def test_sending_everything_is_tffs_federated_averaging(
+    fed_avg, functional_model, small_data
+):
+    theirs = tff.learning.algorithms.build_weighted_fed_avg(
+        _with_flat_weights(functional_model),
+        client_optimizer_fn=tff.learning.optimizers.build_sgdm(0.3),
+        server_optimizer_fn=tff.learning.optimizers.build_sgdm(1.0),
+    )
+    state = theirs.initialize()
+    datasets = [
+        tf.data.Dataset.from_tensor_slices(data).batch(4).repeat(_STEPS)
+        for data in small_data
+    ]
+    for output in _rounds(fed_avg, small_data, 2):
+        state = theirs.next(state, datasets).state
+        trainable = theirs.get_model_weights(state).trainable
+        expected = np.concatenate([np.ravel(t) for t in tf.nest.flatten(trainable)])
+        np.testing.assert_allclose(output.state.weights, expected, atol=2e-6)
+
+
+def test_local_updates_of_other_minibatches_in_every_step(fed_avg, client_data):
+    """With more examples than fit, the steps go through the passes in order."""
+    (output,) = _rounds(fed_avg, client_data, 1)
+    # A round of tau steps costs tau, and D numbers up and down beta.
+    assert output.metrics["round_time"] == _STEPS + 10
+    state = fed_avg.initialize()
+    clients, _ = fed_avg.initialize_clients(state, list(range(len(client_data))))
+    from tff_gs.learning import minibatch
+
+    changes = []
+    for client, (x, y) in zip(clients, client_data, strict=True):
+        weights = tf.constant(state.weights)
+        for step in range(_STEPS):
+            chosen = minibatch.minibatch_indices(
+                tf.constant(client.exchange.seed), tf.constant(step), len(y), 4
+            ).numpy()
+            _, gradient = fed_avg.objective.loss_and_gradient(
+                weights, (), (tf.constant(x[chosen]), tf.constant(y[chosen]))
+            )
+            weights -= 0.3 * gradient
+        changes.append(state.weights - weights.numpy())
+    mean = np.average(changes, axis=0, weights=[len(y) for _, y in client_data])
+    np.testing.assert_allclose(output.state.weights, state.weights - mean, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        functools.partial(tff.learning.optimizers.build_sgdm, 0.1, momentum=0.9),
+        functools.partial(tff.learning.optimizers.build_adam, 0.05),
+    ],
+    ids=["momentum", "adam"],
+)
+def test_server_optimizers_move_all_replicas_alike_over_sparse_messages(
+    build_process, functional_model, scripted_controller, small_data, optimizer
+):
+    process = build_process(
+        functional_model,
+        scripted_controller(k=9, k_probe=4),
+        server_optimizer=optimizer(),
+        probe_examples=4,
+    )
+    crossings.assert_sparse(crossings.crossings(process.next).broadcast, _D)
+    outputs = _rounds(process, small_data, 3)
+    reference = optimizer()
+    before = process.initialize()
+    weights = tf.constant(before.weights)
+    state = reference.initialize(tf.TensorSpec([_D], tf.float32))
+    residuals = np.zeros((len(small_data), _D), np.float32)
+    for output in outputs:
+        gradients = [
+            process.objective.loss_and_gradient(weights, (), batch)[1].numpy()
+            for batch in small_data
+        ]
+        # What left the residuals is what the clients were heard with.
+        grown = residuals + gradients
+        residuals = np.stack([c.exchange.residual for c in output.clients])
+        heard = np.where(residuals == 0, grown, 0)
+        mean = np.average(heard, axis=0, weights=[len(y) for _, y in small_data])
+        state, weights = reference.next(
+            state, weights, tf.constant(mean.astype(np.float32))
+        )
+        np.testing.assert_allclose(output.state.weights, weights, atol=1e-5)
+        for client in output.clients:
+            np.testing.assert_array_equal(client.exchange.weights, output.state.weights)
+            tf.nest.map_structure(
+                np.testing.assert_array_equal,
+                client.exchange.optimizer,
+                output.state.optimizer,
+            )
+        weights = tf.constant(output.state.weights)
+    last = outputs[-1]
+    assert np.isfinite(last.metrics["loss_probe"])
+    # With Adam and momentum weights move beyond what was sent.
+    moved = np.count_nonzero(outputs[1].state.weights != outputs[0].state.weights)
+    assert moved > outputs[1].metrics["downlink_elements"]
+
+
+def test_the_probe_of_an_optimizer_is_the_round_at_the_other_k(
+    build_process, functional_model, scripted_controller, small_data
+):
+    process = build_process(
+        functional_model,
+        scripted_controller(k=12, k_probe=5),
+        server_optimizer=tff.learning.optimizers.build_adam(0.05),
+        probe_examples=4,
+    )
+    state = process.initialize()
+    clients, _ = process.initialize_clients(state, list(range(len(small_data))))
+    output = process.next(state, clients, small_data)
+    at_probe = state.controller._replace(k=np.int32(5), k_probe=np.int32(0))
+    other = process.next(state._replace(controller=at_probe), clients, small_data)
+    losses = [
+        float(process.objective.loss(tf.constant(other.state.weights), (), batch))
+        for batch in small_data
+    ]
+    expected = np.average(losses, weights=[len(y) for _, y in small_data])
+    np.testing.assert_allclose(output.metrics["loss_probe"], expected, rtol=1e-5)
+    assert output.metrics["loss_probe"] != output.metrics["loss_after"]
+
+
+def test_bad_arguments_are_one_sentence(
+    build_process, functional_model, scripted_controller
+):
+    rule = scripted_controller(k=12, k_probe=5)
+    with pytest.raises(ValueError, match="at least 1 local step, found 0"):
+        build_process(
+            functional_model,
+            rule,
+            client_optimizer=tff.learning.optimizers.build_sgdm(0.1),
+            local_steps=0,
+        )
+    with pytest.raises(TypeError, match="Optimizer, found str"):
+        build_process(functional_model, rule, server_optimizer="adam")

@@ -1,0 +1,174 @@
+"""How the model changes by the update of a round, alike at the server and at replicas.
+
+What travels is b, the sparse update. The server and every client apply it with the
+same operations, so that their weights are equal to the bit.
+"""
+
+import abc
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import checks, sparse_vector
+
+
+class Replica(NamedTuple):
+    """The model as the server and every client have it.
+
+    Attributes:
+      weights: float32 [D], w.
+      optimizer: The state of the server's optimizer; `()` for plain SGD.
+    """
+
+    weights: Any
+    optimizer: Any
+
+
+class ServerUpdate(abc.ABC):
+    """Applies updates; TensorFlow code.
+
+    Attributes:
+      dimension: D.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+
+    @property
+    def replica_type(self) -> tff.StructWithPythonType:
+        """The TFF type of a `Replica`."""
+        state = tff.tensorflow.computation(self.initialize).type_signature.result
+        return tff.to_type(Replica(tff.TensorType(np.float32, [self.dimension]), state))
+
+    @abc.abstractmethod
+    def initialize(self) -> Any:
+        """The first state of the optimizer."""
+
+    @abc.abstractmethod
+    def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
+        """The model after the update {(j, b_j) : j in J}."""
+
+    @abc.abstractmethod
+    def probe_weights(
+        self,
+        before: Replica,
+        after: Replica,
+        update: sparse_vector.SparseVector,
+        differences: sparse_vector.SparseVector,
+    ) -> tf.Tensor:
+        """The weights that the round would have given at k', w'(m), float32 [D].
+
+        Args:
+          before: The model before the round.
+          after: The model after `update`.
+          update: {(j, b_j) : j in J}.
+          differences: {(j, b'_j)} for those j where b'_j is not b_j.
+        """
+
+
+class SparseSgd(ServerUpdate):
+    """W - eta b, at the coordinates of b only."""
+
+    def __init__(self, dimension: int, *, learning_rate: float) -> None:
+        """Builds the update.
+
+        Args:
+          dimension: D.
+          learning_rate: eta.
+
+        Raises:
+          ValueError: If `learning_rate` is not positive.
+        """
+        super().__init__(dimension)
+        checks.require_positive(learning_rate, "learning_rate")
+        self._learning_rate = learning_rate
+
+    def initialize(self) -> tuple[()]:
+        """See base class."""
+        return ()
+
+    def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
+        """See base class."""
+        return replica._replace(
+            weights=tf.tensor_scatter_nd_sub(
+                replica.weights,
+                update.indices[:, tf.newaxis],
+                self._learning_rate * update.values,
+            )
+        )
+
+    def probe_weights(
+        self,
+        before: Replica,
+        after: Replica,
+        update: sparse_vector.SparseVector,
+        differences: sparse_vector.SparseVector,
+    ) -> tf.Tensor:
+        """See base class; w(m) but for the coordinates that k' changes."""
+        del update
+        return tf.tensor_scatter_nd_update(
+            after.weights,
+            differences.indices[:, tf.newaxis],
+            tf.gather(before.weights, differences.indices)
+            - self._learning_rate * differences.values,
+        )
+
+
+class OptimizerUpdate(ServerUpdate):
+    """Any optimizer of TFF, with b (zero outside J) in the gradient's place.
+
+    Momentum and Adam change every weight in every round; since all replicas make the
+    same steps, what travels stays sparse.
+    """
+
+    def __init__(
+        self, dimension: int, *, optimizer: tff.learning.optimizers.Optimizer
+    ) -> None:
+        """Builds the update.
+
+        Args:
+          dimension: D.
+          optimizer: Called with weights and gradients of float32 [D].
+
+        Raises:
+          TypeError: If `optimizer` is no `tff.learning.optimizers.Optimizer`.
+        """
+        super().__init__(dimension)
+        if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
+            raise TypeError(
+                "Expected a tff.learning.optimizers.Optimizer, found "
+                f"{type(optimizer).__name__}."
+            )
+        self._optimizer = optimizer
+
+    def initialize(self) -> Any:
+        """See base class."""
+        return self._optimizer.initialize(tf.TensorSpec([self.dimension], tf.float32))
+
+    def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
+        """See base class."""
+        return self._step(replica, sparse_vector.to_dense(update, self.dimension))
+
+    def probe_weights(
+        self,
+        before: Replica,
+        after: Replica,
+        update: sparse_vector.SparseVector,
+        differences: sparse_vector.SparseVector,
+    ) -> tf.Tensor:
+        """See base class; a step of its own from w(m-1)."""
+        del after
+        probed = tf.tensor_scatter_nd_update(
+            sparse_vector.to_dense(update, self.dimension),
+            differences.indices[:, tf.newaxis],
+            differences.values,
+        )
+        return self._step(before, probed).weights
+
+    def _step(self, replica: Replica, gradient: tf.Tensor) -> Replica:
+        state, weights = self._optimizer.next(
+            replica.optimizer, replica.weights, gradient
+        )
+        return Replica(weights, state)

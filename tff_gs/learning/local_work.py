@@ -1,0 +1,206 @@
+"""What a client computes in a round: a minibatch gradient, or local updates.
+
+Step 1 of Han, Wang, Leung, ICDCS 2020, Algorithm 1, is `MinibatchGradient`;
+`LocalUpdates` takes tau steps of an optimizer first, as FedAvg does (McMahan et al.,
+"Communication-efficient learning of deep networks from decentralized data", AISTATS
+2017), and contributes how far they led.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import checks, seeds
+from tff_gs.exchange import client_state, client_work
+from tff_gs.learning import minibatch
+from tff_gs.learning import objective as objective_lib
+
+
+class Inputs(NamedTuple):
+    """What a client works on.
+
+    Attributes:
+      non_trainable: The model's weights that training leaves alone.
+      data: A structure like the model's batch that holds all the client's examples,
+        at least one.
+    """
+
+    non_trainable: Any
+    data: Any
+
+
+class Kept(NamedTuple):
+    """What a client keeps of its work until the answer comes.
+
+    Attributes:
+      weight: float32 scalar, C_i.
+      training_loss: float32 scalar, the mean loss of its minibatches, each at the
+        weights that it was used at.
+      probe_examples: A batch of random examples of its first minibatch.
+    """
+
+    weight: tf.Tensor
+    training_loss: tf.Tensor
+    probe_examples: Any
+
+
+class LocalWork(client_work.ClientWork):
+    """What both kinds of work share: minibatches, weights, probe examples.
+
+    Attributes:
+      steps: Minibatch gradients of a round.
+    """
+
+    steps: int = 1
+
+    def __init__(
+        self,
+        objective: objective_lib.Objective,
+        *,
+        batch_size: int,
+        probe_examples: int = 1,
+    ) -> None:
+        """Builds the work.
+
+        Args:
+          objective: The model.
+          batch_size: Examples of a minibatch; a client with fewer uses all it has.
+          probe_examples: Random examples of its minibatch on which a client
+            evaluates the probe losses.
+
+        Raises:
+          ValueError: If an argument is outside its range.
+        """
+        checks.require(batch_size >= 1, "a batch_size of at least 1", batch_size)
+        checks.require(
+            1 <= probe_examples <= batch_size,
+            f"probe_examples between 1 and the batch size {batch_size}",
+            probe_examples,
+        )
+        self._objective = objective
+        self._batch_size = batch_size
+        self._probe_examples = probe_examples
+        self.inputs_type = tff.to_type(
+            Inputs(
+                objective.non_trainable_type,
+                tff.types.tensorflow_to_type(objective.input_spec),
+            )
+        )
+
+    def _minibatch(
+        self, client: client_state.ClientState, data: Any, step: tf.Tensor | int
+    ) -> Any:
+        """The minibatch of a local step (from 0) of this round."""
+        chosen = minibatch.minibatch_indices(
+            client.seed,
+            client.rounds * self.steps + step,
+            minibatch.count_examples(data),
+            self._batch_size,
+        )
+        return minibatch.gather_examples(data, chosen)
+
+    def _contribution(
+        self,
+        client: client_state.ClientState,
+        inputs: Inputs,
+        vector: tf.Tensor,
+        training_loss: tf.Tensor,
+        first_batch: Any,
+    ) -> client_work.Contribution:
+        size = minibatch.count_examples(first_batch)
+        draw = tf.random.stateless_uniform(
+            size[tf.newaxis],
+            seeds.derive(client.seed, seeds.Purpose.PROBE, client.rounds),
+        )
+        probed = tf.math.top_k(draw, tf.minimum(self._probe_examples, size)).indices
+        weight = tf.cast(minibatch.count_examples(inputs.data), tf.float32)
+        return client_work.Contribution(
+            vector,
+            weight,
+            Kept(
+                weight,
+                training_loss,
+                minibatch.gather_examples(first_batch, probed),
+            ),
+        )
+
+
+class MinibatchGradient(LocalWork):
+    """One minibatch gradient at w(m-1)."""
+
+    def __call__(
+        self, client: client_state.ClientState, inputs: Inputs
+    ) -> client_work.Contribution:
+        """See base class."""
+        batch = self._minibatch(client, inputs.data, 0)
+        loss, gradient = self._objective.loss_and_gradient(
+            client.weights, inputs.non_trainable, batch
+        )
+        return self._contribution(client, inputs, gradient, loss, batch)
+
+
+class LocalUpdates(LocalWork):
+    """W(m-1) less the weights after some steps of an optimizer from there."""
+
+    def __init__(
+        self,
+        objective: objective_lib.Objective,
+        *,
+        optimizer: tff.learning.optimizers.Optimizer,
+        steps: int,
+        batch_size: int,
+        probe_examples: int = 1,
+    ) -> None:
+        """Builds the work.
+
+        Args:
+          objective: The model.
+          optimizer: Begins anew in every round; called with weights and gradients of
+            float32 [D].
+          steps: tau, local steps of a round, each on a minibatch of its own.
+          batch_size: See base class.
+          probe_examples: See base class.
+
+        Raises:
+          ValueError: If an argument is outside its range.
+        """
+        super().__init__(
+            objective, batch_size=batch_size, probe_examples=probe_examples
+        )
+        checks.require(steps >= 1, "at least 1 local step", steps)
+        self.steps = steps
+        self._optimizer = optimizer
+
+    def __call__(
+        self, client: client_state.ClientState, inputs: Inputs
+    ) -> client_work.Contribution:
+        """See base class."""
+
+        def step(
+            number: tf.Tensor, state: Any, weights: tf.Tensor, losses: tf.Tensor
+        ) -> tuple[tf.Tensor, Any, tf.Tensor, tf.Tensor]:
+            loss, gradient = self._objective.loss_and_gradient(
+                weights,
+                inputs.non_trainable,
+                self._minibatch(client, inputs.data, number),
+            )
+            state, weights = self._optimizer.next(state, weights, gradient)
+            return number + 1, state, weights, losses + loss
+
+        initial = self._optimizer.initialize(
+            tf.TensorSpec([self._objective.dimension], tf.float32)
+        )
+        _, _, weights, losses = tf.while_loop(
+            lambda number, *_: number < self.steps,
+            step,
+            (tf.constant(0), initial, client.weights, tf.constant(0.0)),
+            parallel_iterations=1,
+        )
+        return self._contribution(
+            client,
+            inputs,
+            client.weights - weights,
+            losses / self.steps,
+            self._minibatch(client, inputs.data, 0),
+        )

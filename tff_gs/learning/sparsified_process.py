@@ -1,0 +1,338 @@
+"""Federated training over sparse messages, with a k that is learned on the way.
+
+Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3: a round is the work of every client
+(step 1), the sparse exchange (steps 2 to 5), the probe (step 6) and the update of k
+(steps 6 to 8).
+"""
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import seeds
+from tff_gs.controllers import controller as controller_lib
+from tff_gs.controllers import sign_descent
+from tff_gs.costs import cost as cost_lib
+from tff_gs.encoders import encoder, message_encoder
+from tff_gs.exchange import client_state, message_size, server_update, sparse_exchange
+from tff_gs.learning import local_work, probe, round_metrics
+from tff_gs.learning import objective as objective_lib
+from tff_gs.sparsifiers import fab_top_k
+from tff_gs.sparsifiers import sparsifier as sparsifier_lib
+
+#: Index-value lists as they are, in as few bytes as Rice codes need.
+EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
+
+
+class ServerState(NamedTuple):
+    """The state of the server between rounds.
+
+    Attributes:
+      weights: float32 [D], w(m).
+      optimizer: The state of the server's optimizer.
+      non_trainable: The model's weights that training leaves alone.
+      controller: The state of the rule for k.
+      round: int32 scalar, m: rounds run so far.
+      time: float64 scalar, the sum of theta over these rounds.
+      seed: int32 [2], the seed of the run.
+    """
+
+    weights: Any
+    optimizer: Any
+    non_trainable: Any
+    controller: Any
+    round: Any
+    time: Any
+    seed: Any
+
+
+class Clients(NamedTuple):
+    """The state of one client, CLIENTS-placed.
+
+    Attributes:
+      exchange: `tff_gs.exchange.client_state.ClientState`.
+      non_trainable: The model's weights that training leaves alone.
+    """
+
+    exchange: Any
+    non_trainable: Any
+
+
+class RoundOutput(NamedTuple):
+    """The result of one round.
+
+    Attributes:
+      state: `ServerState` at SERVER.
+      clients: `Clients` at CLIENTS.
+      metrics: What the round measured, at SERVER; see `SparsifiedProcess`.
+    """
+
+    state: Any
+    clients: Any
+    metrics: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class SparsifiedProcess:
+    """An iterative process with explicit client state.
+
+    `metrics` of `next` is an ordered dict of
+
+    * `round` int32, `k` int32, `k_probe` int32 (0: nothing was probed);
+    * `time` float64: normalised time up to and with this round, `round_time`
+      float64, `probe_time` float64 (theta(k'); NaN where nothing was probed);
+    * `uplink_elements` int32 and `uplink_bits` int64, of all clients together,
+      `uplink_bits_max` int64, of the client that sent most;
+    * `downlink_elements` int32 and `downlink_bits` int64, for each client;
+    * `uplink_estimate_error` float64: by which share the encoder's size estimate, which
+      prices k', is off for the messages that were sent;
+    * for uplink and downlink (`*`): `*_bits_per_index`, `*_bits_per_value` float64,
+      averages over the messages, and `*_entropy_per_index` float64, log2 C(D, n) / n
+      of their n entries: what a uniformly random choice of them needs;
+    * `probe_downlink_elements` int32 and `probe_downlink_bits` int64: the message
+      that tells each client what k' would have changed;
+    * `report_bits` int64: losses and counts that all clients report after a round;
+    * `kappa` int32, `contributed_min`, `contributed_median`, `contributed_max`:
+      |J and J_i| over clients; `overlap` float64: how many clients sent a selected
+      coordinate, on average;
+    * `training_loss` float64, the clients' minibatch losses at w(m-1);
+      `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN where
+      nothing was probed); `sign` int32, the estimated sign of the derivative;
+    * `clients` int32, and `refused` int32 [reasons], how many messages were refused
+      by reason (`Encoder.ERRORS`; the first entry counts the accepted ones);
+    * `client_ids` int32 [N] and `contributed` int32 [N].
+
+    Attributes:
+      objective: The model as a function of flat weights.
+      initialize: `() -> ServerState@SERVER`.
+      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> (Clients@CLIENTS,
+        bits@SERVER)`; the one dense download, and its size in bits (int64) for each
+        client. Ids are int32 and distinct.
+      next: `(state@SERVER, clients@CLIENTS, data@CLIENTS) -> RoundOutput`; the data
+        of a client is a structure like the model's batch that holds all its
+        examples, at least one.
+    """
+
+    objective: objective_lib.Objective
+    initialize: tff.Computation
+    initialize_clients: tff.Computation
+    next: tff.Computation
+
+    def get_model_weights(self, state: ServerState) -> tff.learning.models.ModelWeights:
+        """The model's weights in `state`, in the model's own structure."""
+        return tff.learning.models.ModelWeights(
+            tf.nest.map_structure(
+                lambda tensor: tensor.numpy(), self.objective.unflatten(state.weights)
+            ),
+            state.non_trainable,
+        )
+
+
+class _Decided(NamedTuple):
+    decision: controller_lib.Decision
+    downlink_seed: tf.Tensor
+
+
+def build_sparsified_process(
+    model: objective_lib.Model,
+    *,
+    work: Callable[[objective_lib.Objective], local_work.LocalWork],
+    update: Callable[[int], server_update.ServerUpdate],
+    cost: Callable[[int], cost_lib.Cost],
+    sparsifier: Callable[..., sparsifier_lib.Sparsifier] = fab_top_k.FabTopK,
+    controller: Callable[[int], controller_lib.Controller] = sign_descent.SignDescent,
+    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    probe_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    seed: int = 0,
+) -> SparsifiedProcess:
+    """Builds the process from its parts.
+
+    D, the number of trainable weights, is the model's; what depends on it is given as
+    a function that builds it, such as a class or a `functools.partial` of it.
+
+    Args:
+      model: A `tff.learning.models.FunctionalModel`, or a function without arguments
+        that builds a `tff.learning.models.VariableModel`.
+      work: What a client computes in a round; called with the objective.
+      update: How the model changes by an update; called with D.
+      cost: How long a round takes; called with D.
+      sparsifier: What clients send and what the server selects; called with keyword
+        arguments `dimension` (D) and `probes` (whether the rule for k probes).
+      controller: The rule for k; called with D.
+      uplink_encoder: How clients write their messages; called with keyword arguments
+        `dimension` (D) and `tensor_sizes` (of the model's trainable tensors).
+      downlink_encoder: How the server writes the update; likewise.
+      probe_encoder: How the server writes what differs at k'; likewise. Its values
+        have to be exact.
+      seed: Fixes every random draw of the run.
+
+    Raises:
+      ValueError: If an argument is outside its range.
+    """
+    objective = objective_lib.build_objective(model)
+    dimension = objective.dimension
+    rule = controller(dimension)
+    method = sparsifier(dimension=dimension, probes=rule.probes)
+    server = update(dimension)
+    codes = {
+        name: build(dimension=dimension, tensor_sizes=objective.tensor_sizes)
+        for name, build in (
+            ("uplink_encoder", uplink_encoder),
+            ("downlink_encoder", downlink_encoder),
+            ("probe_encoder", probe_encoder),
+        )
+    }
+    exchange = sparse_exchange.build_sparse_exchange(
+        sparsifier=method, update=server, work=work(objective), **codes
+    )
+    measure = round_metrics.RoundMetrics(
+        method=method,
+        cost=cost(dimension),
+        uplink_encoder=codes["uplink_encoder"],
+        downlink_encoder=codes["downlink_encoder"],
+    )
+    close_round = probe.build_probe(
+        objective,
+        exchange,
+        probes=rule.probes,
+        probe_encoder=codes["probe_encoder"],
+        update=server,
+    )
+
+    @tff.tensorflow.computation
+    def initial_state() -> ServerState:
+        weights, non_trainable = objective.initial_weights()
+        return ServerState(
+            weights=weights,
+            optimizer=server.initialize(),
+            non_trainable=non_trainable,
+            controller=rule.initialize(),
+            round=tf.constant(0),
+            time=tf.constant(0.0, tf.float64),
+            seed=tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32),
+        )
+
+    state_type = initial_state.type_signature.result
+
+    @tff.federated_computation
+    def initialize() -> tff.Value:
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    data_type = tff.types.tensorflow_to_type(objective.input_spec)
+    clients_type = tff.to_type(
+        Clients(
+            client_state.client_state_type(server.replica_type),
+            objective.non_trainable_type,
+        )
+    )
+
+    @tff.tensorflow.computation(state_type)
+    def dense_download_bits(state: ServerState) -> tf.Tensor:
+        return message_size.size_in_bits(
+            (state.weights, state.optimizer, state.non_trainable, state.seed)
+        )
+
+    @tff.federated_computation(
+        tff.FederatedType(state_type, tff.SERVER),
+        tff.FederatedType(np.int32, tff.CLIENTS),
+    )
+    def initialize_clients(state: tff.Value, client_ids: tff.Value) -> tff.Value:
+        clients = Clients(
+            exchange.initialize_clients(_replica(state), state.seed, client_ids),
+            tff.federated_broadcast(state.non_trainable),
+        )
+        return tff.federated_zip(clients), tff.federated_map(dense_download_bits, state)
+
+    @tff.tensorflow.computation(state_type)
+    def decide(state: ServerState) -> _Decided:
+        return _Decided(
+            rule.decide(state.controller),
+            seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
+        )
+
+    decision_type = decide.type_signature.result.decision
+    outcome_type = exchange.send.type_signature.result.outcome.member
+    report_type = close_round.type_signature.result.report.member
+
+    @tff.tensorflow.computation(
+        state_type,
+        server.replica_type,
+        decision_type,
+        outcome_type,
+        report_type,
+    )
+    def finish_round(
+        state: ServerState,
+        replica: server_update.Replica,
+        decision: controller_lib.Decision,
+        outcome: sparse_exchange.Outcome,
+        report: probe.Report,
+    ) -> tuple[ServerState, Any]:
+        feedback = measure.feedback(decision, outcome, report)
+        updated = state._replace(
+            weights=replica.weights,
+            optimizer=replica.optimizer,
+            controller=rule.update(
+                state.controller,
+                feedback,
+                seeds.derive(state.seed, seeds.Purpose.CONTROLLER, state.round),
+            ),
+            round=state.round + 1,
+            time=state.time + feedback.round_time,
+        )
+        return updated, collections.OrderedDict(
+            round=updated.round,
+            time=updated.time,
+            sign=rule.sign(updated.controller),
+            **measure.metrics(decision, outcome, report, feedback),
+        )
+
+    @tff.federated_computation(
+        tff.FederatedType(state_type, tff.SERVER),
+        tff.FederatedType(clients_type, tff.CLIENTS),
+        tff.FederatedType(data_type, tff.CLIENTS),
+    )
+    def next_fn(state: tff.Value, clients: tff.Value, data: tff.Value) -> RoundOutput:
+        decided = tff.federated_map(decide, state)
+        inputs = local_work.Inputs(clients.non_trainable, data)
+        exchanged = exchange.send(
+            _replica(state),
+            decided.decision,
+            decided.downlink_seed,
+            clients.exchange,
+            tff.federated_zip(inputs),
+        )
+        closing = probe.Closing(clients.exchange, exchanged.sent, clients.non_trainable)
+        closed = close_round(
+            exchanged.answer,
+            exchanged.outcome.probe_message,
+            tff.federated_zip(closing),
+        )
+        finished = tff.federated_map(
+            finish_round,
+            (
+                state,
+                exchanged.replica,
+                decided.decision,
+                exchanged.outcome,
+                closed.report,
+            ),
+        )
+        return RoundOutput(
+            state=finished[0],
+            clients=tff.federated_zip(Clients(closed.clients, clients.non_trainable)),
+            metrics=finished[1],
+        )
+
+    return SparsifiedProcess(objective, initialize, initialize_clients, next_fn)
+
+
+def _replica(state: tff.Value) -> tff.Value:
+    return tff.federated_zip(server_update.Replica(state.weights, state.optimizer))
