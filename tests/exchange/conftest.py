@@ -12,6 +12,7 @@ class Rounds:
 
         self._exchange = exchange
         self._decision = controller.Decision
+        self.method_state = exchange.sparsifier.initialize()
         self.client_weights = [np.float32(weight) for weight in client_weights]
         if weights is None:
             weights = np.zeros(exchange.dimension, np.float32)
@@ -32,15 +33,18 @@ class Rounds:
 
     def run(self, gradients, k, k_probe=0):
         """One round; keeps its state and returns its output."""
+        method = self._exchange.sparsifier
         output = self._exchange.next(
             self.weights,
             self._decision(np.int32(k), np.int32(k_probe)),
+            method.share(self.method_state, _SEED),
             _SEED,
             self.clients,
             [np.asarray(gradient, np.float32) for gradient in gradients],
             self.client_weights,
         )
         self.weights, self.clients = output.weights, output.clients
+        self.method_state = method.advance(self.method_state, k)
         return output
 
 

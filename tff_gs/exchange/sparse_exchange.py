@@ -58,7 +58,9 @@ class Outcome(NamedTuple):
       receipts: What was received, by client.
       downlink_elements: int32 scalar, |J|.
       notes_elements: int32 scalar, how many notes went with it.
-      downlink_bits: int64 scalar, the size of all that one client received.
+      shared_elements: int32 scalar, how many shared numbers went before it.
+      downlink_bits: int64 scalar, the size of all that one client received, what it
+        was told before its upload included.
       downlink_sizes: Where the bits of the update's message went.
       kappa: int32 scalar, see `tff_gs.sparsifiers.sparsifier.Selection`.
       probe_message: uint8 [bytes], how the update differs at k': the encoded
@@ -70,6 +72,7 @@ class Outcome(NamedTuple):
     receipts: receipts.Receipts
     downlink_elements: tf.Tensor
     notes_elements: tf.Tensor
+    shared_elements: tf.Tensor
     downlink_bits: tf.Tensor
     downlink_sizes: encoder.Sizes
     kappa: tf.Tensor
@@ -94,15 +97,24 @@ class ExchangeOutput(NamedTuple):
     outcome: Any
 
 
+class _Told(NamedTuple):
+    """What the server tells all clients before a round."""
+
+    decision: controller.Decision
+    shared: tf.Tensor
+
+
 class _Sent(NamedTuple):
     """What a client remembers of its upload until the answer comes.
 
-    `lost` is what the value code changed: sent values less received values.
+    `indices` are those of the message. `lost` is what the value code changed: sent
+    values less received values.
     """
 
     residual: tf.Tensor
     indices: tf.Tensor
     lost: tf.Tensor
+    shared: tf.Tensor
 
 
 class _Totals(NamedTuple):
@@ -117,25 +129,33 @@ class SparseExchange:
 
     Attributes:
       dimension: D.
+      sparsifier: What clients send and what the server selects.
       initialize_clients: `(weights@SERVER, seed@SERVER, client_ids@CLIENTS) ->
         ClientState@CLIENTS`: the one dense download.
-      next: `(weights@SERVER, decision@SERVER, seed@SERVER, clients@CLIENTS,
-        gradients@CLIENTS, client_weights@CLIENTS) -> ExchangeOutput`. What is
+      next: `(weights@SERVER, decision@SERVER, shared@SERVER, seed@SERVER,
+        clients@CLIENTS, gradients@CLIENTS, client_weights@CLIENTS) ->
+        ExchangeOutput`; `shared` is the sparsifier's `share` for this round. What is
         CLIENTS-placed comes last, because TFF's mergeable context counts the clients
         of the last argument.
+      uplink_encoder: How clients write their entries: without indices where the
+        sparsifier's are implicit.
+      downlink_encoder: How the server writes the update, likewise.
     """
 
     dimension: int
+    sparsifier: sparsifier_lib.Sparsifier
     initialize_clients: tff.Computation
     next: tff.Computation
+    uplink_encoder: encoder.Encoder
+    downlink_encoder: encoder.Encoder
 
 
 def step(
-    weights: tf.Tensor, update: sparse_vector.SparseVector, learning_rate: float
+    weights: tf.Tensor, coordinates: tf.Tensor, values: tf.Tensor, learning_rate: float
 ) -> tf.Tensor:
     """W - eta b at the coordinates of b: the same operations at server and clients."""
     return tf.tensor_scatter_nd_sub(
-        weights, update.indices[:, tf.newaxis], learning_rate * update.values
+        weights, coordinates[:, tf.newaxis], learning_rate * values
     )
 
 
@@ -152,12 +172,16 @@ def build_sparse_exchange(
     Args:
       sparsifier: What clients send and what the server selects.
       uplink_encoder: How clients write their entries. What a lossy value code
-        changes stays in the client's residual.
+        changes stays in the client's residual. Where the sparsifier's indices are
+        implicit, its index code is not used, nor is the next one's.
       downlink_encoder: How the server writes the update; server and clients both
         apply what can be read back from the message.
       probe_encoder: How the server writes what differs at k'; exact values.
       learning_rate: eta.
     """
+    if sparsifier.implicit_indices:
+        uplink_encoder = uplink_encoder.without_indices()
+        downlink_encoder = downlink_encoder.without_indices()
     dimension = sparsifier.dimension
     state_type = client_state.client_state_type(dimension)
     vector_type = tff.TensorType(np.float32, [dimension])
@@ -166,25 +190,34 @@ def build_sparse_exchange(
         controller.Decision(tff.TensorType(np.int32), tff.TensorType(np.int32))
     )
 
+    @tff.tensorflow.computation(seed_type)
+    def share(seed: tf.Tensor) -> tf.Tensor:
+        return sparsifier.share(sparsifier.initialize(), seed)
+
+    shared_type = share.type_signature.result
+    told_type = tff.to_type(_Told(decision_type, shared_type))
+
     @tff.tensorflow.computation(
-        state_type, vector_type, tff.TensorType(np.float32), decision_type
+        state_type, vector_type, tff.TensorType(np.float32), told_type
     )
     def upload(
         client: client_state.ClientState,
         gradient: tf.Tensor,
         weight: tf.Tensor,
-        decision: controller.Decision,
+        told: _Told,
     ) -> tuple[UplinkMessage, _Sent]:
+        decision, shared = told
         residual = client.residual + gradient
-        entries = sparse_vector.gather(
-            residual, sparsifier.sparsify(residual, decision.k)
+        indices = sparsifier.sparsify(residual, decision.k, shared)
+        entries = sparse_vector.SparseVector(
+            indices, tf.gather(residual, sparsifier.coordinates(indices, shared))
         )
         encoded = uplink_encoder.encode(
             entries, seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds)
         )
         message = UplinkMessage(client.client_id, weight, decision, encoded.message)
         lost = entries.values - encoded.received
-        return message, _Sent(residual, entries.indices, lost)
+        return message, _Sent(residual, indices, lost, shared)
 
     message_type, sent_type = upload.type_signature.result
 
@@ -243,20 +276,25 @@ def build_sparse_exchange(
         )
 
     @tff.tensorflow.computation(
-        report.type_signature.result, vector_type, decision_type, seed_type
+        report.type_signature.result, vector_type, told_type, seed_type
     )
     def select(
         totals: _Totals,
         weights: tf.Tensor,
-        decision: controller.Decision,
+        told: _Told,
         seed: tf.Tensor,
     ) -> tuple[DownlinkMessage, tf.Tensor, Outcome]:
+        decision, shared = told
         selection = sparsifier.select(
-            totals.accumulator, totals.weight, decision.k, decision.k_probe
+            totals.accumulator, totals.weight, decision.k, decision.k_probe, shared
         )
+        indices = selection.update.indices
         encoded = downlink_encoder.encode(selection.update, seed)
-        received = sparse_vector.SparseVector(
-            selection.update.indices, encoded.received
+        updated = step(
+            weights,
+            sparsifier.coordinates(indices, shared),
+            encoded.received,
+            learning_rate,
         )
         rejected = tf.boolean_mask(
             totals.receipts.client_ids, totals.receipts.errors > 0
@@ -264,16 +302,17 @@ def build_sparse_exchange(
         message = DownlinkMessage(rejected, encoded.message, selection.notes)
         outcome = Outcome(
             receipts=totals.receipts,
-            downlink_elements=tf.size(selection.update.indices),
+            downlink_elements=tf.size(indices),
             notes_elements=tf.size(selection.notes),
-            downlink_bits=message_size.size_in_bits((message, decision)),
+            shared_elements=tf.size(shared),
+            downlink_bits=message_size.size_in_bits((message, told)),
             downlink_sizes=downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
             probe_message=probe_encoder.encode(selection.probe, seed).message,
             probe_elements=tf.size(selection.probe.indices),
             probe_count=selection.probe_count,
         )
-        return message, step(weights, received, learning_rate), outcome
+        return message, updated, outcome
 
     downlink_type = select.type_signature.result[0]
 
@@ -281,13 +320,20 @@ def build_sparse_exchange(
     def apply(
         client: client_state.ClientState, sent: _Sent, answer: DownlinkMessage
     ) -> tuple[client_state.ClientState, tf.Tensor]:
-        update = read_answer(downlink_encoder, answer.update, dimension)
-        weights = step(client.weights, update, learning_rate)
+        indices, values = read_answer(downlink_encoder, answer.update, dimension)
+        weights = step(
+            client.weights,
+            sparsifier.coordinates(indices, sent.shared),
+            values,
+            learning_rate,
+        )
         accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
         forgotten = accepted & sparsifier.forget(
-            sent.indices, update.indices, answer.notes, client.client_id
+            sent.indices, indices, answer.notes, client.client_id
         )
-        at = tf.gather(sent.indices, tf.where(forgotten)[:, 0])
+        at = sparsifier.coordinates(
+            tf.boolean_mask(sent.indices, forgotten), sent.shared
+        )
         residual = tf.tensor_scatter_nd_update(
             sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
         )
@@ -299,6 +345,7 @@ def build_sparse_exchange(
     @tff.federated_computation(
         tff.FederatedType(vector_type, tff.SERVER),
         tff.FederatedType(decision_type, tff.SERVER),
+        tff.FederatedType(shared_type, tff.SERVER),
         tff.FederatedType(seed_type, tff.SERVER),
         tff.FederatedType(state_type, tff.CLIENTS),
         tff.FederatedType(vector_type, tff.CLIENTS),
@@ -307,17 +354,19 @@ def build_sparse_exchange(
     def next_fn(  # noqa: ANN202
         weights: tff.Value,
         decision: tff.Value,
+        shared: tff.Value,
         seed: tff.Value,
         clients: tff.Value,
         gradients: tff.Value,
         client_weights: tff.Value,
     ):
+        told = tff.federated_zip(_Told(decision, shared))
         uploads = tff.federated_map(
             upload,
-            (clients, gradients, client_weights, tff.federated_broadcast(decision)),
+            (clients, gradients, client_weights, tff.federated_broadcast(told)),
         )
         totals = tff.federated_aggregate(uploads[0], zero(), accumulate, merge, report)
-        selected = tff.federated_map(select, (totals, weights, decision, seed))
+        selected = tff.federated_map(select, (totals, weights, told, seed))
         answer = tff.federated_broadcast(selected[0])
         applied = tff.federated_map(apply, (clients, uploads[1], answer))
         return ExchangeOutput(
@@ -348,4 +397,11 @@ def build_sparse_exchange(
             ),
         )
 
-    return SparseExchange(dimension, initialize_clients_fn, next_fn)
+    return SparseExchange(
+        dimension=dimension,
+        sparsifier=sparsifier,
+        initialize_clients=initialize_clients_fn,
+        next=next_fn,
+        uplink_encoder=uplink_encoder,
+        downlink_encoder=downlink_encoder,
+    )

@@ -38,6 +38,7 @@ class ServerState(NamedTuple):
       weights: float32 [D], w(m).
       non_trainable: The model's weights that training leaves alone.
       controller: The state of the rule for k.
+      sparsifier: The state of the sparsification method.
       round: int32 scalar, m: rounds run so far.
       time: float64 scalar, the sum of theta over these rounds.
       seed: int32 [2], the seed of the run.
@@ -46,6 +47,7 @@ class ServerState(NamedTuple):
     weights: Any
     non_trainable: Any
     controller: Any
+    sparsifier: Any
     round: Any
     time: Any
     seed: Any
@@ -135,6 +137,7 @@ class SparsifiedFedSgd:
 
 class _Decided(NamedTuple):
     decision: controller_lib.Decision
+    shared: tf.Tensor
     downlink_seed: tf.Tensor
 
 
@@ -174,6 +177,7 @@ def build_sparsified_fed_sgd(
         time.
       uplink_encoder: How clients write their messages; called with keyword arguments
         `dimension` (D) and `tensor_sizes` (of the model's trainable tensors).
+        Methods whose indices are implicit write none, with the same value code.
       downlink_encoder: How the server writes the update; likewise.
       probe_encoder: How the server writes what differs at k'; likewise. Its values
         have to be exact.
@@ -219,8 +223,8 @@ def build_sparsified_fed_sgd(
     measure = round_metrics.RoundMetrics(
         method=method,
         cost=cost(dimension),
-        uplink_encoder=codes["uplink_encoder"],
-        downlink_encoder=codes["downlink_encoder"],
+        uplink_encoder=exchange.uplink_encoder,
+        downlink_encoder=exchange.downlink_encoder,
     )
     close_round = probe.build_probe(
         objective,
@@ -236,6 +240,7 @@ def build_sparsified_fed_sgd(
             weights=weights,
             non_trainable=non_trainable,
             controller=rule.initialize(),
+            sparsifier=method.initialize(),
             round=tf.constant(0),
             time=tf.constant(0.0, tf.float64),
             seed=tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32),
@@ -300,6 +305,7 @@ def build_sparsified_fed_sgd(
     def decide(state: ServerState) -> _Decided:
         return _Decided(
             rule.decide(state.controller),
+            method.share(state.sparsifier, state.seed),
             seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
         )
 
@@ -329,6 +335,7 @@ def build_sparsified_fed_sgd(
                 feedback,
                 seeds.derive(state.seed, seeds.Purpose.CONTROLLER, state.round),
             ),
+            sparsifier=method.advance(state.sparsifier, decision.k),
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
@@ -350,6 +357,7 @@ def build_sparsified_fed_sgd(
         exchanged = exchange.next(
             state.weights,
             decided.decision,
+            decided.shared,
             decided.downlink_seed,
             clients.exchange,
             local.gradient,
