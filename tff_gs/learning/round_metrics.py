@@ -62,7 +62,7 @@ class RoundMetrics:
             probed=probed,
         )
         unknown = tf.constant(np.nan, tf.float64)
-        uplink_count = tf.minimum(elements, decision.k_probe)
+        uplink_count = tf.minimum(elements, self.method.max_sent(decision.k_probe))
         probe_time = self.cost.estimated_round_time(
             traffic,
             uplink_units=units(uplink_count),
