@@ -149,7 +149,7 @@ def test_every_sparsifier_is_a_choice_and_has_a_builder(name):
 def test_a_sparsifier_of_another_name_is_one_sentence():
     from tff_gs.sparsifiers import registry
 
-    with pytest.raises(ValueError, match="fab_top_k, .*, send_all, found 'top'"):
+    with pytest.raises(ValueError, match=r"fab_top_k, .*, send_all, found 'top'"):
         registry.build_sparsifier("top", dimension=7, probes=True)
 
 
