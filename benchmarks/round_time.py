@@ -66,7 +66,8 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     _, gradient = objective.loss_and_gradient(weights, non_trainable, batch)
     seed = tf.constant([0, 0])
     count, probed = tf.constant(k), tf.constant(k - 1 if probes else 0)
-    sent = sparse_vector.gather(gradient, method.sparsify(gradient, count))
+    nothing = tf.zeros([0], tf.int32)
+    sent = sparse_vector.gather(gradient, method.sparsify(gradient, count, nothing))
     message = code.encode(sent, seed).message
     upload = sparsifier.Upload(tf.constant(0), sent, tf.constant(1.0), count, probed)
     several = method.zero()
@@ -75,9 +76,7 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     total = tf.constant(2.0, tf.float64)
 
     def update() -> Any:
-        kept = method.forget(
-            sent.indices, sent.indices, tf.zeros([0], tf.int32), tf.constant(0)
-        )
+        kept = method.forget(sent.indices, sent.indices, nothing, tf.constant(0))
         residual = tf.tensor_scatter_nd_update(
             gradient, sent.indices[:, tf.newaxis], tf.where(kept, 0.0, sent.values)
         )
@@ -91,12 +90,12 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
         ]
 
     parts = {
-        "top-k": lambda: method.sparsify(gradient + weights, count),
+        "top-k": lambda: method.sparsify(gradient + weights, count, nothing),
         "encode": lambda: code.encode(sent, seed).message,
         "decode": lambda: code.decode(message, count),
         "aggregation": lambda: method.accumulate(several, upload),
         "selection": lambda: (
-            method.select(method.report(several), total, count, probed).update
+            method.select(method.report(several), total, count, probed, nothing).update
         ),
         "client update": update,
     }

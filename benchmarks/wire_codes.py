@@ -41,12 +41,12 @@ def _codecs(sizes):
     import tensorflow as tf
 
     from tff_gs import sparse_vector
-    from tff_gs.encoders import message_encoder
+    from tff_gs.encoders import message_encoder, names
 
     # TensorFlow takes functions made in a loop for one that is traced again.
     tf.get_logger().setLevel("ERROR")
     codecs = {}
-    for index in message_encoder.INDEX_CODES:
+    for index in names.INDEX_NAMES:
         encoder = message_encoder.build_encoder(
             index, "float32", dimension=sum(sizes), tensor_sizes=sizes
         )

@@ -107,13 +107,14 @@ ENCODERS = Topic(
 ENCODERS.define(
     "uplink_encoder",
     flag_types.encoder(),
-    "how clients write their messages, as INDEX+VALUE",
+    "how clients write their messages, as INDEX+VALUE; methods that send no indices "
+    "use VALUE only",
     "rice+float32",
 )
 ENCODERS.define(
     "downlink_encoder",
     flag_types.encoder(),
-    "how the server writes the update, as INDEX+VALUE",
+    "how the server writes the update, likewise",
     "rice+float32",
 )
 

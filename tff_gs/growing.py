@@ -7,16 +7,32 @@ import tensorflow as tf
 _Columns = TypeVar("_Columns", bound=tuple)
 
 
+def open_length(vector: tf.Tensor) -> tf.Tensor:
+    """The same vector, its static length forgotten."""
+    return tf.raw_ops.PlaceholderWithDefault(input=vector, shape=[None])
+
+
 def empty(dtype: tf.DType) -> tf.Tensor:
     """An empty vector whose static length is open.
 
     TFF wants one type for the accumulator of an aggregation, from its zero on; a
     plain empty constant would fix the length at 0.
     """
-    return tf.raw_ops.PlaceholderWithDefault(input=tf.zeros([0], dtype), shape=[None])
+    return open_length(tf.zeros([0], dtype))
 
 
 def concat(first: _Columns, second: _Columns) -> _Columns:
     """The vectors of two NamedTuples of vectors, joined field by field."""
     joined = (tf.concat(pair, axis=0) for pair in zip(first, second, strict=True))
     return type(first)(*joined)
+
+
+def add(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    """The sum of two vectors; the shorter one is zero beyond its end."""
+    sizes = tf.size(first), tf.size(second)
+    longest = tf.maximum(*sizes)
+    padded = (
+        tf.pad(vector, [[0, longest - size]])
+        for vector, size in zip((first, second), sizes, strict=True)
+    )
+    return tf.add(*padded)

@@ -14,6 +14,7 @@ class Purpose(enum.IntEnum):
     UPLINK = 4
     DOWNLINK = 5
     CONTROLLER = 6
+    SHARED_ORDER = 7
 
 
 def derive(seed: tf.Tensor, purpose: Purpose, number: tf.Tensor) -> tf.Tensor:
@@ -29,3 +30,13 @@ def derive(seed: tf.Tensor, purpose: Purpose, number: tf.Tensor) -> tf.Tensor:
     """
     fold_in = tf.random.experimental.stateless_fold_in
     return fold_in(fold_in(seed, int(purpose)), number)
+
+
+def draw(seed: tf.Tensor, purpose: Purpose, number: tf.Tensor) -> tf.Tensor:
+    """A number, int32 scalar, that stands for the seed that `derive` gives.
+
+    Where 32 bits have to do, such as in a message; the arguments are those of `derive`.
+    """
+    return tf.random.stateless_uniform(
+        [], derive(seed, purpose, number), minval=None, maxval=None, dtype=tf.int32
+    )

@@ -10,12 +10,13 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tests.oracles import wire_format
+from tff_gs import sparse_vector
 from tff_gs.encoders import entropy, message_encoder, names
 
 D = 301
 SIZES = (100, 1, 7, 193)
-SINGLE = ("int32", "bitmap", "fixed", "rice", "rice_per_tensor")
-AUTO = ("bitmap", "fixed", "rice", "rice_per_tensor")
+SINGLE = ("int32", "bitmap", "fixed", "rice", "rice_per_tensor", "leading")
+AUTO = ("bitmap", "fixed", "rice", "rice_per_tensor", "leading")
 PAPER_SIZES = (800, 32, 25600, 32, 401408, 256, 15872, 62)
 PAPER_D = sum(PAPER_SIZES)
 
@@ -34,6 +35,11 @@ def subsets(dimension=D):
     return st.tuples(
         st.integers(0, dimension), st.integers(0, 2**32 - 1), st.booleans()
     ).map(draw)
+
+
+def suited(index, indices):
+    """`indices`, or as many that the code "leading" can write."""
+    return np.arange(len(indices)) if index == "leading" else indices
 
 
 def oracle_decode(message, index, value, max_count=D):
@@ -57,6 +63,7 @@ def split(message, value, count):
 @hypothesis.given(indices=subsets())
 @hypothesis.settings(max_examples=60, deadline=None)
 def test_oracle_reads_what_is_written(codec, index, indices):
+    indices = suited(index, indices)
     values = np.random.default_rng(len(indices)).normal(size=len(indices))
     values = values.astype(np.float32)
     coder = codec(index, "float32", D, SIZES)
@@ -71,6 +78,7 @@ def test_oracle_reads_what_is_written(codec, index, indices):
 @hypothesis.given(indices=subsets())
 @hypothesis.settings(max_examples=40, deadline=None)
 def test_indices_are_written_to_the_byte_like_the_oracle(codec, index, indices):
+    indices = suited(index, indices)
     message, _ = codec(index, "float32", D, SIZES).encode(
         indices, np.ones(len(indices))
     )
@@ -93,6 +101,7 @@ def test_indices_are_written_to_the_byte_like_the_oracle(codec, index, indices):
 @hypothesis.given(indices=subsets(), data=st.data())
 @hypothesis.settings(max_examples=40, deadline=None)
 def test_any_parameter_of_another_sender_is_read(codec, index, indices, data):
+    indices = suited(index, indices)
     # 29 codes have M <= 301, of the 193 coordinates of the largest tensor 26.
     code = st.integers(0, 25)
     parameters = data.draw(
@@ -115,6 +124,7 @@ def test_any_parameter_of_another_sender_is_read(codec, index, indices, data):
 def test_empty_one_and_full_messages_of_any_dimension(eager_codec, index, dimension):
     coder = eager_codec(index, "quantised3", dimension, (dimension,))
     for indices in ([], [dimension - 1], range(dimension)):
+        indices = suited(index, indices)
         values = np.linspace(-1, 2, len(indices))
         message, received = coder.encode(indices, values)
         found, found_values, reason = coder.decode(message, dimension)
@@ -334,6 +344,11 @@ REFUSED = {
         _message("rice_per_tensor", payload=b"\0\0\0"),
         "wrong_length",
     ),
+    "bytes after no indices": (
+        "leading",
+        _message("leading", payload=b"\0"),
+        "wrong_length",
+    ),
     "NaN": (
         "int32",
         wire_format.frame(
@@ -398,6 +413,7 @@ def test_max_count_is_inclusive(codec):
 @hypothesis.given(indices=subsets())
 @hypothesis.settings(max_examples=50, deadline=None)
 def test_sizes_add_up(codec, index, value, indices):
+    indices = suited(index, indices)
     coder = codec(index, value, D, SIZES)
     message, _ = coder.encode(indices, np.ones(len(indices)))
     sizes = coder.encoder.sizes(np.frombuffer(message, np.uint8))
@@ -416,8 +432,39 @@ def test_auto_is_the_smallest(codec, indices):
     lengths = {
         index: len(codec(index, "float32", D, SIZES).encode(indices, ones)[0])
         for index in (*AUTO, "auto")
+        if index != "leading" or np.array_equal(suited(index, indices), indices)
     }
     assert lengths.pop("auto") == min(lengths.values())
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, D])
+def test_auto_sends_no_indices_where_they_lead(codec, count):
+    coder = codec("auto", "float32", D, SIZES)
+    message, _ = coder.encode(np.arange(count), np.ones(count))
+    assert split(message, "float32", count) == b""
+    np.testing.assert_array_equal(coder.decode(message, D)[0], np.arange(count))
+    if count in (0, D):
+        assert float(coder.encoder.estimate_bits(count)) == 8 * len(message)
+
+
+@pytest.mark.parametrize("indices", [[1], [0, 2], [0, 1, 3], [1, 0], [0, 0]])
+def test_other_indices_cannot_be_left_out(codec, indices):
+    coder = codec("leading", "float32", D)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"0, 1, \.\.\., n"):
+        coder.encode(indices, np.ones(len(indices)))
+
+
+@pytest.mark.parametrize("index", [*SINGLE, "auto"])
+def test_without_indices_the_values_are_the_same(eager_codec, index):
+    coder = eager_codec(index, "quantised3", D, SIZES)
+    values = np.linspace(-1, 2, 9)
+    bare = eager_codec("leading", "quantised3", D)
+    vector = sparse_vector.SparseVector(tf.range(9), tf.constant(values, tf.float32))
+    encoded = coder.encoder.without_indices().encode(vector, tf.constant([1, 2]))
+    message, received = bare.encode(range(9), values)
+    assert encoded.message.numpy().tobytes() == message
+    np.testing.assert_array_equal(encoded.received, received)
+    np.testing.assert_array_equal(received, coder.encode(range(9), values)[1])
 
 
 def test_auto_without_tensor_sizes_leaves_the_code_per_tensor_out(eager_codec):
@@ -452,7 +499,7 @@ def test_estimates_of_all_codes(eager_codec, index):
     rng = np.random.default_rng(4)
     for count in (0, 444, 44_406, 160_000):
         indices = np.sort(rng.choice(PAPER_D, count, replace=False))
-        message, _ = coder.encode(indices, np.ones(count))
+        message, _ = coder.encode(suited(index, indices), np.ones(count))
         estimate = coder.encoder.estimate_bits(tf.constant(count))
         assert estimate.dtype == tf.float64
         assert float(estimate) == pytest.approx(8 * len(message), rel=0.01, abs=64)
@@ -510,7 +557,12 @@ def test_build_encoder_says_what_is_wrong(arguments, options, match):
 
 
 def test_names_are_those_of_the_registries():
-    assert list(names.INDEX_NAMES) == list(message_encoder.INDEX_CODES)
+    # No flag names the code that comes with a method.
+    codes = [*names.INDEX_NAMES, names.NO_INDICES]
+    assert codes == list(message_encoder.INDEX_CODES)
+    for name in SINGLE:
+        (code,) = message_encoder.INDEX_CODES[name]
+        assert code.tag == wire_format.INDEX_TAGS[name]
     assert set(names.VALUE_NAMES) == set(message_encoder.VALUE_CODES)
     for name, tag in wire_format.VALUE_TAGS.items():
         assert message_encoder.VALUE_CODES[name]().tag == tag

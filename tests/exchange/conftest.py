@@ -9,12 +9,14 @@ class Rounds:
 
     def __init__(self, exchange, client_weights, *, weights=None):
         from tff_gs.controllers import controller
-        from tff_gs.exchange import client_work, server_update
+        from tff_gs.exchange import client_work, server_update, sparse_exchange
 
+        self._told = sparse_exchange.Told
         self._exchange = exchange
         self._replica = server_update.Replica
         self._given = client_work.Given
         self._decision = controller.Decision
+        self.method_state = exchange.sparsifier.initialize()
         self.client_weights = [np.float32(weight) for weight in client_weights]
         if weights is None:
             weights = np.zeros(exchange.dimension, np.float32)
@@ -35,9 +37,13 @@ class Rounds:
 
     def run(self, gradients, k, k_probe=0):
         """One round; keeps its state and returns its output."""
+        method = self._exchange.sparsifier
         output = self._exchange.next(
             self._replica(self.weights, ()),
-            self._decision(np.int32(k), np.int32(k_probe)),
+            self._told(
+                self._decision(np.int32(k), np.int32(k_probe)),
+                method.share(self.method_state, _SEED),
+            ),
             _SEED,
             self.clients,
             [
@@ -46,6 +52,7 @@ class Rounds:
             ],
         )
         self.weights, self.clients = output.replica.weights, output.clients
+        self.method_state = method.advance(self.method_state, k)
         return output
 
 

@@ -9,6 +9,8 @@ from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
     gtop_k,
+    periodic_k,
+    random_k,
     send_all,
     unidirectional_top_k,
 )
@@ -18,6 +20,8 @@ _METHODS = (
     fab_top_k.FabTopK,
     fub_top_k.FubTopK,
     gtop_k.GTopK,
+    periodic_k.PeriodicK,
+    random_k.RandomK,
     send_all.SendAll,
     unidirectional_top_k.UnidirectionalTopK,
 )

@@ -1,11 +1,14 @@
 """The exchange as it runs, against the definitions of its steps in NumPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.oracles import sparsification
+from tff_gs import seeds
 from tff_gs.controllers import controller
 from tff_gs.encoders import encoder as encoder_lib
 from tff_gs.encoders import message_encoder, names
@@ -19,12 +22,16 @@ from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
     gtop_k,
+    periodic_k,
+    random_k,
+    seeded_permutation,
     send_all,
     unidirectional_top_k,
 )
 
 _DIMENSION = 40
 _SIZES = [3, 250, 17, 40, 40, 1, 128]
+_SEED = np.array([0, 7], np.int32)
 
 
 def _forgetting(select):
@@ -43,16 +50,49 @@ def _send_all(residuals, client_weights, k):
     return selected, [selected.indices] * len(residuals)
 
 
+def _order(number):
+    """The order of all coordinates that the seed's `number`-th draw stands for."""
+    drawn = seeds.draw(_SEED, seeds.Purpose.SHARED_ORDER, number)
+    return seeded_permutation.permute(
+        tf.range(_DIMENSION), tf.stack([drawn, 0]), dimension=_DIMENSION
+    ).numpy()
+
+
+class _SharedOrder:
+    """The oracle of a run: every call is the next round."""
+
+    def __init__(self, take):
+        self._take = take
+
+    def __call__(self, residuals, client_weights, k):
+        coordinates = self._take(k)
+        selected = sparsification.shared_order(residuals, client_weights, coordinates)
+        return selected, [coordinates] * len(residuals)
+
+
+def _random_k():
+    numbers = itertools.count()
+    return _SharedOrder(lambda k: _order(next(numbers))[:k])
+
+
+def _periodic_k():
+    return _SharedOrder(sparsification.Passes(_order).take)
+
+
+# With each method, what builds the oracle of a run.
 _METHODS = {
-    "fab": (fab_top_k.FabTopK, _forgetting(sparsification.fab)),
-    "fub": (fub_top_k.FubTopK, _forgetting(sparsification.fub)),
+    "fab": (fab_top_k.FabTopK, lambda: _forgetting(sparsification.fab)),
+    "fub": (fub_top_k.FubTopK, lambda: _forgetting(sparsification.fub)),
     "unidirectional": (
         unidirectional_top_k.UnidirectionalTopK,
-        _forgetting(sparsification.unidirectional),
+        lambda: _forgetting(sparsification.unidirectional),
     ),
-    "gtopk": (gtop_k.GTopK, sparsification.gtop_k),
-    "send_all": (send_all.SendAll, _send_all),
+    "gtopk": (gtop_k.GTopK, lambda: sparsification.gtop_k),
+    "random": (random_k.RandomK, _random_k),
+    "periodic": (periodic_k.PeriodicK, _periodic_k),
+    "send_all": (send_all.SendAll, lambda: _send_all),
 }
+_IMPLICIT = ("random", "periodic", "send_all")
 
 
 def _gradients(seed, rounds):
@@ -84,7 +124,8 @@ def test_type_signature(build_exchange):
 def test_rounds_follow_the_definition_and_lose_nothing(
     build_exchange, build_rounds, method
 ):
-    sparsifier, oracle = _METHODS[method]
+    sparsifier, build_oracle = _METHODS[method]
+    oracle = build_oracle()
     run = build_rounds(build_exchange(sparsifier, _DIMENSION, probes=True), _SIZES)
     residuals = np.zeros([len(_SIZES), _DIMENSION], np.float32)
     applied = np.zeros([len(_SIZES), _DIMENSION])
@@ -111,7 +152,7 @@ def test_rounds_follow_the_definition_and_lose_nothing(
         )
         assert output.outcome.downlink_elements == len(selected.indices)
         assert output.outcome.kappa == selected.kappa
-        sent = _DIMENSION if method == "send_all" else k
+        sent = len(selected.indices) if method in _IMPLICIT else k
         np.testing.assert_array_equal(
             output.outcome.receipts.elements, [sent] * len(_SIZES)
         )
@@ -141,17 +182,18 @@ def test_replicas_equal_the_server_to_the_bit(build_exchange, build_rounds, meth
 def test_the_probe_message_tells_the_round_at_the_other_k(
     build_exchange, build_rounds, build_encoder
 ):
-    for method in ("fab", "fub", "unidirectional", "gtopk"):
+    for method in ("fab", "fub", "unidirectional", "gtopk", "random", "periodic"):
         sparsifier, _ = _METHODS[method]
         exchange = build_exchange(sparsifier, _DIMENSION, probes=True)
         run = build_rounds(exchange, _SIZES)
         run.run(_gradients(3, 1)[0], 6, 2)
         run.reset_weights()
         start, gradient = run.clients, _gradients(4, 1)[0]
+        method_state = run.method_state
         outcome = run.run(gradient, 9, 4).outcome
         after = run.weights
         other = build_rounds(exchange, _SIZES)
-        other.clients = start
+        other.clients, other.method_state = start, method_state
         other.run(gradient, 4)
 
         decoded = build_encoder(_DIMENSION).decode(
@@ -200,8 +242,10 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
     with tff.framework.get_context_stack().install(tree):
         found = exchange.next(
             server_update.Replica(np.zeros(_DIMENSION, np.float32), ()),
-            controller.Decision(np.int32(8), np.int32(3)),
-            np.array([0, 7], np.int32),
+            sparse_exchange.Told(
+                controller.Decision(np.int32(8), np.int32(3)), np.zeros(0, np.int32)
+            ),
+            _SEED,
             start,
             [
                 client_work.Given(gradient, weight)
@@ -223,10 +267,10 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
         np.testing.assert_array_equal(first, second)
 
 
-def _exchange_with(uplink, damaging=lambda encoder: encoder):
+def _exchange_with(uplink, damaging=lambda encoder: encoder, method=fab_top_k.FabTopK):
     exact = message_encoder.build_encoder("int32", "float32", dimension=_DIMENSION)
     return sparse_exchange.build_sparse_exchange(
-        sparsifier=fab_top_k.FabTopK(dimension=_DIMENSION, probes=False),
+        sparsifier=method(dimension=_DIMENSION, probes=False),
         uplink_encoder=damaging(
             message_encoder.build_encoder(*uplink, dimension=_DIMENSION)
         ),
@@ -347,3 +391,83 @@ def test_receipts_count_what_was_sent(build_exchange, build_rounds, build_encode
         message = build_encoder(_DIMENSION).encode(vector, np.zeros(2, np.int32))
         # Beside the entries: id, weight, k and k'.
         assert bits == 8 * len(message.message) + 4 * 32
+
+
+@pytest.mark.parametrize("method", ["fab", *_IMPLICIT])
+def test_nothing_is_lost_where_value_codes_are(build_rounds, method):
+    exchange = _exchange_with(("rice", "quantised4"), method=_METHODS[method][0])
+    run = build_rounds(exchange, _SIZES)
+    gradients = _gradients(13, 9)
+    for gradient, k in zip(gradients, itertools.cycle([7, 30, 1]), strict=False):
+        output = run.run(gradient, k)
+        assert not output.outcome.receipts.errors.any()
+    assert np.count_nonzero(run.weights) > _DIMENSION / 2
+    np.testing.assert_allclose(
+        np.average(gradients.sum(axis=0, dtype=np.float64), axis=0, weights=_SIZES),
+        np.average(run.residuals().astype(np.float64), axis=0, weights=_SIZES)
+        - run.weights,
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("method", ["random", "periodic"])
+def test_a_refused_message_counts_for_nothing_by_position(build_rounds, method):
+    sparsifier, build_oracle = _METHODS[method]
+    exchange = _exchange_with(("int32", "float32"), method=sparsifier)
+    run = build_rounds(exchange, _SIZES)
+    oracle = build_oracle()
+    refused, others = [1, 4], [0, 2, 3, 5, 6]
+    gradient = _gradients(14, 1)[0]
+    selected, (coordinates, *_) = oracle(gradient[others], np.take(_SIZES, others), 8)
+    gradient[refused, coordinates[3]] = np.nan
+    output = run.run(gradient, 8)
+    np.testing.assert_array_equal(
+        np.flatnonzero(output.outcome.receipts.errors), refused
+    )
+    np.testing.assert_array_equal(np.flatnonzero(run.weights), selected.indices)
+    np.testing.assert_allclose(
+        -run.weights[selected.indices], selected.values, rtol=1e-6
+    )
+    np.testing.assert_array_equal(run.residuals()[refused], gradient[refused])
+    assert not run.residuals()[others][:, coordinates].any()
+    # Without any message, nothing changes, and the order goes on.
+    before = run.weights
+    everyone = np.full_like(gradient, np.nan)
+    outcome = run.run(everyone, 8).outcome
+    assert outcome.downlink_elements == 0
+    np.testing.assert_array_equal(run.weights, before)
+
+
+@pytest.mark.parametrize(
+    ("method", "shared_bytes"), [("random", 4), ("periodic", 8), ("send_all", 0)]
+)
+def test_messages_without_indices_by_hand(
+    build_exchange, build_rounds, method, shared_bytes
+):
+    run = build_rounds(build_exchange(_METHODS[method][0], _DIMENSION), _SIZES)
+    outcome = run.run(_gradients(15, 1)[0], 8).outcome
+    count = _DIMENSION if method == "send_all" else 8
+    # Start, codes, D, count and checksum, and 4 bytes a value.
+    message = 1 + 1 + 1 + 1 + 4 + 4 * count
+    # Beside it: id, weight, k and k'; k and k' and what is shared.
+    assert set(outcome.receipts.bits) == {8 * (message + 16)}
+    assert outcome.downlink_bits == 8 * (message + 8 + shared_bytes)
+    assert outcome.shared_elements == shared_bytes / 4
+    assert not outcome.receipts.index_bits.any()
+    assert set(outcome.receipts.value_bits) == {32 * count}
+    assert outcome.downlink_sizes == (0, 32 * count, 64)
+
+
+def test_an_encoder_that_always_writes_indices_will_do(build_rounds):
+    exchange = _exchange_with(
+        ("rice", "float32"), _Damaging, method=periodic_k.PeriodicK
+    )
+    exact = _exchange_with(("rice", "float32"), method=periodic_k.PeriodicK)
+    with_indices, without = (build_rounds(e, _SIZES) for e in (exchange, exact))
+    for gradient in _gradients(16, 3):
+        first = with_indices.run(gradient, 17).outcome
+        second = without.run(gradient, 17).outcome
+        assert np.all(first.receipts.bits > second.receipts.bits)
+        np.testing.assert_array_equal(with_indices.weights, without.weights)
+        np.testing.assert_array_equal(with_indices.residuals(), without.residuals())

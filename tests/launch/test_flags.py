@@ -14,6 +14,7 @@ from tasks import TASKS
 from tff_gs.controllers import names as controller_names
 from tff_gs.costs import names as cost_names
 from tff_gs.encoders import names as encoder_names
+from tff_gs.sparsifiers import names as sparsifier_names
 
 _MODULES = sorted(
     path.stem for path in (pathlib.Path(__file__).parents[2] / "launch").glob("*.py")
@@ -48,6 +49,7 @@ def test_help_is_quick_and_names_everything(train, name):
         cost_names.COSTS,
         encoder_names.INDEX_NAMES,
         encoder_names.VALUE_NAMES,
+        sparsifier_names.SPARSIFIERS,
     ):
         assert all(word in run.out for word in glossary)
     assert ("--verbosity" in run.out) == (name == "helpfull")
@@ -130,6 +132,25 @@ def test_an_encoder_of_unknown_codes_names_those_that_exist():
         _parse("--uplink_encoder=rice")
     with pytest.raises(ValueError, match="INDEX"):
         _parse("--downlink_encoder=rice+float99")
+    # This one comes with the methods that can do without indices.
+    with pytest.raises(ValueError, match="INDEX"):
+        _parse(f"--uplink_encoder={encoder_names.NO_INDICES}+float32")
+
+
+@pytest.mark.parametrize("name", sparsifier_names.SPARSIFIERS)
+def test_every_sparsifier_is_a_choice_and_has_a_builder(name):
+    from tff_gs.sparsifiers import registry
+
+    assert _parse(f"--sparsifier={name}").method.sparsifier == name
+    method = registry.build_sparsifier(name, dimension=7, probes=True)
+    assert (method.dimension, method.probes) == (7, True)
+
+
+def test_a_sparsifier_of_another_name_is_one_sentence():
+    from tff_gs.sparsifiers import registry
+
+    with pytest.raises(ValueError, match=r"fab_top_k, .*, send_all, found 'top'"):
+        registry.build_sparsifier("top", dimension=7, probes=True)
 
 
 def test_the_program_says_it_without_a_traceback(train):

@@ -89,6 +89,36 @@ def send_all(residuals, client_weights, k):
     return _selected(sums, sums)
 
 
+def shared_order(residuals, client_weights, coordinates):
+    """All clients send the entries at `coordinates`, the part of an order that is next.
+
+    Returns:
+      The selection.
+    """
+    lists = [np.asarray(coordinates) for _ in residuals]
+    sums = weighted_sums(residuals, client_weights, lists)
+    return _selected(sums, sums)
+
+
+class Passes:
+    """Periodic-k's bookkeeping: coordinates are taken off a list, then off the next.
+
+    Args:
+      order: From the number of a pass to the list of all coordinates.
+    """
+
+    def __init__(self, order):
+        self._order, self._number, self._left = order, 0, list(order(0))
+
+    def take(self, k):
+        """The coordinates of the next round at k."""
+        taken, self._left = self._left[:k], self._left[k:]
+        if not self._left:
+            self._number += 1
+            self._left = list(self._order(self._number))
+        return taken
+
+
 def gtop_k(residuals, client_weights, k):
     """gTop-k on the tree of neighbours, and what each client's part survived.
 

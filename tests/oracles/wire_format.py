@@ -9,7 +9,14 @@ import math
 
 import numpy as np
 
-INDEX_TAGS = {"int32": 0, "bitmap": 1, "fixed": 2, "rice": 3, "rice_per_tensor": 4}
+INDEX_TAGS = {
+    "int32": 0,
+    "bitmap": 1,
+    "fixed": 2,
+    "rice": 3,
+    "rice_per_tensor": 4,
+    "leading": 5,
+}
 VALUE_TAGS = {
     "float32": 0,
     "bfloat16": 1,
@@ -132,6 +139,9 @@ def read_indices(code, data, count, dimension, sizes):
         indices = [
             int("0" + bits[i * width : (i + 1) * width], 2) for i in range(count)
         ]
+    elif code == "leading":
+        require(not data, "wrong_length")
+        indices = list(range(count))
     elif code == "rice":
         indices = read_rice(data, count, dimension)
     else:
@@ -259,6 +269,8 @@ def write_indices(code, indices, dimension, sizes=None, parameters=0, in_pairs=F
     if code == "fixed":
         width = math.ceil(math.log2(dimension))
         return bytes_of("".join(f"{j:0{width}b}" for j in indices if width))
+    if code == "leading":
+        return b""
     if code == "rice" and not in_pairs:
         m = golomb_parameter(parameters)
         gaps = gaps_of(indices)

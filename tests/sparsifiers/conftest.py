@@ -3,9 +3,15 @@ import functools
 import numpy as np
 import pytest
 
+SEED = np.array([3, 4], np.int32)
+
 
 class Server:
-    """A sparsifier's operators as TensorFlow functions that are traced once."""
+    """A sparsifier's operators as TensorFlow functions that are traced once.
+
+    In a round after one at a third of D. Indices of uploads are those of messages;
+    `select` gives coordinates.
+    """
 
     def __init__(self, sparsifier):
         import tensorflow as tf
@@ -25,12 +31,21 @@ class Server:
         self._interface = interface
         self._sparse_vector = sparse_vector
         self.sparsifier = sparsifier
-        self.sparsify = tf.function(
+        self.shared = sparsifier.share(
+            sparsifier.advance(sparsifier.initialize(), sparsifier.dimension // 3), SEED
+        )
+        shared = tf.TensorSpec(self.shared.shape, tf.int32)
+        self._sparsify = tf.function(
             sparsifier.sparsify,
             input_signature=[
                 tf.TensorSpec([sparsifier.dimension], tf.float32),
                 scalar(tf.int32),
+                shared,
             ],
+        )
+        self._coordinates = tf.function(
+            sparsifier.coordinates,
+            input_signature=[tf.TensorSpec([None], tf.int32), shared],
         )
         self.zero = tf.function(sparsifier.zero)
         accumulator = specs(self.zero)
@@ -55,13 +70,14 @@ class Server:
             lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype),
             self.report.get_concrete_function().structured_outputs,
         )
-        self.select = tf.function(
+        self._select = tf.function(
             sparsifier.select,
             input_signature=[
                 aggregate,
                 scalar(tf.float64),
                 scalar(tf.int32),
                 scalar(tf.int32),
+                shared,
             ],
         )
 
@@ -73,8 +89,9 @@ class Server:
 
     def upload(self, residual, weight, k, k_probe=0, client_id=0):
         """What the server reads of a client's message."""
-        indices = self.sparsify(residual, k).numpy()
-        entries = self._sparse_vector.SparseVector(indices, residual[indices])
+        indices = self._sparsify(residual, k, self.shared).numpy()
+        at = self._coordinates(indices, self.shared).numpy()
+        entries = self._sparse_vector.SparseVector(indices, residual[at])
         return self._interface.Upload(
             np.int32(client_id),
             entries,
@@ -82,6 +99,15 @@ class Server:
             np.int32(k),
             np.int32(k_probe),
         )
+
+    def select(self, aggregate, total_weight, k, k_probe):
+        """The selection, its update by ascending coordinates."""
+        selection = self._select(aggregate, total_weight, k, k_probe, self.shared)
+        indices, values = selection.update
+        at = self._coordinates(indices, self.shared).numpy()
+        order = np.argsort(at)
+        update = self._sparse_vector.SparseVector(at[order], values.numpy()[order])
+        return selection._replace(update=update)
 
     def aggregate(self, uploads):
         """One accumulator, in the order of `uploads`."""

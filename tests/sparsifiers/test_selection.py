@@ -5,16 +5,44 @@ from typing import NamedTuple
 import hypothesis
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import strategies as st
 
 from tests.oracles import sparsification
+from tff_gs import seeds
 from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
     gtop_k,
+    periodic_k,
+    random_k,
+    seeded_permutation,
     send_all,
     unidirectional_top_k,
 )
+
+
+def _order(dimension, number):
+    """The order of all coordinates in the seed's `number`-th draw."""
+    drawn = seeds.draw(np.array([3, 4]), seeds.Purpose.SHARED_ORDER, number)
+    return seeded_permutation.permute(
+        tf.range(dimension), tf.stack([drawn, 0]), dimension=dimension
+    ).numpy()
+
+
+def _random_k(residuals, client_weights, k):
+    # In the second round.
+    order = _order(residuals.shape[1], 1)
+    return sparsification.shared_order(residuals, client_weights, order[:k])
+
+
+def _periodic_k(residuals, client_weights, k):
+    # After a round at a third of D.
+    dimension = residuals.shape[1]
+    passes = sparsification.Passes(lambda number: _order(dimension, number))
+    passes.take(dimension // 3)
+    return sparsification.shared_order(residuals, client_weights, passes.take(k))
+
 
 _METHODS = {
     "fab": (fab_top_k.FabTopK, sparsification.fab),
@@ -23,6 +51,8 @@ _METHODS = {
         unidirectional_top_k.UnidirectionalTopK,
         sparsification.unidirectional,
     ),
+    "random": (random_k.RandomK, _random_k),
+    "periodic": (periodic_k.PeriodicK, _periodic_k),
     "send_all": (send_all.SendAll, sparsification.send_all),
     "gtopk": (gtop_k.GTopK, lambda *arguments: sparsification.gtop_k(*arguments)[0]),
 }
@@ -127,13 +157,18 @@ def test_the_probe_is_the_round_at_the_other_k(build_server, method, case):
 @pytest.mark.parametrize("method", _METHODS)
 @hypothesis.settings(deadline=None, max_examples=50)
 @hypothesis.given(case=rounds())
-def test_any_order_and_any_tree_give_the_same_aggregate(build_server, method, case):
+def test_any_order_and_any_tree_give_the_same_selection(build_server, method, case):
     sparsifier, _ = _METHODS[method]
     server = build_server(sparsifier, case.residuals.shape[1], True)
     uploads = _uploads(server, case)
-    in_order = server.aggregate(uploads)
-    on_tree = server.aggregate_tree(uploads, np.random.default_rng(case.seed))
-    for first, second in zip(in_order, on_tree, strict=True):
+    # Not the aggregate: what cannot be selected may be ranked or not.
+    in_order = _select(server, case, server.aggregate(uploads))
+    on_tree = _select(
+        server, case, server.aggregate_tree(uploads, np.random.default_rng(case.seed))
+    )
+    for first, second in zip(
+        tf.nest.flatten(in_order), tf.nest.flatten(on_tree), strict=True
+    ):
         np.testing.assert_array_equal(first, second)
 
 
@@ -144,7 +179,7 @@ def test_fab_is_full_and_fair(build_server, case):
     uploads = _uploads(server, case)
     selection = _select(server, case, server.aggregate(uploads))
     sent = [set(upload.entries.indices) for upload in uploads]
-    selected = set(selection.update.indices.numpy())
+    selected = set(selection.update.indices)
     assert len(selected) == min(case.k, len(set.union(*sent)))
     for entries in sent:
         assert len(entries & selected) >= case.k // len(sent)
@@ -170,8 +205,8 @@ def test_without_uploads_nothing_is_selected(build_server, method, probes):
     sparsifier, _ = _METHODS[method]
     server = build_server(sparsifier, 6, probes)
     selection = server.select(server.aggregate([]), np.float64(0), 3, 1)
-    assert selection.update.indices.shape == [0]
-    assert selection.probe.indices.shape == [0]
+    assert selection.update.indices.shape == (0,)
+    assert selection.probe.indices.shape == (0,)
 
 
 def test_fab_by_hand(build_server):

@@ -91,3 +91,10 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def sizes(self, message: tf.Tensor) -> Sizes:
         """The parts of `message`, which must be one that `decode` accepts."""
+
+    def without_indices(self) -> "Encoder":
+        """The encoder of the same values for messages with the indices 0 to n - 1.
+
+        Unless an encoder has one that is cheaper: itself.
+        """
+        return self

@@ -13,7 +13,8 @@ class Plan(NamedTuple):
     """What has to be known before indices are written.
 
     Attributes:
-      num_bytes: int32 scalar, the exact length that `write` will give.
+      num_bytes: int32 scalar, the exact length that `write` will give, or the
+        largest int32 where it cannot write these indices.
       tensors: What `write` needs besides, so that nothing is computed twice.
     """
 
@@ -40,10 +41,12 @@ class IndexCode(abc.ABC):
     Attributes:
       tag: The number by which a message's header names the code, 0 to 15.
       needs_tensor_sizes: Whether the code must know the model's tensors.
+      writes_any: Whether the code can write all ascending indices below D.
     """
 
     tag: ClassVar[int]
     needs_tensor_sizes: ClassVar[bool] = False
+    writes_any: ClassVar[bool] = True
 
     def __init__(
         self, dimension: int, tensor_sizes: Sequence[int] | None = None

@@ -15,6 +15,7 @@ from tff_gs.encoders import (
     float_code,
     index_code,
     int32_code,
+    leading_code,
     names,
     quantised_code,
     rice_code,
@@ -35,7 +36,9 @@ INDEX_CODES: dict[str, tuple[type[index_code.IndexCode], ...]] = {
         rice_per_tensor_code.RicePerTensorCode,
         fixed_width_code.FixedWidthCode,
         bitmap_code.BitmapCode,
+        leading_code.LeadingCode,
     ),
+    names.NO_INDICES: (leading_code.LeadingCode,),
 }
 
 VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
@@ -158,9 +161,7 @@ class MessageEncoder(encoder.Encoder):
         """See base class."""
         integral = tf.cast(tf.math.ceil(tf.cast(count, tf.float64)), tf.int32)
         count = tf.cast(count, tf.float64)
-        index_bits = tf.reduce_min(
-            tf.stack([code.estimate_bits(count) for code in self._index_codes])
-        )
+        index_bits = self._estimate_index_bits(count)
         value_bytes = tf.cast(self._value_code.num_bytes(integral), tf.float64)
         count_bytes = tf.reduce_sum(tf.cast(integral > _MASKS[:-1], tf.float64))
         return index_bits + 8 * (value_bytes + self._shortest + count_bytes)
@@ -177,6 +178,26 @@ class MessageEncoder(encoder.Encoder):
             8 * tf.cast(value_bytes, tf.int64),
             8 * tf.cast(frame_bytes, tf.int64),
         )
+
+    def without_indices(self) -> "MessageEncoder":
+        """See base class."""
+        return MessageEncoder(
+            [leading_code.LeadingCode(self._dimension)],
+            self._value_code,
+            dimension=self._dimension,
+        )
+
+    def _estimate_index_bits(self, count: tf.Tensor) -> tf.Tensor:
+        """Expected float64 bits of `count` (float64 scalar) random indices."""
+        estimates = []
+        for code in self._index_codes:
+            bits = code.estimate_bits(count)
+            if not code.writes_any and len(self._index_codes) > 1:
+                # As good as no random list is one that it can write, but these two.
+                trivial = tf.equal(count, 0) | tf.equal(count, self._dimension)
+                bits = tf.where(trivial, bits, tf.float64.max)
+            estimates.append(bits)
+        return tf.reduce_min(tf.stack(estimates))
 
     def _write_indices(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The tag of the code that suits `indices` best, and its payload."""

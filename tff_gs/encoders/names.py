@@ -7,8 +7,13 @@ INDEX_NAMES: dict[str, str] = {
     "fixed": "ceil(log2 D) bits an index",
     "rice": "Rice/Golomb-coded gaps, one parameter a message",
     "rice_per_tensor": "Rice/Golomb-coded gaps, a parameter for each tensor",
-    "auto": "the smallest of bitmap, fixed, rice (and rice_per_tensor) a message",
+    "auto": "the smallest of bitmap, fixed, rice (and rice_per_tensor) a message; no "
+    "bits where the indices are 0 to n - 1",
 }
+
+#: The code of messages whose indices both ends know. No flag may say it: it comes
+#: with the methods whose messages are such, in place of what the flag says.
+NO_INDICES = "leading"
 
 #: What `--..._value` flags may say, each with one line of help.
 VALUE_NAMES: dict[str, str] = {

@@ -65,7 +65,9 @@ class Outcome(NamedTuple):
       receipts: What was received, by client.
       downlink_elements: int32 scalar, |J|.
       notes_elements: int32 scalar, how many notes went with it.
-      downlink_bits: int64 scalar, the size of all that one client received.
+      shared_elements: int32 scalar, how many shared numbers went before it.
+      downlink_bits: int64 scalar, the size of all that one client received, what it
+        was told before its upload included.
       downlink_sizes: Where the bits of the update's message went.
       kappa: int32 scalar, see `tff_gs.sparsifiers.sparsifier.Selection`.
       probe_message: uint8 [bytes], how the update differs at k': the encoded
@@ -77,6 +79,7 @@ class Outcome(NamedTuple):
     receipts: receipts.Receipts
     downlink_elements: tf.Tensor
     notes_elements: tf.Tensor
+    shared_elements: tf.Tensor
     downlink_bits: tf.Tensor
     downlink_sizes: encoder.Sizes
     kappa: tf.Tensor
@@ -85,19 +88,33 @@ class Outcome(NamedTuple):
     probe_count: tf.Tensor
 
 
+class Told(NamedTuple):
+    """What the server tells all clients before a round.
+
+    Attributes:
+      decision: k and k'.
+      shared: int32 [s], see `tff_gs.sparsifiers.sparsifier.Sparsifier.share`.
+    """
+
+    decision: Any
+    shared: Any
+
+
 class Sent(NamedTuple):
     """What a client remembers of its upload until the answer comes.
 
     Attributes:
       residual: float32 [D], a_i as it was sent from.
-      indices: int32 [n], the coordinates that were sent, ascending.
+      indices: int32 [n], those of the message, ascending.
       lost: float32 [n], what the value code changed: sent less received values.
+      shared: int32 [s], what the client was told.
       kept: See `tff_gs.exchange.client_work.Contribution`.
     """
 
     residual: tf.Tensor
     indices: tf.Tensor
     lost: tf.Tensor
+    shared: tf.Tensor
     kept: Any
 
 
@@ -107,7 +124,7 @@ class Received(NamedTuple):
     Attributes:
       client: `ClientState`, with w(m) and the new residual.
       contributed: int32 scalar, |J and J_i|.
-      update: {(j, b_j) : j in J}.
+      update: {(j, b_j) : j in J}, by coordinate.
     """
 
     client: client_state.ClientState
@@ -159,9 +176,10 @@ class SparseExchange:
 
     Attributes:
       dimension: D.
+      sparsifier: What clients send and what the server selects.
       initialize_clients: `(replica@SERVER, seed@SERVER, client_ids@CLIENTS) ->
         ClientState@CLIENTS`: the one dense download.
-      send: `(replica@SERVER, decision@SERVER, seed@SERVER, clients@CLIENTS,
+      send: `(replica@SERVER, told@SERVER, seed@SERVER, clients@CLIENTS,
         inputs@CLIENTS) -> Exchanged`: the clients' work, the uplink, the selection.
         What is CLIENTS-placed comes last, because TFF's mergeable context counts the
         clients of the last argument.
@@ -169,13 +187,19 @@ class SparseExchange:
         follows at the client can be part of the same computation:
         `(ClientState, Sent, DownlinkMessage) -> Received`.
       next: `send` and `receive`; arguments as of `send`, returns `ExchangeOutput`.
+      uplink_encoder: How clients write their entries: without indices where the
+        sparsifier's are implicit.
+      downlink_encoder: How the server writes the update, likewise.
     """
 
     dimension: int
+    sparsifier: sparsifier_lib.Sparsifier
     initialize_clients: tff.Computation
     send: tff.Computation
     receive: Callable[[client_state.ClientState, Sent, DownlinkMessage], Received]
     next: tff.Computation
+    uplink_encoder: encoder.Encoder
+    downlink_encoder: encoder.Encoder
 
 
 def build_sparse_exchange(
@@ -192,7 +216,8 @@ def build_sparse_exchange(
     Args:
       sparsifier: What clients send and what the server selects.
       uplink_encoder: How clients write their entries. What a lossy value code
-        changes stays in the client's residual.
+        changes stays in the client's residual. Where the sparsifier's indices are
+        implicit, its index code is not used, nor is the next one's.
       downlink_encoder: How the server writes the update; server and clients both
         apply what can be read back from the message.
       probe_encoder: How the server writes what differs at k'; exact values.
@@ -200,6 +225,9 @@ def build_sparse_exchange(
       work: What clients add to their residuals; by default vectors that are given,
         see `tff_gs.exchange.client_work.Given`.
     """
+    if sparsifier.implicit_indices:
+        uplink_encoder = uplink_encoder.without_indices()
+        downlink_encoder = downlink_encoder.without_indices()
     dimension = sparsifier.dimension
     if work is None:
         work = client_work.GivenVector(dimension)
@@ -210,16 +238,22 @@ def build_sparse_exchange(
         controller.Decision(tff.TensorType(np.int32), tff.TensorType(np.int32))
     )
 
-    @tff.tensorflow.computation(state_type, work.inputs_type, decision_type)
+    @tff.tensorflow.computation(seed_type)
+    def share(seed: tf.Tensor) -> tf.Tensor:
+        return sparsifier.share(sparsifier.initialize(), seed)
+
+    told_type = tff.to_type(Told(decision_type, share.type_signature.result))
+
+    @tff.tensorflow.computation(state_type, work.inputs_type, told_type)
     def upload(
-        client: client_state.ClientState,
-        inputs: Any,
-        decision: controller.Decision,
+        client: client_state.ClientState, inputs: Any, told: Told
     ) -> tuple[UplinkMessage, Sent]:
+        decision, shared = told
         contribution = work(client, inputs)
         residual = client.residual + contribution.vector
-        entries = sparse_vector.gather(
-            residual, sparsifier.sparsify(residual, decision.k)
+        indices = sparsifier.sparsify(residual, decision.k, shared)
+        entries = sparse_vector.SparseVector(
+            indices, tf.gather(residual, sparsifier.coordinates(indices, shared))
         )
         encoded = uplink_encoder.encode(
             entries, seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds)
@@ -228,7 +262,7 @@ def build_sparse_exchange(
             client.client_id, contribution.weight, decision, encoded.message
         )
         lost = entries.values - encoded.received
-        return message, Sent(residual, entries.indices, lost, contribution.kept)
+        return message, Sent(residual, indices, lost, shared, contribution.kept)
 
     message_type, _ = upload.type_signature.result
 
@@ -287,20 +321,22 @@ def build_sparse_exchange(
         )
 
     @tff.tensorflow.computation(
-        report.type_signature.result, replica_type, decision_type, seed_type
+        report.type_signature.result, replica_type, told_type, seed_type
     )
     def select(
         totals: _Totals,
         replica: server_update.Replica,
-        decision: controller.Decision,
+        told: Told,
         seed: tf.Tensor,
     ) -> tuple[DownlinkMessage, server_update.Replica, Outcome]:
+        decision, shared = told
         selection = sparsifier.select(
-            totals.accumulator, totals.weight, decision.k, decision.k_probe
+            totals.accumulator, totals.weight, decision.k, decision.k_probe, shared
         )
+        indices = selection.update.indices
         encoded = downlink_encoder.encode(selection.update, seed)
         received = sparse_vector.SparseVector(
-            selection.update.indices, encoded.received
+            sparsifier.coordinates(indices, shared), encoded.received
         )
         rejected = tf.boolean_mask(
             totals.receipts.client_ids, totals.receipts.errors > 0
@@ -308,9 +344,10 @@ def build_sparse_exchange(
         message = DownlinkMessage(rejected, encoded.message, selection.notes)
         outcome = Outcome(
             receipts=totals.receipts,
-            downlink_elements=tf.size(selection.update.indices),
+            downlink_elements=tf.size(indices),
             notes_elements=tf.size(selection.notes),
-            downlink_bits=message_size.size_in_bits((message, decision)),
+            shared_elements=tf.size(shared),
+            downlink_bits=message_size.size_in_bits((message, told)),
             downlink_sizes=downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
             probe_message=probe_encoder.encode(selection.probe, seed).message,
@@ -322,13 +359,18 @@ def build_sparse_exchange(
     def receive(
         client: client_state.ClientState, sent: Sent, answer: DownlinkMessage
     ) -> Received:
-        selected = read_answer(downlink_encoder, answer.update, dimension)
+        indices, values = read_answer(downlink_encoder, answer.update, dimension)
+        selected = sparse_vector.SparseVector(
+            sparsifier.coordinates(indices, sent.shared), values
+        )
         replica = update.step(client.replica, selected)
         accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
         forgotten = accepted & sparsifier.forget(
-            sent.indices, selected.indices, answer.notes, client.client_id
+            sent.indices, indices, answer.notes, client.client_id
         )
-        at = tf.gather(sent.indices, tf.where(forgotten)[:, 0])
+        at = sparsifier.coordinates(
+            tf.boolean_mask(sent.indices, forgotten), sent.shared
+        )
         residual = tf.tensor_scatter_nd_update(
             sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
         )
@@ -342,7 +384,7 @@ def build_sparse_exchange(
 
     arguments = (
         tff.FederatedType(replica_type, tff.SERVER),
-        tff.FederatedType(decision_type, tff.SERVER),
+        tff.FederatedType(told_type, tff.SERVER),
         tff.FederatedType(seed_type, tff.SERVER),
         tff.FederatedType(state_type, tff.CLIENTS),
         tff.FederatedType(work.inputs_type, tff.CLIENTS),
@@ -351,16 +393,16 @@ def build_sparse_exchange(
     @tff.federated_computation(*arguments)
     def send(
         replica: tff.Value,
-        decision: tff.Value,
+        told: tff.Value,
         seed: tff.Value,
         clients: tff.Value,
         inputs: tff.Value,
     ) -> Exchanged:
         uploads = tff.federated_map(
-            upload, (clients, inputs, tff.federated_broadcast(decision))
+            upload, (clients, inputs, tff.federated_broadcast(told))
         )
         totals = tff.federated_aggregate(uploads[0], zero(), accumulate, merge, report)
-        selected = tff.federated_map(select, (totals, replica, decision, seed))
+        selected = tff.federated_map(select, (totals, replica, told, seed))
         return Exchanged(
             replica=selected[1],
             answer=selected[0],
@@ -381,12 +423,12 @@ def build_sparse_exchange(
     @tff.federated_computation(*arguments)
     def next_fn(
         replica: tff.Value,
-        decision: tff.Value,
+        told: tff.Value,
         seed: tff.Value,
         clients: tff.Value,
         inputs: tff.Value,
     ) -> ExchangeOutput:
-        exchanged = send(replica, decision, seed, clients, inputs)
+        exchanged = send(replica, told, seed, clients, inputs)
         received = tff.federated_map(
             receive_one,
             (clients, exchanged.sent, tff.federated_broadcast(exchanged.answer)),
@@ -419,4 +461,13 @@ def build_sparse_exchange(
             ),
         )
 
-    return SparseExchange(dimension, initialize_clients, send, receive, next_fn)
+    return SparseExchange(
+        dimension=dimension,
+        sparsifier=sparsifier,
+        initialize_clients=initialize_clients,
+        send=send,
+        receive=receive,
+        next=next_fn,
+        uplink_encoder=uplink_encoder,
+        downlink_encoder=downlink_encoder,
+    )

@@ -43,6 +43,7 @@ class RoundMetrics:
         the difference.
         """
         units = self.method.units
+        shared_units = tf.cast(outcome.shared_elements, tf.float64)
         probed = decision.k_probe > 0
         elements = outcome.receipts.elements
         traffic = cost_lib.Traffic(
@@ -50,23 +51,25 @@ class RoundMetrics:
             uplink_units=units(elements),
             uplink_bits=tf.cast(outcome.receipts.bits, tf.float64),
             downlink_units=units(outcome.downlink_elements)
-            + tf.cast(outcome.notes_elements, tf.float64),
+            + tf.cast(outcome.notes_elements, tf.float64)
+            + shared_units,
             downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
-            probe_downlink_units=units(outcome.probe_elements),
+            # Index-value pairs, whatever the method.
+            probe_downlink_units=2.0 * tf.cast(outcome.probe_elements, tf.float64),
             probe_downlink_bits=tf.cast(
                 message_size.size_in_bits(outcome.probe_message), tf.float64
             ),
             probed=probed,
         )
         unknown = tf.constant(np.nan, tf.float64)
-        uplink_count = tf.minimum(elements, decision.k_probe)
+        uplink_count = tf.minimum(elements, self.method.max_sent(decision.k_probe))
         probe_time = self.cost.estimated_round_time(
             traffic,
             uplink_units=units(uplink_count),
             uplink_bits=traffic.uplink_bits
             + _estimate_bits(self.uplink_encoder, uplink_count)
             - _estimate_bits(self.uplink_encoder, elements),
-            downlink_units=units(outcome.probe_count),
+            downlink_units=units(outcome.probe_count) + shared_units,
             downlink_bits=traffic.downlink_bits
             + self.downlink_encoder.estimate_bits(outcome.probe_count)
             - self.downlink_encoder.estimate_bits(outcome.downlink_elements),

@@ -38,6 +38,7 @@ class ServerState(NamedTuple):
       optimizer: The state of the server's optimizer.
       non_trainable: The model's weights that training leaves alone.
       controller: The state of the rule for k.
+      sparsifier: The state of the sparsification method.
       round: int32 scalar, m: rounds run so far.
       time: float64 scalar, the sum of theta over these rounds.
       seed: int32 [2], the seed of the run.
@@ -47,6 +48,7 @@ class ServerState(NamedTuple):
     optimizer: Any
     non_trainable: Any
     controller: Any
+    sparsifier: Any
     round: Any
     time: Any
     seed: Any
@@ -135,7 +137,7 @@ class SparsifiedProcess:
 
 
 class _Decided(NamedTuple):
-    decision: controller_lib.Decision
+    told: sparse_exchange.Told
     downlink_seed: tf.Tensor
 
 
@@ -168,6 +170,7 @@ def build_sparsified_process(
       controller: The rule for k; called with D.
       uplink_encoder: How clients write their messages; called with keyword arguments
         `dimension` (D) and `tensor_sizes` (of the model's trainable tensors).
+        Methods whose indices are implicit write none, with the same value code.
       downlink_encoder: How the server writes the update; likewise.
       probe_encoder: How the server writes what differs at k'; likewise. Its values
         have to be exact.
@@ -195,8 +198,8 @@ def build_sparsified_process(
     measure = round_metrics.RoundMetrics(
         method=method,
         cost=cost(dimension),
-        uplink_encoder=codes["uplink_encoder"],
-        downlink_encoder=codes["downlink_encoder"],
+        uplink_encoder=exchange.uplink_encoder,
+        downlink_encoder=exchange.downlink_encoder,
     )
     close_round = probe.build_probe(
         objective,
@@ -214,6 +217,7 @@ def build_sparsified_process(
             optimizer=server.initialize(),
             non_trainable=non_trainable,
             controller=rule.initialize(),
+            sparsifier=method.initialize(),
             round=tf.constant(0),
             time=tf.constant(0.0, tf.float64),
             seed=tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32),
@@ -253,11 +257,14 @@ def build_sparsified_process(
     @tff.tensorflow.computation(state_type)
     def decide(state: ServerState) -> _Decided:
         return _Decided(
-            rule.decide(state.controller),
+            sparse_exchange.Told(
+                rule.decide(state.controller),
+                method.share(state.sparsifier, state.seed),
+            ),
             seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
         )
 
-    decision_type = decide.type_signature.result.decision
+    decision_type = decide.type_signature.result.told.decision
     outcome_type = exchange.send.type_signature.result.outcome.member
     report_type = close_round.type_signature.result.report.member
 
@@ -284,6 +291,7 @@ def build_sparsified_process(
                 feedback,
                 seeds.derive(state.seed, seeds.Purpose.CONTROLLER, state.round),
             ),
+            sparsifier=method.advance(state.sparsifier, decision.k),
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
@@ -304,7 +312,7 @@ def build_sparsified_process(
         inputs = local_work.Inputs(clients.non_trainable, data)
         exchanged = exchange.send(
             _replica(state),
-            decided.decision,
+            decided.told,
             decided.downlink_seed,
             clients.exchange,
             tff.federated_zip(inputs),
@@ -320,7 +328,7 @@ def build_sparsified_process(
             (
                 state,
                 exchanged.replica,
-                decided.decision,
+                decided.told.decision,
                 exchanged.outcome,
                 closed.report,
             ),

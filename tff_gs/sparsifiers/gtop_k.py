@@ -116,8 +116,10 @@ class GTopK(sparsifier.Sparsifier):
         total_weight: tf.Tensor,
         k: tf.Tensor,
         k_probe: tf.Tensor,
+        shared: tf.Tensor,
     ) -> sparsifier.Selection:
         """See base class."""
+        del shared
         update, notes = self._walk(aggregate, total_weight, k)
         nought = tf.constant(0)
         if not self.probes:

@@ -7,5 +7,7 @@ SPARSIFIERS: Mapping[str, str] = {
     "fub_top_k": "the k largest of the aggregate, whoever sent them",
     "unidirectional_top_k": "top-k up, the whole union down",
     "gtop_k": "a tree of pairwise merges that keep k entries each",
-    "send_all": "everything, both ways",
+    "periodic_k": "the next k of a shared random order; no indices are sent",
+    "random_k": "k random coordinates by a shared seed; no indices are sent",
+    "send_all": "everything, both ways; no indices are sent",
 }

@@ -271,8 +271,10 @@ class RankedSums(sparsifier.Sparsifier):
         total_weight: tf.Tensor,
         k: tf.Tensor,
         k_probe: tf.Tensor,
+        shared: tf.Tensor,
     ) -> sparsifier.Selection:
         """See base class."""
+        del shared
         update, kappa = self.choose(aggregate.sums, aggregate.keys, total_weight, k)
         if not self.probes:
             nothing = sparse_vector.SparseVector(update.indices[:0], update.values[:0])

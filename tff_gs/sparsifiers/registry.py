@@ -7,6 +7,8 @@ from tff_gs.sparsifiers import (
     fub_top_k,
     gtop_k,
     names,
+    periodic_k,
+    random_k,
     send_all,
     sparsifier,
     unidirectional_top_k,
@@ -18,6 +20,8 @@ BUILDERS: Mapping[str, Callable[..., sparsifier.Sparsifier]] = {
     "fub_top_k": fub_top_k.FubTopK,
     "unidirectional_top_k": unidirectional_top_k.UnidirectionalTopK,
     "gtop_k": gtop_k.GTopK,
+    "periodic_k": periodic_k.PeriodicK,
+    "random_k": random_k.RandomK,
     "send_all": send_all.SendAll,
 }
 

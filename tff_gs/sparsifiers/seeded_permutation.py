@@ -2,11 +2,14 @@
 
 Sender and receiver that share a seed need not send indices. A table of D entries per
 round would cost every client a sort of D numbers; here k positions cost O(k): a
-four-round Feistel network on 2^(2h) >= D numbers (Luby, Rackoff, "How to construct
-pseudorandom permutations from pseudorandom functions", SIAM J. Comput. 1988), walked
-until the result is below D again (Black, Rogaway, "Ciphers with arbitrary finite
-domains", CT-RSA 2002).
+four-round Feistel network (Luby, Rackoff, "How to construct pseudorandom permutations
+from pseudorandom functions", SIAM J. Comput. 1988) on the cells of a table of about
+sqrt(D) rows and columns, walked until the result is below D again (both from Black,
+Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). The table has fewer
+than sqrt(D) cells too many, so that few numbers are walked.
 """
+
+import math
 
 import tensorflow as tf
 
@@ -14,14 +17,14 @@ _ROUNDS = 4
 
 
 def _mix(numbers: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """A hash of `numbers` (uint32 [n]) under `key` (uint32 scalar)."""
-    mixed = tf.bitwise.bitwise_xor(numbers, key)
+    """A hash, below 2^30, of `numbers` (int32 [n]) under `key` (uint32 scalar)."""
+    mixed = tf.bitwise.bitwise_xor(tf.cast(numbers, tf.uint32), key)
     for factor, shift in ((0x85EBCA6B, 15), (0xC2B2AE35, 13)):
         mixed *= tf.constant(factor, tf.uint32)
         mixed = tf.bitwise.bitwise_xor(
             mixed, tf.bitwise.right_shift(mixed, tf.constant(shift, tf.uint32))
         )
-    return mixed
+    return tf.cast(tf.bitwise.right_shift(mixed, tf.constant(2, tf.uint32)), tf.int32)
 
 
 def permute(positions: tf.Tensor, seed: tf.Tensor, *, dimension: int) -> tf.Tensor:
@@ -35,9 +38,8 @@ def permute(positions: tf.Tensor, seed: tf.Tensor, *, dimension: int) -> tf.Tens
     Returns:
       int32 [n], in the order of `positions`.
     """
-    half = (max(dimension - 1, 1).bit_length() + 1) // 2
-    low = tf.constant((1 << half) - 1, tf.uint32)
-    shift = tf.constant(half, tf.uint32)
+    rows = math.isqrt(dimension - 1) + 1
+    columns = -(-dimension // rows)
     keys = tf.unstack(
         tf.random.stateless_uniform(
             [_ROUNDS], seed, minval=None, maxval=None, dtype=tf.uint32
@@ -45,17 +47,21 @@ def permute(positions: tf.Tensor, seed: tf.Tensor, *, dimension: int) -> tf.Tens
     )
 
     def encrypt(numbers: tf.Tensor) -> tf.Tensor:
-        left = tf.bitwise.right_shift(numbers, shift)
-        right = tf.bitwise.bitwise_and(numbers, low)
-        for key in keys:
-            hashed = tf.bitwise.bitwise_and(_mix(right, key), low)
-            left, right = right, tf.bitwise.bitwise_xor(left, hashed)
-        return tf.bitwise.bitwise_or(tf.bitwise.left_shift(left, shift), right)
+        halves = [numbers // columns, numbers % columns]
+        for number, key in enumerate(keys):
+            changed, other = number % 2, 1 - number % 2
+            moved = halves[changed] + _mix(halves[other], key)
+            halves[changed] = moved % (rows, columns)[changed]
+        return halves[0] * columns + halves[1]
 
-    size = tf.constant(dimension, tf.uint32)
+    def walk(numbers: tf.Tensor) -> tuple[tf.Tensor]:
+        outside = tf.where(numbers >= dimension)
+        moved = encrypt(tf.gather_nd(numbers, outside))
+        return (tf.tensor_scatter_nd_update(numbers, outside, moved),)
+
     (walked,) = tf.while_loop(
-        lambda numbers: tf.reduce_any(numbers >= size),
-        lambda numbers: (tf.where(numbers >= size, encrypt(numbers), numbers),),
-        (encrypt(tf.cast(positions, tf.uint32)),),
+        lambda numbers: tf.reduce_any(numbers >= dimension),
+        walk,
+        (encrypt(positions),),
     )
-    return tf.cast(walked, tf.int32)
+    return walked

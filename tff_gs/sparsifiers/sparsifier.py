@@ -1,7 +1,7 @@
 """The interface of a sparsification method."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
@@ -31,10 +31,11 @@ class Selection(NamedTuple):
     """What the server sends down.
 
     Attributes:
-      update: {(j, b_j) : j in J}, the weighted mean at the selected coordinates.
+      update: {(j, b_j) : j in J}, the weighted mean at the selected coordinates; by
+        position where indices are implicit.
       probe: What differs when the round is run with k': {(j, b'_j)} for those j
         in J or J' where b'_j is not b_j; b'_j = 0 where j is not in J', and b_j = 0
-        where it is not in J. Empty where nothing is probed.
+        where it is not in J. By coordinate; empty where nothing is probed.
       probe_count: int32 scalar, |J'|.
       kappa: int32 scalar, the number of ranks that are selected whole; 0 for
         methods without ranks.
@@ -56,10 +57,17 @@ class Sparsifier(abc.ABC):
     `tff.federated_aggregate`: `merge` is associative, so that the reduction may
     run on any tree of aggregators.
 
+    Where coordinates are known to both ends, indices are implicit: the indices in
+    messages are positions, 0 to n - 1, which `coordinates` translates; so are those
+    that `sparsify` returns and `forget` takes.
+
     Attributes:
+      implicit_indices: Whether the indices in messages are positions.
       dimension: D, the length of the vectors.
       probes: Whether the selection at k' is wanted too.
     """
+
+    implicit_indices: ClassVar[bool] = False
 
     def __init__(self, *, dimension: int, probes: bool) -> None:
         if dimension < 1:
@@ -67,7 +75,51 @@ class Sparsifier(abc.ABC):
         self.dimension = dimension
         self.probes = probes
 
-    def sparsify(self, residual: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    def initialize(self) -> Any:
+        """The server's state before the first round, a structure of tensors.
+
+        Unless a method says otherwise: none.
+        """
+        return ()
+
+    def share(self, state: Any, seed: tf.Tensor) -> tf.Tensor:
+        """What the server tells all clients before a round, beside k and k'.
+
+        Unless a method says otherwise: nothing.
+
+        Args:
+          state: The state before the round.
+          seed: int32 [2], the seed of the run.
+
+        Returns:
+          int32 [s]; s is static.
+        """
+        del state, seed
+        return tf.zeros([0], tf.int32)
+
+    def advance(self, state: Any, k: tf.Tensor) -> Any:
+        """The server's state after a round at k (int32 scalar)."""
+        del k
+        return state
+
+    def coordinates(self, indices: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+        """The coordinates that the indices in a message mean.
+
+        Unless a method says otherwise: themselves.
+
+        Args:
+          indices: int32 [n], ascending.
+          shared: int32 [s], see `share`.
+
+        Returns:
+          int32 [n], in the order of `indices`.
+        """
+        del shared
+        return indices
+
+    def sparsify(
+        self, residual: tf.Tensor, k: tf.Tensor, shared: tf.Tensor
+    ) -> tf.Tensor:
         """What a client sends.
 
         Unless a method says otherwise: J_i, its k entries of largest magnitude.
@@ -75,10 +127,12 @@ class Sparsifier(abc.ABC):
         Args:
           residual: float32 [D], a_i with this round's gradient in it.
           k: int32 scalar, 1 <= k <= D.
+          shared: int32 [s], see `share`.
 
         Returns:
-          The coordinates to send, int32 [n], ascending.
+          The coordinates to send (or positions), int32 [n], ascending.
         """
+        del shared
         return top_k.top_k_indices(residual, k)
 
     def max_sent(self, k: tf.Tensor) -> tf.Tensor:
@@ -88,7 +142,7 @@ class Sparsifier(abc.ABC):
     def units(self, count: tf.Tensor) -> tf.Tensor:
         """How many numbers a message of `count` entries is, for the normalised time.
 
-        Unless a method says otherwise an index and a value for each entry.
+        An index and a value for each entry; values only where indices are implicit.
 
         Args:
           count: int32, of any shape.
@@ -96,7 +150,7 @@ class Sparsifier(abc.ABC):
         Returns:
           float64, of the same shape.
         """
-        return 2.0 * tf.cast(count, tf.float64)
+        return (1.0 if self.implicit_indices else 2.0) * tf.cast(count, tf.float64)
 
     @abc.abstractmethod
     def zero(self) -> Any:
@@ -116,7 +170,12 @@ class Sparsifier(abc.ABC):
 
     @abc.abstractmethod
     def select(
-        self, aggregate: Any, total_weight: tf.Tensor, k: tf.Tensor, k_probe: tf.Tensor
+        self,
+        aggregate: Any,
+        total_weight: tf.Tensor,
+        k: tf.Tensor,
+        k_probe: tf.Tensor,
+        shared: tf.Tensor,
     ) -> Selection:
         """What the server selects.
 
@@ -125,6 +184,7 @@ class Sparsifier(abc.ABC):
           total_weight: float64 scalar, the sum of the uploads' weights (C); > 0.
           k: int32 scalar.
           k_probe: int32 scalar, k' < k, or 0.
+          shared: int32 [s], see `share`.
         """
 
     def forget(
@@ -139,8 +199,8 @@ class Sparsifier(abc.ABC):
         Unless a method says otherwise: those that the server selected (J_i and J).
 
         Args:
-          sent: int32 [n], the coordinates that the client sent, ascending.
-          selected: int32 [m], J, ascending.
+          sent: int32 [n], what the client sent, ascending.
+          selected: int32 [m], J, likewise.
           notes: int32 [l], see `Selection`.
           client_id: int32 scalar, the client's own.
 

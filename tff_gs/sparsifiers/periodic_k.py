@@ -1,0 +1,64 @@
+"""Periodic-k: all clients send the next k coordinates of a shared random order.
+
+Han, Wang, Leung, ICDCS 2020, Section V, as a method to compare with. The order has
+all D coordinates, so that all are sent before any is sent again; it is then drawn
+anew. The last round of such a pass sends only the rest of it, if that is less than k.
+The server sends down the seed of the pass and how much of it is done; no index
+travels in either direction.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tff_gs import seeds
+from tff_gs.sparsifiers import positional_sums, seeded_permutation
+
+
+class Pass(NamedTuple):
+    """How far the server is.
+
+    Attributes:
+      number: int32 scalar, complete passes.
+      offset: int32 scalar in [0, D), coordinates already sent in this pass.
+    """
+
+    number: tf.Tensor
+    offset: tf.Tensor
+
+
+class PeriodicK(positional_sums.PositionalSums):
+    """Periodic-k; the state is a `Pass`.
+
+    Shared is int32 [2], the pass's seed and offset. Of k' < k the coordinates are the
+    first k' of the same round.
+    """
+
+    def initialize(self) -> Pass:
+        """See base class."""
+        return Pass(tf.constant(0), tf.constant(0))
+
+    def share(self, state: Pass, seed: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        drawn = seeds.draw(seed, seeds.Purpose.SHARED_ORDER, state.number)
+        return tf.stack([drawn, state.offset])
+
+    def advance(self, state: Pass, k: tf.Tensor) -> Pass:
+        """See base class."""
+        offset = tf.minimum(state.offset + k, self.dimension)
+        complete = tf.equal(offset, self.dimension)
+        return Pass(
+            state.number + tf.cast(complete, tf.int32), tf.where(complete, 0, offset)
+        )
+
+    def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+        """See base class; k or what the pass has left."""
+        return tf.minimum(k, self.dimension - shared[1])
+
+    def coordinates(self, indices: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return seeded_permutation.permute(
+            shared[1] + indices,
+            tf.stack([shared[0], 0]),
+            dimension=self.dimension,
+        )

@@ -1,0 +1,92 @@
+"""The reduction of methods whose coordinates server and clients know beforehand.
+
+All clients send the same coordinates, in an order that both ends know. Messages carry
+values only: an index in them is a position in that order, 0 to n - 1, and the server
+adds up the values by position.
+"""
+
+import abc
+
+import tensorflow as tf
+
+from tff_gs import growing, sparse_vector
+from tff_gs.sparsifiers import sparsifier
+
+
+class PositionalSums(sparsifier.Sparsifier):
+    """What these methods have in common; they differ in `count` and `coordinates`.
+
+    J is what all send, kappa is 0. Of k' < k the positions are the first of those of
+    k, so that b' is b there and 0 elsewhere. The aggregate is float64 [n], by
+    position: the sum of C_i a_ij.
+    """
+
+    implicit_indices = True
+
+    @abc.abstractmethod
+    def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+        """How many coordinates are sent at k, int32 scalar; it grows with k.
+
+        Args:
+          k: int32 scalar, at least 0.
+          shared: int32 [s], see `share`.
+        """
+
+    def sparsify(
+        self, residual: tf.Tensor, k: tf.Tensor, shared: tf.Tensor
+    ) -> tf.Tensor:
+        """See base class; positions."""
+        del residual
+        return growing.open_length(tf.range(self.count(k, shared)))
+
+    def zero(self) -> tf.Tensor:
+        """See base class."""
+        return growing.empty(tf.float64)
+
+    def accumulate(
+        self, accumulator: tf.Tensor, upload: sparsifier.Upload
+    ) -> tf.Tensor:
+        """See base class."""
+        # An encoder may write positions like any indices, and leave some out.
+        indices, values = upload.entries
+        weighted = tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64)
+        length = tf.reduce_max(tf.concat([indices, [-1]], 0)) + 1
+        return growing.add(
+            accumulator,
+            tf.scatter_nd(indices[:, tf.newaxis], weighted, length[tf.newaxis]),
+        )
+
+    def merge(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return growing.add(first, second)
+
+    def report(self, accumulator: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return accumulator
+
+    def select(
+        self,
+        aggregate: tf.Tensor,
+        total_weight: tf.Tensor,
+        k: tf.Tensor,
+        k_probe: tf.Tensor,
+        shared: tf.Tensor,
+    ) -> sparsifier.Selection:
+        """See base class; nothing where nothing was accepted."""
+        # A client may send positions that nobody asked for.
+        sums = aggregate[: self.count(k, shared)]
+        mean = tf.cast(sums / total_weight, tf.float32)
+        positions = tf.range(tf.size(mean))
+        probed = (k_probe > 0) & self.probes
+        in_probe = positions < self.count(k_probe, shared)
+        changed = probed & ~in_probe & tf.not_equal(mean, 0.0)
+        missing = self.coordinates(tf.boolean_mask(positions, changed), shared)
+        return sparsifier.Selection(
+            sparse_vector.SparseVector(positions, mean),
+            probe=sparse_vector.SparseVector(
+                tf.sort(missing), tf.zeros_like(missing, tf.float32)
+            ),
+            probe_count=tf.reduce_sum(tf.cast(probed & in_probe, tf.int32)),
+            kappa=tf.constant(0),
+            notes=tf.zeros([0], tf.int32),
+        )

@@ -1,0 +1,45 @@
+"""Random-k with a shared seed: k random coordinates, the same at all clients.
+
+Konecny et al., "Federated learning: strategies for improving communication
+efficiency", 2016 (random masks), with error feedback as in Stich, Cordonnier, Jaggi,
+"Sparsified SGD with memory", NeurIPS 2018. In every round the server draws a seed and
+sends it down; the first k of the random order that it stands for are J. No index
+travels in either direction.
+"""
+
+import tensorflow as tf
+
+from tff_gs import seeds
+from tff_gs.sparsifiers import positional_sums, seeded_permutation
+
+
+class RandomK(positional_sums.PositionalSums):
+    """Random-k; the state is int32, how many seeds were drawn.
+
+    Shared is int32 [1], the round's seed. Of k' < k the coordinates are the first k'
+    in the same order.
+    """
+
+    def initialize(self) -> tf.Tensor:
+        """See base class."""
+        return tf.constant(0)
+
+    def share(self, state: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return seeds.draw(seed, seeds.Purpose.SHARED_ORDER, state)[tf.newaxis]
+
+    def advance(self, state: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        del k
+        return state + 1
+
+    def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+        """See base class; k."""
+        del shared
+        return k
+
+    def coordinates(self, indices: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return seeded_permutation.permute(
+            indices, tf.pad(shared, [[0, 1]]), dimension=self.dimension
+        )
