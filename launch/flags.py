@@ -63,7 +63,9 @@ DATA.define(
 DATA.define(
     "data_dir",
     flag_types.text("a directory"),
-    "directory of the data files; femnist and cifar10 need it",
+    "directory of the data files; femnist and cifar10 need it; for emnist the one "
+    "that holds emnist_all.sqlite, for cifar100 cifar100.sqlite: by default ~/.tff, "
+    "where TFF downloads them to",
 )
 DATA.define(
     "cache_dir",
@@ -75,7 +77,7 @@ DATA.define(
     "clients",
     flag_types.whole_number(1),
     "clients to make, or to take of those that exist; by default 20 (digits), 100 "
-    "(cifar10), every writer (femnist)",
+    "(cifar10, cifar100), 156 (emnist), every writer (femnist)",
 )
 DATA.define(
     "partition",
@@ -86,7 +88,7 @@ DATA.define(
 DATA.define(
     "min_examples",
     flag_types.whole_number(1),
-    "the fewest training examples of a writer that takes part (femnist; 100)",
+    "the fewest training examples of a writer that takes part (femnist, emnist; 100)",
 )
 
 METHOD = Topic("Method", choices={"Sparsifiers": sparsifier_names.SPARSIFIERS})

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
-# `femnist` and `cifar10`: the learning rate of Han, Wang, Leung, ICDCS 2020, section V.
+# All but `digits`: the learning rate of Han, Wang, Leung, ICDCS 2020, section V.
 PRESETS: Mapping[str, Mapping[str, str]] = {
     "digits": {"learning_rate": "0.2", "rounds": "150", "eval_every": "10"},
     "femnist": {"learning_rate": "0.01", "rounds": "500", "eval_every": "20"},
     "cifar10": {"learning_rate": "0.01", "rounds": "500", "eval_every": "20"},
+    "emnist": {"learning_rate": "0.01", "rounds": "500", "eval_every": "20"},
+    "cifar100": {"learning_rate": "0.01", "rounds": "500", "eval_every": "20"},
 }

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from absl import app
+from absl import app, logging
 from absl import flags as absl_flags
 
 from launch import flags, run_directory
@@ -115,6 +115,12 @@ def _silence_tensorflow() -> None:
     """Keeps what TensorFlow and its dependencies say of themselves off the screen."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    logging.get_absl_logger().addFilter(
+        lambda record: (
+            record.levelno > logging.converter.STANDARD_INFO
+            or "tensorflow_federated" not in record.pathname
+        )
+    )
 
 
 def _replace_default_context() -> None:

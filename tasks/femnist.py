@@ -15,6 +15,7 @@ from tasks.task import (
     DataError,
     Task,
     TaskOptions,
+    at_least_one,
     reject_options,
     require_data_dir,
 )
@@ -59,7 +60,7 @@ def build(options: TaskOptions) -> Task:
     reject_options("femnist", options, ("partition",))
     wanted = "the LEAF directory that holds train/ and test/"
     data_dir = pathlib.Path(require_data_dir("femnist", options, wanted))
-    min_examples = _at_least_one(
+    min_examples = at_least_one(
         "min_examples", options.min_examples, DEFAULT_MIN_EXAMPLES
     )
     files = {split: _files(data_dir / split) for split in _SPLITS}
@@ -77,7 +78,7 @@ def build(options: TaskOptions) -> Task:
             f"Expected writers with at least {min_examples} training examples in "
             f"{data_dir}, found at most {arrays['train_counts'].max()}."
         )
-    clients = _at_least_one("clients", options.clients, len(eligible))
+    clients = at_least_one("clients", options.clients, len(eligible))
     if clients > len(eligible):
         raise ValueError(
             f"Expected at most {len(eligible)} clients, the writers with at least "
@@ -107,14 +108,6 @@ def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
     from tasks import cnn
 
     return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
-
-
-def _at_least_one(name: str, value: int | None, default: int) -> int:
-    if value is None:
-        return default
-    if value < 1:
-        raise ValueError(f"Expected {name} of at least 1, found {value}.")
-    return value
 
 
 def _files(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -86,3 +86,12 @@ def require_data_dir(task: str, options: TaskOptions, wanted: str) -> str:
             f"Task {task!r} needs data_dir: expected {wanted}, found none."
         )
     return options.data_dir
+
+
+def at_least_one(name: str, value: int | None, default: int) -> int:
+    """Returns `value`, or `default` where unset; ValueError where it is below 1."""
+    if value is None:
+        return default
+    if value < 1:
+        raise ValueError(f"Expected {name} of at least 1, found {value}.")
+    return value

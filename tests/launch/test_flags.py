@@ -87,7 +87,8 @@ def test_importing_any_module_imports_no_tensorflow():
         ("--comm_time=-1", "Flag --comm_time=-1: expected a number of at least 0."),
         (
             "--task=mnist",
-            "Flag --task=mnist: expected one of digits, femnist, cifar10.",
+            "Flag --task=mnist: expected one of digits, femnist, cifar10, emnist, "
+            "cifar100.",
         ),
         (
             "--k=1.5",
@@ -168,6 +169,12 @@ def test_presets_are_the_defaults_of_their_task(task):
     assert options.training.rounds == int(preset["rounds"])
     assert options.training.eval_every == int(preset["eval_every"])
     assert options.output_dir.startswith(f"runs/{task}-")
+
+
+def test_every_task_has_a_preset_of_the_same_flags():
+    assert list(presets.PRESETS) == list(TASKS)
+    (flags_of_a_task,) = {tuple(preset) for preset in presets.PRESETS.values()}
+    assert flags_of_a_task == ("learning_rate", "rounds", "eval_every")
 
 
 def test_a_flag_overrides_the_preset():

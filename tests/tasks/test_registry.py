@@ -9,15 +9,16 @@ import tasks
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+_NAMES = ["digits", "femnist", "cifar10", "emnist", "cifar100"]
+
+
 def test_names_and_summaries_agree():
-    assert (
-        list(tasks.TASKS) == list(tasks.SUMMARIES) == ["digits", "femnist", "cifar10"]
-    )
+    assert list(tasks.TASKS) == list(tasks.SUMMARIES) == _NAMES
 
 
 def test_build_by_name():
     assert tasks.build("digits", tasks.TaskOptions()).name == "digits"
-    with pytest.raises(ValueError, match="out of digits, femnist, cifar10, found 'x'"):
+    with pytest.raises(ValueError, match=f"out of {', '.join(_NAMES)}, found 'x'"):
         tasks.build("x", tasks.TaskOptions())
 
 

@@ -1,0 +1,156 @@
+"""Federated EMNIST: handwritten characters, one client per writer, as TFF deals them.
+
+Cohen et al., "EMNIST: an extension of MNIST to handwritten letters", 2017; Caldas et
+al., "LEAF: a benchmark for federated settings", 2018; `tff.simulation.datasets.emnist`.
+"""
+
+import itertools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks import simulation
+from tasks.task import (
+    ClientData,
+    DataError,
+    Task,
+    TaskOptions,
+    at_least_one,
+    reject_options,
+)
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+CLASSES = 62
+IMAGE_SHAPE = (28, 28, 1)
+FILE_NAME = "emnist_all.sqlite"
+# Of FEMNIST in the paper: Han, Wang, Leung, ICDCS 2020, section V.
+DEFAULT_CLIENTS = 156
+DEFAULT_MIN_EXAMPLES = 100
+
+
+def build(options: TaskOptions) -> Task:
+    """Builds the task of handwritten characters, from TFF's federated EMNIST.
+
+    It has all 62 classes: 3,400 writers. See `from_client_data` for which take part.
+    The file is read as it is, so nothing is cached.
+
+    Args:
+      options: `data_dir` holds emnist_all.sqlite; None: ~/.tff, where TFF keeps its
+        downloads. `cache_dir` and `partition` must be None.
+
+    Returns:
+      The task; features are float32 [n, 28, 28, 1], in [0, 1].
+
+    Raises:
+      ValueError: An option is foreign to the task, or asks for more writers than
+        there are.
+      DataError: There is neither the file nor a network, or it is malformed.
+    """
+    reject_options("emnist", options, ("cache_dir", "partition"))
+    clients = at_least_one("clients", options.clients, DEFAULT_CLIENTS)
+    min_examples = at_least_one(
+        "min_examples", options.min_examples, DEFAULT_MIN_EXAMPLES
+    )
+    train, test = simulation.load(
+        "emnist", FILE_NAME, options.data_dir, only_digits=False
+    )
+    return from_client_data(train, test, clients=clients, min_examples=min_examples)
+
+
+def from_client_data(
+    train: "tff.simulation.datasets.ClientData",
+    test: "tff.simulation.datasets.ClientData",
+    *,
+    clients: int,
+    min_examples: int,
+) -> Task:
+    """Builds the task from data of the form of `tff.simulation.datasets.emnist`.
+
+    The clients are the first `clients` writers, in the order of `train.client_ids`
+    (TFF sorts them as text), that have at least `min_examples` training examples.
+    The test data are those of these writers only. Pixels are as TFF gives them,
+    white = 1.0, which is LEAF's way too. The model is the paper's CNN.
+
+    Args:
+      train: The training data.
+      test: The test data, of the same writers.
+      clients: How many writers take part.
+      min_examples: The fewest training examples of a writer that takes part.
+
+    Returns:
+      The task; features are float32 [n, 28, 28, 1], in [0, 1].
+
+    Raises:
+      ValueError: There are fewer such writers.
+      DataError: A value is out of range, or a writer has no test examples.
+    """
+    total = len(train.client_ids)
+    if clients > total:
+        raise ValueError(
+            f"Expected at most {total} clients, the writers that there are, found "
+            f"{clients}."
+        )
+    eligible = (
+        (name, examples)
+        for name, examples in simulation.read(train, train.client_ids)
+        if len(examples["label"]) >= min_examples
+    )
+    chosen = _as_clients(itertools.islice(eligible, clients))
+    if len(chosen) < clients:
+        raise ValueError(
+            f"Expected at most {len(chosen)} clients, the writers with at least "
+            f"{min_examples} training examples, found {clients}."
+        )
+    names = [client.name for client in chosen]
+    known = set(test.client_ids)
+    tested = _as_clients(
+        simulation.read(test, [name for name in names if name in known])
+    )
+    untested = set(names) - {client.name for client in tested}
+    if untested:
+        raise DataError(
+            f"Expected test examples of every writer, found none of {min(untested)!r}."
+        )
+    return Task(
+        name="emnist",
+        clients=chosen,
+        test=ClientData(
+            "test",
+            np.concatenate([client.features for client in tested]),
+            np.concatenate([client.labels for client in tested]),
+        ),
+        build_model=_build_model,
+        classes=CLASSES,
+    )
+
+
+def _as_clients(
+    writers: Iterable[tuple[str, simulation.Examples]],
+) -> tuple[ClientData, ...]:
+    return tuple(
+        ClientData(
+            name,
+            _checked_pixels(name, examples["pixels"])[..., np.newaxis],
+            simulation.checked_labels(name, examples["label"], CLASSES),
+        )
+        for name, examples in writers
+    )
+
+
+def _checked_pixels(writer: str, pixels: np.ndarray) -> np.ndarray:
+    # Negated, so that NaN is refused too.
+    bad = pixels[~((pixels >= 0) & (pixels <= 1))]
+    if bad.size:
+        raise DataError(
+            f"Expected pixels in [0, 1] of writer {writer!r}, found {bad[0]}."
+        )
+    return pixels
+
+
+def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
+    from tasks import cnn
+
+    return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
