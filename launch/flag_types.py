@@ -88,6 +88,17 @@ def non_negative_number() -> FlagType:
     return FlagType(convert, "a number of at least 0")
 
 
+def share() -> FlagType:
+    """A float above 0 and at most 1."""
+
+    def convert(text: str) -> float:
+        value = float(text)
+        _check(0 < value <= 1)
+        return value
+
+    return FlagType(convert, "a share above 0 and at most 1, such as 0.8")
+
+
 def _amount(text: str) -> Amount:
     value = parse_amount(text)
     _check(value >= 1 if isinstance(value, int) else 0 < value <= 1)
