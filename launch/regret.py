@@ -120,7 +120,10 @@ def _report(
     reaches = regret.measure(lines, _fixed(), wanted)
     time_label = results.label_of_time(runs)
     text = regret.render(
-        reaches, wanted, time_label=time_label, time_budget=completed["time_budget"]
+        reaches,
+        wanted,
+        time_label=time_label,
+        time_budget=f"{float(completed['time_budget']):g}",
     )
     csv = regret.build(reaches).to_csv(index=False, lineterminator="\n")
     run_directory.write_atomically(comparison / "regret.csv", csv)

@@ -100,13 +100,14 @@ def _draw_over_time(
 
 def _draw_k(axes: "Axes", styled: _Styled) -> None:
     everything = []
+    last = [line.results[0].metrics["k"].iloc[-1] for line, _ in styled]
     for position, (line, style) in enumerate(styled):
         rounds = [r.metrics["round"].to_numpy(np.float64) for r in line.results]
         ks = [r.metrics["k"].to_numpy(np.float64) for r in line.results]
         grid = min(rounds, key=len)
         band = curves.band(list(zip(rounds, ks, strict=True)), grid)
-        # Where lines lie on one another, all of them show: the later the thinner.
-        width = 4.0 - 2.8 * position / max(1, len(styled) - 1)
+        # Lines that lie on one another all show: the later the thinner.
+        width = style["lw"] + 0.9 * last[position + 1 :].count(last[position])
         axes.plot(
             band.x,
             band.mean,
@@ -126,37 +127,43 @@ def _draw_k(axes: "Axes", styled: _Styled) -> None:
 
 def _draw_contributions(axes: "Axes", styled: _Styled) -> None:
     """The distribution over clients, as Han, Wang, Leung, ICDCS 2020, show it."""
-    largest = []
+    values = []
     for line, style in styled:
         band = curves.distribution([result.contributed for result in line.results])
-        steps = {"drawstyle": "steps-post"}
-        axes.plot(
-            np.concatenate([band.mean[:1], band.mean]),
-            np.concatenate([[0.0], band.x]),
-            **steps,
-            **style,
+        shares = np.concatenate([[0.0], band.x])
+        low, mean, high = (
+            np.concatenate([edge[:1], edge])
+            for edge in (band.low, band.mean, band.high)
         )
+        axes.plot(mean, shares, drawstyle="steps-post", **style)
         if len(line.results) > 1:
             axes.fill_betweenx(
-                band.x,
-                band.low,
-                band.high,
-                step="post",
+                shares,
+                low,
+                high,
+                step="pre",
                 color=style["color"],
                 alpha=plot_style.BAND_ALPHA,
                 lw=0,
             )
-        largest.append(band.high[-1])
+        values += [low, high]
     axes.set(
         title="Contributed entries per client",
         xlabel="a client's selected entries in a round (mean over the run)",
         ylabel="share of the clients with at most as many",
         ylim=(0, 1.03),
     )
-    if plot_style.is_wide(pd.Series(largest)):
-        # Some clients may contribute nothing, which has no logarithm.
+    everything = np.concatenate(values)
+    least, largest = everything.min(), max(1.0, everything.max())
+    if not plot_style.is_wide(pd.Series([max(1.0, least), largest])):
+        axes.set_xlim(0, 1.08 * largest)
+    elif least >= 1.0:
+        axes.set_xscale("log")
+        axes.set_xlim(least / 1.5, largest * 1.5)
+    else:
+        # Some clients contributed next to nothing, which has no logarithm.
         axes.set_xscale("symlog", linthresh=1.0)
-    axes.set_xlim(0, 1.08 * max(1.0, *largest))
+        axes.set_xlim(0, largest * 1.5)
     axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
 

@@ -15,8 +15,10 @@ from tff_gs.controllers import names as controller_names
 from tff_gs.costs import names as cost_names
 from tff_gs.encoders import names as encoder_names
 
+_ROOT = pathlib.Path(__file__).parents[2]
 _MODULES = sorted(
-    path.stem for path in (pathlib.Path(__file__).parents[2] / "launch").glob("*.py")
+    ".".join(path.relative_to(_ROOT).with_suffix("").parts)
+    for path in (_ROOT / "launch").rglob("*.py")
 )
 
 
@@ -61,7 +63,7 @@ def test_help_is_quick_and_names_everything(train, name):
 
 def test_importing_any_module_imports_no_tensorflow():
     code = "import sys\n" + "".join(
-        f"import launch.{name}\n" for name in _MODULES if name != "__init__"
+        f"import {name}\n" for name in _MODULES if "__init__" not in name
     )
     code += "print([m for m in sys.modules if m.startswith('tensorflow')])"
     shown = subprocess.run(
