@@ -63,11 +63,11 @@ def _build(others: Mapping[str, str]) -> preset.Preset:
     ]
     fixed = [
         preset.Method(
-            name=name,
+            name=_name(k),
             label=f"k = {k}",
             flags={**others, "controller": "fixed", "k": str(k)},
         )
-        for name, k in _fixed().items()
+        for k in FLAGS.k_grid
     ]
     return dataclasses.replace(
         chosen,
@@ -76,9 +76,8 @@ def _build(others: Mapping[str, str]) -> preset.Preset:
     )
 
 
-def _fixed() -> dict[str, flag_types.Amount]:
-    """The fixed k by the names of their runs."""
-    return {f"k_{k}": k for k in FLAGS.k_grid}
+def _name(k: flag_types.Amount) -> str:
+    return f"k_{k}"
 
 
 def _check(runs: Sequence[plan.Run]) -> None:
@@ -86,8 +85,8 @@ def _check(runs: Sequence[plan.Run]) -> None:
     limits = {tuple(run.completed.get(name) for name in _LIMITS) for run in runs}
     if len(limits) > 1:
         raise ValueError(
-            f"Expected the same {', '.join(_LIMITS)} and cost for all runs, found "
-            "different ones."
+            f"Expected the same {', '.join(_LIMITS)} for all runs, found different "
+            "ones."
         )
     _, time_budget, *bounds = limits.pop()
     if not any(bounds):
@@ -117,7 +116,7 @@ def _report(
         for name in ("target_loss", "target_accuracy")
     )
     wanted = targets.wanted(loss=loss, accuracy=accuracy)
-    reaches = regret.measure(lines, _fixed(), wanted)
+    reaches = regret.measure(lines, set(map(_name, FLAGS.k_grid)), wanted)
     time_label = results.label_of_time(runs)
     text = regret.render(
         reaches,

@@ -1,7 +1,7 @@
 """How much longer a rule for k takes to a target than the best fixed k."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -42,14 +42,14 @@ class Reach(NamedTuple):
 
 def measure(
     lines: Sequence[results.Line],
-    fixed: Mapping[str, str],
+    fixed: Collection[str],
     targets: Sequence[targets_lib.Target],
 ) -> list[Reach]:
     """The time to the targets of all lines: fixed k, ascending, then the rules.
 
     Args:
       lines: The complete runs.
-      fixed: The names of those lines that hold k fixed, as keys.
+      fixed: The names of those lines that hold k fixed.
       targets: What is to be reached.
     """
     reaches = []

@@ -14,7 +14,7 @@ from launch import compare, regret
 from launch.comparison import command, preset
 from tff_gs.controllers import names as controller_names
 
-_SMALL = ("--clients=4", "--rounds=2", "--eval_every=1", "--batch_size=8")
+_SMALL = ("--clients=5", "--rounds=2", "--eval_every=1", "--batch_size=8")
 _PRESET = """
 title = "Learned, replayed, failed"
 [flags]
@@ -75,7 +75,7 @@ def test_the_others_go_on_where_a_run_fails(compared):
         result = json.loads((run.directory / name / "seed_0/result.json").read_text())
         assert result["rounds"] == 2
         assert result["dimension"] == 13706
-        assert result["flags"]["clients"] == "4"
+        assert result["flags"]["clients"] == "5"
     assert f"failed, seed 0 failed: {failed}" in run.out
     assert "learned, seed 0: accuracy " in run.out
 
@@ -104,8 +104,8 @@ def test_the_table_is_printed_and_left_as_csv_and_markdown(compared):
     assert one["time"] == pytest.approx(metrics["time"].iloc[-1])
     last = [name for name in found if name.startswith("loss_at_")][-1]
     assert one[last] in metrics["test_loss"].tolist()
-    # A first download of all weights as 32-bit numbers, by each of four clients.
-    assert one["megabytes_down"] > 4 * 4 * 13706 / 1e6
+    # A first download of all weights as 32-bit numbers, by each of five clients.
+    assert one["megabytes_down"] > 5 * 4 * 13706 / 1e6
     with Image.open(run.directory / "comparison.png") as image:
         image.verify()
 
@@ -185,9 +185,9 @@ def _regretted(start, finish, tmp_path_factory):
     process = start(
         "--k_grid=0.5",
         "--run=tiny: --controller=fixed --k=1",
-        "--clients=4",
+        "--clients=5",
         "--target_loss=2.28",
-        "--time_budget=40",
+        "--time_budget=8",
         "--comm_time=1",
         "--eval_every=1",
         "--batch_size=8",
@@ -203,7 +203,7 @@ def test_a_run_ends_when_its_target_is_reached(regretted):
     losses = metrics["test_loss"].tolist()
     assert losses[-1] <= 2.28
     assert all(loss > 2.28 for loss in losses[:-1])
-    assert metrics["time"].iloc[-1] < 40
+    assert metrics["time"].iloc[-1] < 8
     log = (regretted.directory / "k_0.5/seed_0.log").read_text()
     assert (
         f"target     a test loss of at most 2.28: reached in round {len(metrics)}, "
@@ -213,7 +213,7 @@ def test_a_run_ends_when_its_target_is_reached(regretted):
 def test_a_run_that_misses_its_target_ends_with_its_budget(regretted):
     metrics = pd.read_csv(regretted.directory / "tiny/seed_0/metrics.csv")
     assert (metrics["test_loss"] > 2.28).all()
-    assert metrics["time"].iloc[-1] >= 40 > metrics["time"].iloc[-2]
+    assert metrics["time"].iloc[-1] >= 8 > metrics["time"].iloc[-2]
     log = (regretted.directory / "tiny/seed_0.log").read_text()
     assert "a test loss of at most 2.28: not reached\n" in log
 
@@ -254,7 +254,7 @@ def test_presets_are_listed_with_their_titles(capsys):
     assert all(len(line.split()) > 2 for line in lines)
 
 
-@pytest.fixture(name="fresh")
+@pytest.fixture(name="fresh", autouse=True)
 def _fresh():
     """Parses flags of a program, and forgets them after."""
     yield
@@ -264,7 +264,6 @@ def _fresh():
         program.FLAGS.unparse_flags()
 
 
-@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -301,7 +300,6 @@ def test_a_wrong_command_is_one_sentence(arguments, sentence, capsys):
 _REGRET = ["--k_grid=0.1", "--target_loss=2", "--time_budget=9"]
 
 
-@pytest.mark.usefixtures("fresh")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -340,7 +338,6 @@ def _is_refused(program, arguments, sentence, capsys):
     assert said.out == ""
 
 
-@pytest.mark.usefixtures("fresh")
 def test_what_is_given_for_all_runs_wins_over_a_preset_and_not_over_a_run():
     others = command.parse(
         [

@@ -34,7 +34,7 @@ def _reaches(tmp_path_factory):
     ]
     # One more run of value did not become complete.
     lines[-1] = lines[-1]._replace(runs=3)
-    return regret.measure(lines, {"k_0.5": 0.5, "k_20": 20, "k_1": 1}, _WANTED)
+    return regret.measure(lines, {"k_0.5", "k_20", "k_1"}, _WANTED)
 
 
 def test_fixed_k_ascend_and_rules_follow(reaches):
