@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flags
+from launch import flag_types, flags
 from launch.comparison import command, plan, preset, session
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _RUNS = command.define(FLAGS)
 _TABLE = flags.Topic("Table", values=FLAGS)
 _TABLE.define(
     "at",
-    command.times(),
+    flag_types.times(),
     "the times at which the table shows accuracy and loss; by default the preset's, or "
     "the quarters of the time that all runs have reached",
 )

@@ -35,7 +35,7 @@ _METHODS.define(
 )
 _METHODS.define(
     "controllers",
-    command.names(),
+    flag_types.names(),
     "rules for k by their names, such as sign,log_sign; for one with flags of its own "
     "use --run, or a preset, all of whose runs are taken",
 )

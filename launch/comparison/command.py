@@ -1,7 +1,6 @@
 """The command line that `launch.compare` and `launch.regret` share."""
 
 import dataclasses
-import itertools
 import pathlib
 import shlex
 import sys
@@ -14,48 +13,6 @@ from launch.comparison import plan, preset
 
 WRONG_INPUT = 2
 _HELP = ("help", "helpshort", "helpfull", "?", "h")
-
-
-def whole_numbers() -> flag_types.FlagType:
-    """A tuple of different ints of at least 0."""
-
-    def convert(text: str) -> tuple[int, ...]:
-        values = tuple(int(item) for item in text.split(","))
-        if len(set(values)) < len(values) or min(values) < 0:
-            raise ValueError
-        return values
-
-    return flag_types.FlagType(
-        convert, "different whole numbers with commas between, such as 0,1"
-    )
-
-
-def times() -> flag_types.FlagType:
-    """A tuple of ascending floats above 0."""
-
-    def convert(text: str) -> tuple[float, ...]:
-        values = tuple(float(item) for item in text.split(","))
-        if not (values[0] > 0 and values[-1] < float("inf")):
-            raise ValueError
-        if any(not a < b for a, b in itertools.pairwise(values)):
-            raise ValueError
-        return values
-
-    return flag_types.FlagType(
-        convert, "ascending times above 0 with commas between, such as 100,200"
-    )
-
-
-def names() -> flag_types.FlagType:
-    """A tuple of words."""
-
-    def convert(text: str) -> tuple[str, ...]:
-        values = tuple(item.strip() for item in text.split(","))
-        if not all(values):
-            raise ValueError
-        return values
-
-    return flag_types.FlagType(convert, "names with commas between")
 
 
 def define(values: absl_flags.FlagValues) -> flags.Topic:
@@ -80,9 +37,13 @@ def define(values: absl_flags.FlagValues) -> flags.Topic:
         repeated=True,
     )
     topic.define(
-        "only", names(), "the names of the runs to make, of those that there are"
+        "only",
+        flag_types.names(),
+        "the names of the runs to make, of those that there are",
     )
-    topic.define("seeds", whole_numbers(), "the seeds, in place of the preset's")
+    topic.define(
+        "seeds", flag_types.whole_numbers(), "the seeds, in place of the preset's"
+    )
     topic.define(
         "output_dir",
         flag_types.text("a directory"),

@@ -98,10 +98,12 @@ def execute(
 
     Raises:
       ValueError: If a complete run was made with other flags, or something is in
-        the way of a run; before the first run begins where that can be known.
+        the way of a run; before the first run begins, unless it comes later.
     """
     complete = {run.directory for run in runs if standing.is_complete(run)}
     waiting = [run for run in runs if run.directory not in complete]
+    for run in waiting:
+        standing.check(run)
     return _Execution(waiting, complete, len(runs), stream or sys.stdout).go(jobs)
 
 

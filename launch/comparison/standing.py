@@ -1,6 +1,7 @@
 """Which runs are complete, and how to clear away what is not."""
 
 import json
+import os
 import pathlib
 import shutil
 from typing import Any
@@ -85,9 +86,10 @@ def prepare(run: plan.Run) -> None:
         be written.
     """
     file = flagfile(run)
+    check(run)
     try:
-        if run.directory.is_symlink() or run.directory.exists():
-            _clear(run, file)
+        if run.directory.exists():
+            shutil.rmtree(run.directory)
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = [_HEADING, *run.arguments]
         run_directory.write_atomically(file, "\n".join(lines) + "\n")
@@ -98,7 +100,11 @@ def prepare(run: plan.Run) -> None:
         ) from error
 
 
-def _clear(run: plan.Run, file: pathlib.Path) -> None:
+def check(run: plan.Run) -> None:
+    """Raises ValueError if there is a directory of the run that no attempt made."""
+    if not os.path.lexists(run.directory):
+        return
+    file = flagfile(run)
     ours = (
         run.directory.is_dir()
         and not run.directory.is_symlink()
@@ -110,4 +116,3 @@ def _clear(run: plan.Run, file: pathlib.Path) -> None:
             f"Expected at {run.directory} nothing, or what an earlier launch.compare "
             "left, found something else, which is left as it is."
         )
-    shutil.rmtree(run.directory)

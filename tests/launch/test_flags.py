@@ -118,6 +118,12 @@ def test_importing_any_module_imports_no_tensorflow():
             "--round=5",
             "Expected a flag that exists, found --round: did you mean --rounds?",
         ),
+        (
+            "--target_accuracy=80",
+            "Flag --target_accuracy=80: expected a share above 0 and at most 1, such "
+            "as 0.8.",
+        ),
+        ("--target_loss=0", "Flag --target_loss=0: expected a number above 0."),
         ("--foo=5", "Expected a flag that exists, found --foo: see --help."),
         ("digits", "Expected flags only, found 'digits'."),
     ],
@@ -162,6 +168,13 @@ def test_a_time_budget_alone_limits_the_run():
     assert _parse("--time_budget=600").training.rounds is None
     both = _parse("--time_budget=600", "--rounds=9").training
     assert (both.time_budget, both.rounds) == (600.0, 9)
+
+
+def test_a_target_leaves_the_limits_as_they_are():
+    options = _parse("--target_loss=0.5", "--target_accuracy=0.8").training
+    assert (options.target_loss, options.target_accuracy) == (0.5, 0.8)
+    assert options.rounds == int(presets.PRESETS["digits"]["rounds"])
+    assert _parse("--target_loss=0.5", "--time_budget=9").training.rounds is None
 
 
 def test_amounts_are_counts_or_fractions():

@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from launch.comparison import plan, preset, standing
+from launch.comparison import preset, standing
 from tests.launch import made_up_runs
 
 _LEARN = made_up_runs.method("learn", "--rounds=9")
@@ -165,7 +165,3 @@ def test_what_no_attempt_left_stays(run, tmp_path):
     run.directory.symlink_to(target)
     refused()
     assert target.is_dir()
-
-
-def test_a_plan_is_made_of_what_it_is_given(run):
-    assert plan.make(made_up_runs.make_preset(_LEARN), run.comparison) == [run]
