@@ -174,6 +174,9 @@ def test_a_target_leaves_the_limits_as_they_are():
     options = _parse("--target_loss=0.5", "--target_accuracy=0.8").training
     assert (options.target_loss, options.target_accuracy) == (0.5, 0.8)
     assert options.rounds == int(presets.PRESETS["digits"]["rounds"])
+
+
+def test_a_target_and_a_time_budget_leave_the_rounds_open():
     assert _parse("--target_loss=0.5", "--time_budget=9").training.rounds is None
 
 
