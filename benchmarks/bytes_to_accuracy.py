@@ -14,25 +14,16 @@ import pandas as pd
 from absl import app, flags
 
 from benchmarks import report
+from launch.comparison import measures
 
 _TARGETS = flags.DEFINE_list("targets", ["0.3", "0.4", "0.5"], "Test accuracies.")
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the table as CSV.")
-
-_BITS_A_MEGABYTE = 8e6
-
-
-def sent_megabytes(metrics: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Megabytes up and down by the end of every round, over all clients."""
-    up = (metrics["uplink_bits"] + metrics["report_bits"]).cumsum()
-    each = metrics["downlink_bits"] + metrics["probe_downlink_bits"]
-    down = (each * metrics["clients"]).cumsum()
-    return up / _BITS_A_MEGABYTE, down / _BITS_A_MEGABYTE
 
 
 def _row(run: pathlib.Path, targets: list[float]) -> dict[str, object]:
     metrics = pd.read_csv(run / "metrics.csv")
     used = json.loads((run / "flags.json").read_text())
-    up, down = sent_megabytes(metrics)
+    up, down = measures.sent_megabytes(metrics)
     row = {
         "run": run.name,
         "uplink": used.get("uplink_encoder"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from launch import run_directory, training
+from launch import run_directory, targets, training
 from launch.experiment import Experiment
 from launch.metrics import Row
 
@@ -16,6 +16,7 @@ def closing_lines(
     directory: run_directory.RunDirectory,
     *,
     time_label: str,
+    wanted: Sequence[targets.Target] = (),
 ) -> str:
     """What came out of the run, and where it lies.
 
@@ -25,6 +26,7 @@ def closing_lines(
       result: How it ended.
       directory: Where the files are.
       time_label: What the time is, with its unit.
+      wanted: What the run was made to reach.
     """
     count, last = len(experiment.task.clients), rows[-1]
     evaluated = [row for row in rows if row["test_accuracy"] != ""]
@@ -34,6 +36,7 @@ def closing_lines(
     initial = result.initial_bits * count
     entries = {
         "test": _describe_test(evaluated[-1]) if evaluated else "not evaluated",
+        **_describe_targets(wanted, rows),
         "time": f"{last['time']:,.1f}, {time_label}",
         "k": f"{ks[-1]:,} in the last round, {min(ks):,} to {max(ks):,} in all rounds",
         "sent up": f"{_size(up)}, {_size(up / count)} by each client",
@@ -57,6 +60,21 @@ def _describe_test(row: Row) -> str:
         f"accuracy {row['test_accuracy']:.2%}, loss {row['test_loss']:.4f} after "
         f"round {row['round']}"
     )
+
+
+def _describe_targets(
+    wanted: Sequence[targets.Target], rows: Sequence[Row]
+) -> dict[str, str]:
+    described = []
+    for target in wanted:
+        row = targets.first_reached([target], rows)
+        reached = (
+            "not reached"
+            if row is None
+            else f"reached in round {row['round']}, time {row['time']:,.1f}"
+        )
+        described.append(f"{target}: {reached}")
+    return {"target": "; ".join(described)} if described else {}
 
 
 def _size(bits: float) -> str:

@@ -1,5 +1,6 @@
 """Types of flags: how a flag's text is read, and what is said where it cannot be."""
 
+import itertools
 import math
 from collections.abc import Callable, Collection
 from typing import Any
@@ -88,6 +89,17 @@ def non_negative_number() -> FlagType:
     return FlagType(convert, "a number of at least 0")
 
 
+def share() -> FlagType:
+    """A float above 0 and at most 1."""
+
+    def convert(text: str) -> float:
+        value = float(text)
+        _check(0 < value <= 1)
+        return value
+
+    return FlagType(convert, "a share above 0 and at most 1, such as 0.8")
+
+
 def _amount(text: str) -> Amount:
     value = parse_amount(text)
     _check(value >= 1 if isinstance(value, int) else 0 < value <= 1)
@@ -145,6 +157,42 @@ def encoder() -> FlagType:
         f"INDEX+VALUE with INDEX one of {', '.join(encoder_names.INDEX_NAMES)} and "
         f"VALUE one of {', '.join(encoder_names.VALUE_NAMES)}",
     )
+
+
+def whole_numbers() -> FlagType:
+    """A tuple of different ints of at least 0."""
+
+    def convert(text: str) -> tuple[int, ...]:
+        values = tuple(int(item) for item in text.split(","))
+        _check(len(set(values)) == len(values) and min(values) >= 0)
+        return values
+
+    return FlagType(convert, "different whole numbers with commas between, such as 0,1")
+
+
+def times() -> FlagType:
+    """A tuple of ascending floats above 0."""
+
+    def convert(text: str) -> tuple[float, ...]:
+        values = tuple(float(item) for item in text.split(","))
+        _check(values[0] > 0 and math.isfinite(values[-1]))
+        _check(all(a < b for a, b in itertools.pairwise(values)))
+        return values
+
+    return FlagType(
+        convert, "ascending times above 0 with commas between, such as 100,200"
+    )
+
+
+def names() -> FlagType:
+    """A tuple of words."""
+
+    def convert(text: str) -> tuple[str, ...]:
+        values = tuple(item.strip() for item in text.split(","))
+        _check(all(values))
+        return values
+
+    return FlagType(convert, "names with commas between")
 
 
 def text(wanted: str) -> FlagType:

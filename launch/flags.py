@@ -1,9 +1,10 @@
 """The flags of `launch.train`, grouped by topic."""
 
+import copy
 import dataclasses
 import datetime
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
@@ -29,11 +30,13 @@ class Topic:
 
     Attributes:
       title: The heading in the help.
+      values: Where the flags are defined.
       flags: The names of the flags.
       choices: What the names mean that the flags take: a heading to a glossary.
     """
 
     title: str
+    values: flags.FlagValues = dataclasses.field(default_factory=lambda: flags.FLAGS)
     flags: list[str] = dataclasses.field(default_factory=list)
     choices: dict[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
@@ -43,17 +46,53 @@ class Topic:
         flag_type: flag_types.FlagType,
         help_text: str,
         default: str | None = None,
+        *,
+        repeated: bool = False,
     ) -> None:
-        """Defines a flag of this topic; `default` is text as a user would type it."""
-        flags.DEFINE(
+        """Defines a flag of this topic.
+
+        Args:
+          name: The flag's name.
+          flag_type: How its text is read.
+          help_text: The help.
+          default: Text as a user would type it.
+          repeated: Whether it may be given several times; its value is a list.
+        """
+        define = flags.DEFINE_multi if repeated else flags.DEFINE
+        define(
             flag_type,
-            name,
-            default,
-            help_text,
+            name=name,
+            default=default,
+            help=help_text,
+            flag_values=self.values,
             serializer=flag_types.Serializer(),
             module_name="launch.train",
         )
+        # absl adds to the help of a repeated flag.
+        self.values[name].help = help_text
         self.flags.append(name)
+
+    def define_switch(self, name: str, help_text: str) -> None:
+        """Defines a flag of this topic that is given without a value."""
+        flags.DEFINE_bool(
+            name, False, help_text, self.values, module_name="launch.train"
+        )
+        self.flags.append(name)
+
+    def help_text(self) -> str:
+        """The help of the topic: its flags, and the names that they take."""
+        lines = [self.title]
+        for name in self.flags:
+            flag = self.values[name]
+            shown = None if flag.boolean else flag.default_as_str
+            default = "" if shown is None else f" [{shown[1:-1]}]"
+            lines.append(_entry(f"--{name}", flag.help + default, 24))
+        for title, glossary in self.choices.items():
+            lines.append(f"  {title}:")
+            lines.extend(
+                _entry(f"  {name}", line, 24) for name, line in glossary.items()
+            )
+        return "\n".join(lines)
 
 
 DATA = Topic("Data and task", choices={"Tasks": tasks.SUMMARIES})
@@ -307,6 +346,17 @@ TRAINING.define(
     "end with the round that reaches this time, in the units of the model of time",
 )
 TRAINING.define(
+    "target_loss",
+    flag_types.positive_number(),
+    "end with the first evaluation whose test loss is at most this",
+)
+TRAINING.define(
+    "target_accuracy",
+    flag_types.share(),
+    "end with the first evaluation whose test accuracy is at least this, such as 0.8; "
+    "with target_loss, with the first that reaches both",
+)
+TRAINING.define(
     "seed", flag_types.whole_number(0, flag_types.MAX_SEED), "fixes every draw", "0"
 )
 
@@ -326,70 +376,97 @@ OUTPUT.define(
 TOPICS = (DATA, METHOD, ENCODERS, RULE, COST, TRAINING, OUTPUT)
 
 
-def parse(argv: Sequence[str]) -> RunOptions:
+def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOptions:
     """The options that the command line means.
 
     Args:
       argv: The program's name and the flags.
+      values: Where the flags' values go; by default the flags of this program.
 
     Raises:
       ValueError: In one sentence, if a flag is unknown or its value is wrong, or if
         something is not a flag.
     """
-    try:
-        rest = flags.FLAGS(list(argv))
-    except flags.UnrecognizedFlagError as error:
-        raise ValueError(_unknown(error)) from None
-    except flags.Error as error:
-        raise ValueError(_sentence(error)) from None
-    if len(rest) > 1:
-        raise ValueError(f"Expected flags only, found {rest[1]!r}.")
-    for name, default in presets.PRESETS[flags.FLAGS.task].items():
-        if name != "rounds" or flags.FLAGS.time_budget is None:
-            flags.FLAGS.set_default(name, default)
-    if flags.FLAGS.output_dir is None:
+    values = values or flags.FLAGS
+    read(argv, values)
+    for name, default in presets.PRESETS[values.task].items():
+        if name != "rounds" or values.time_budget is None:
+            values.set_default(name, default)
+    if values.output_dir is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        flags.FLAGS.set_default("output_dir", f"runs/{flags.FLAGS.task}-{now}")
-    values = flags.FLAGS
+        values.set_default("output_dir", f"runs/{values.task}-{now}")
     return RunOptions(
         task=values.task,
-        task_options=_collect(tasks.TaskOptions),
-        method=_collect(MethodOptions),
+        task_options=_collect(tasks.TaskOptions, values),
+        method=_collect(MethodOptions, values),
         controller=values.controller,
-        controller_options=_collect(ControllerOptions),
+        controller_options=_collect(ControllerOptions, values),
         cost=values.cost,
-        cost_options=_collect(CostOptions),
-        training=_collect(TrainingOptions),
+        cost_options=_collect(CostOptions, values),
+        training=_collect(TrainingOptions, values),
         output_dir=values.output_dir,
     )
 
 
-def used() -> dict[str, str]:
+def read(argv: Sequence[str], values: flags.FlagValues) -> None:
+    """Reads flags into `values`.
+
+    Args:
+      argv: The program's name and the flags.
+      values: Where the flags are defined.
+
+    Raises:
+      ValueError: As `parse` does.
+    """
+    try:
+        rest = values(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        raise ValueError(_unknown(error)) from None
+    except flags.Error as error:
+        raise ValueError(sentence(error)) from None
+    if len(rest) > 1:
+        raise ValueError(f"Expected flags only, found {rest[1]!r}.")
+
+
+def used(values: flags.FlagValues | None = None) -> dict[str, str]:
     """The flags that repeat the run, as text: defaults included, `output_dir` not."""
+    text = _as_text(values or flags.FLAGS, lambda flag: flag.value is not None)
+    text.pop("output_dir", None)
+    return text
+
+
+def given(arguments: Sequence[str]) -> dict[str, str]:
+    """What `arguments` give, flag by flag as text; see `parse` for the errors.
+
+    For a program that runs this one, and itself has none of its flags.
+    """
+    values = copy.deepcopy(flags.FLAGS)
+    read(["", *arguments], values)
+    return _as_text(values, lambda flag: flag.present)
+
+
+def completed(given_flags: Mapping[str, str]) -> dict[str, str]:
+    """What `used` is for a run with the flags given; see `parse` for the errors."""
+    values = copy.deepcopy(flags.FLAGS)
+    parse(["", *(f"--{name}={text}" for name, text in given_flags.items())], values)
+    return used(values)
+
+
+def _as_text(
+    values: flags.FlagValues, condition: Callable[[flags.Flag], bool]
+) -> dict[str, str]:
     serializer = flag_types.Serializer()
     return {
-        name: serializer.serialize(flags.FLAGS[name].value)
+        name: serializer.serialize(values[name].value)
         for topic in TOPICS
         for name in topic.flags
-        if flags.FLAGS[name].value is not None and name != "output_dir"
+        if condition(values[name])
     }
 
 
 def help_text() -> str:
     """The help: all flags, topic by topic, with the names that they take."""
-    blocks = []
-    for topic in TOPICS:
-        lines = [topic.title]
-        for name in topic.flags:
-            flag = flags.FLAGS[name]
-            default = "" if flag.default is None else f" [{flag.default_as_str[1:-1]}]"
-            lines.append(_entry(f"--{name}", flag.help + default, 24))
-        for title, glossary in topic.choices.items():
-            lines.append(f"  {title}:")
-            lines.extend(
-                _entry(f"  {name}", line, 24) for name, line in glossary.items()
-            )
-        blocks.append("\n".join(lines))
+    blocks = [topic.help_text() for topic in TOPICS]
     blocks.append(
         "--flagfile=FILE reads flags from a file, such as the flags.txt of an earlier\n"
         "run; --helpfull adds the flags of absl."
@@ -405,10 +482,10 @@ def _entry(name: str, text: str, column: int) -> str:
     return start.ljust(column) + f"\n{' ' * column}".join(lines)
 
 
-def _collect(options: type[Options]) -> Options:
+def _collect(options: type[Options], values: flags.FlagValues) -> Options:
     """The dataclass `options`, each field from the flag of its name."""
     names = [field.name for field in dataclasses.fields(options)]
-    return options(**{name: flags.FLAGS[name].value for name in names})
+    return options(**{name: values[name].value for name in names})
 
 
 def _unknown(error: flags.UnrecognizedFlagError) -> str:
@@ -417,7 +494,8 @@ def _unknown(error: flags.UnrecognizedFlagError) -> str:
     return f"Expected a flag that exists, found --{error.flagname}: {closest}"
 
 
-def _sentence(error: Any) -> str:
+def sentence(error: Any) -> str:
+    """An error of absl as a sentence."""
     text = " ".join(str(error).split())
     text = text[0].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."

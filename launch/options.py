@@ -55,6 +55,10 @@ class TrainingOptions:
       rounds: The most rounds; None: as many as the time budget holds.
       time_budget: The run ends with the round that reaches this time, in the units
         of the model of time; None: no limit.
+      target_loss: The run ends with the first evaluation whose test loss is at most
+        this; None: no target.
+      target_accuracy: Likewise, whose test accuracy is at least this. Where both
+        are given, one evaluation must reach both.
       eval_every: Rounds between two evaluations on the test data.
       seed: Fixes every random draw of the run.
     """
@@ -68,6 +72,8 @@ class TrainingOptions:
     probe_examples: int
     rounds: int | None
     time_budget: float | None
+    target_loss: float | None
+    target_accuracy: float | None
     eval_every: int
     seed: int
 

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 
 class RunDirectory:
@@ -18,6 +19,7 @@ class RunDirectory:
       flags_json: The same as JSON.
       events: Directory of TensorBoard events.
       plot: The picture of the run.
+      result: JSON, what the run came to; only a complete run leaves it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -30,6 +32,7 @@ class RunDirectory:
         self.flags_json = self.path / "flags.json"
         self.events = self.path / "events"
         self.plot = self.path / "summary.png"
+        self.result = self.path / "result.json"
 
     def check(self) -> None:
         """Raises ValueError unless the directory is absent or empty."""
@@ -68,6 +71,14 @@ class RunDirectory:
                 f"Expected an output_dir that can be written, found {self.path} "
                 f"({error.strerror})."
             ) from error
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Marks the run as complete, when all its other files are written.
+
+        Args:
+          result: What it came to.
+        """
+        write_atomically(self.result, json.dumps(dict(result), indent=2) + "\n")
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:

@@ -11,30 +11,12 @@ import pandas as pd
 from matplotlib import figure, ticker
 from matplotlib.backends import backend_agg
 
+from launch import plot_style
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#1f5f99", "#d9730d", "#3a7d44", "#8a8f98"
-_STYLE = {
-    "axes.edgecolor": "#b6bac1",
-    "axes.grid": True,
-    "axes.labelcolor": "#30343b",
-    "axes.labelsize": 9.5,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "font.size": 9.5,
-    "grid.color": "#e6e8eb",
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "xtick.color": "#555a63",
-    "ytick.color": "#555a63",
-}
-# A loss that falls by more than this is drawn on a logarithmic axis, and so is a k
-# that varies by more.
-_WIDE_RANGE = 20.0
 _SMOOTHING_SHARE = 0.04
 
 
@@ -71,7 +53,7 @@ def draw(
       captions: What to write into it.
     """
     rounds, contributed = pd.read_csv(metrics), pd.read_csv(clients)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(plot_style.STYLE):
         drawing = figure.Figure(figsize=(11, 7.4), layout="constrained")
         backend_agg.FigureCanvasAgg(drawing)
         drawing.suptitle(captions.title, x=0.01, ha="left", fontsize=12.5)
@@ -90,7 +72,7 @@ def _draw_accuracy(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> No
         title="Test accuracy",
         xlabel=captions.time_label,
         ylabel="accuracy",
-        xlim=(0, _end(rounds["time"])),
+        xlim=(0, plot_style.end_of(rounds["time"])),
         ylim=(0, 1.02),
     )
     axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
@@ -118,7 +100,7 @@ def _draw_loss(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
         title="Loss",
         xlabel=captions.time_label,
         ylabel="mean cross-entropy (nats)",
-        xlim=(0, _end(rounds["time"])),
+        xlim=(0, plot_style.end_of(rounds["time"])),
     )
     axes.plot(
         rounds["time"],
@@ -144,7 +126,7 @@ def _draw_loss(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
         ms=3,
         label="test data",
     )
-    if _is_wide(training):
+    if plot_style.is_wide(training):
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
@@ -156,7 +138,7 @@ def _draw_k(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
         title="Entries sent, k",
         xlabel="round",
         ylabel="k (entries)",
-        xlim=(0, _end(rounds["round"])),
+        xlim=(0, plot_style.end_of(rounds["round"])),
     )
     probed = rounds["k_probe"].where(rounds["k_probe"] > 0)
     axes.step(
@@ -166,7 +148,7 @@ def _draw_k(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
         axes.plot(
             rounds["round"], probed, ".", color=_GREY, ms=2.5, label="k', the probe"
         )
-    if _is_wide(rounds["k"]):
+    if plot_style.is_wide(rounds["k"]):
         axes.set_yscale("log")
     else:
         axes.set_ylim(0, 1.08 * rounds["k"].max())
@@ -216,11 +198,3 @@ def _draw_contributions(
             label=f"guaranteed to each: floor(k / N), mean {guaranteed:,.0f}",
         )
     axes.legend(loc="best")
-
-
-def _end(values: pd.Series) -> float:
-    return max(float(values.max()) * 1.01, 1e-9)
-
-
-def _is_wide(values: pd.Series) -> bool:
-    return values.min() > 0 and values.max() > _WIDE_RANGE * values.min()

@@ -10,13 +10,13 @@
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import flags, run_directory
+from launch import flags, run_directory, targets, time_label
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
 _HELP = ("help", "helpshort", "?", "h")
 _WRONG_INPUT = 2
-_TIME_LABELS = {
-    "normalised": "normalised time (1 is a round of computing)",
-    "links": "time (seconds)",
-}
 
 
 def main(options: RunOptions) -> int:
@@ -63,12 +59,12 @@ def _train(
         progress.Progress(rounds=limits.rounds, time_budget=limits.time_budget) as show,
     ):
         result = training.run(experiment, limits, record, show)
-    time_label = _TIME_LABELS[options.cost]
+    time_unit = time_label.TIME_LABELS[options.cost]
     if record.rows:
         captions = summary_plot.Captions(
             title=_title(experiment, options),
             dimension=experiment.dimension,
-            time_label=time_label,
+            time_label=time_unit,
             guaranteed=options.method.sparsifier == "fab_top_k",
         )
         summary_plot.draw(
@@ -76,12 +72,35 @@ def _train(
         )
         print(
             closing.closing_lines(
-                experiment, record.rows, result, directory, time_label=time_label
+                experiment,
+                record.rows,
+                result,
+                directory,
+                time_label=time_unit,
+                wanted=targets.wanted(
+                    loss=limits.target_loss, accuracy=limits.target_accuracy
+                ),
             )
         )
     if result.ending.exit_code:
         return _fail(result.ending.sentence, result.ending.exit_code)
+    directory.finish(_summary(experiment, record.rows[-1], result.initial_bits))
     return 0
+
+
+def _summary(
+    experiment: "Experiment", last: Mapping[str, Any], initial_bits: int
+) -> dict[str, Any]:
+    """What result.json holds of a run whose last row of metrics.csv is `last`."""
+    columns = ("time", "k", "test_accuracy", "test_loss")
+    return {
+        "flags": flags.used(),
+        "dimension": experiment.dimension,
+        "clients": len(experiment.task.clients),
+        "initial_bits": initial_bits,
+        "rounds": last["round"],
+        **{column: last[column] for column in columns},
+    }
 
 
 def _title(experiment: "Experiment", options: RunOptions) -> str:

@@ -5,7 +5,7 @@ import time
 from typing import NamedTuple
 
 from launch import experiment as experiment_lib
-from launch import interruption, progress, recorder
+from launch import interruption, progress, recorder, targets
 from launch.options import TrainingOptions
 
 
@@ -44,7 +44,9 @@ def run(
     record: recorder.Recorder,
     show: progress.Progress,
 ) -> Result:
-    """Runs rounds until they are enough, the loss is not finite, or Ctrl-C.
+    """Runs rounds until they are enough, or the loss is not finite, or Ctrl-C.
+
+    They are enough when a limit or the targets are reached.
 
     Args:
       experiment: What to run.
@@ -57,6 +59,7 @@ def run(
     from tff_gs.runtime import resident
 
     process, clients_data = experiment.process, experiment.task.clients
+    wanted = targets.wanted(loss=options.target_loss, accuracy=options.target_accuracy)
     with (
         interruption.deferred() as interrupted,
         resident.execution_context() as runtime,
@@ -92,6 +95,8 @@ def run(
                 evaluation_seconds=time.perf_counter() - ran,
             )
             show.update(row)
+            if ending is None and wanted and targets.first_reached(wanted, [row]):
+                ending = COMPLETE
         return Result(ending, int(bits), time.perf_counter() - begun)
 
 

@@ -31,10 +31,10 @@ class Run(NamedTuple):
         return (self.directory / name).read_bytes()
 
 
-def start(*arguments):
+def start(*arguments, module="launch.train"):
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "launch.train", *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=_ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -57,6 +57,16 @@ def train(*arguments, directory=None):
     if directory is not None:
         arguments = (*arguments, f"--output_dir={directory}")
     return finish(start(*arguments), directory)
+
+
+@pytest.fixture(name="start", scope="session")
+def _start():
+    return start
+
+
+@pytest.fixture(name="finish", scope="session")
+def _finish():
+    return finish
 
 
 @pytest.fixture(name="train", scope="session")

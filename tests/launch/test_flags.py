@@ -16,8 +16,10 @@ from tff_gs.costs import names as cost_names
 from tff_gs.encoders import names as encoder_names
 from tff_gs.sparsifiers import names as sparsifier_names
 
+_ROOT = pathlib.Path(__file__).parents[2]
 _MODULES = sorted(
-    path.stem for path in (pathlib.Path(__file__).parents[2] / "launch").glob("*.py")
+    ".".join(path.relative_to(_ROOT).with_suffix("").parts)
+    for path in (_ROOT / "launch").rglob("*.py")
 )
 
 
@@ -63,7 +65,7 @@ def test_help_is_quick_and_names_everything(train, name):
 
 def test_importing_any_module_imports_no_tensorflow():
     code = "import sys\n" + "".join(
-        f"import launch.{name}\n" for name in _MODULES if name != "__init__"
+        f"import {name}\n" for name in _MODULES if "__init__" not in name
     )
     code += "print([m for m in sys.modules if m.startswith('tensorflow')])"
     shown = subprocess.run(
@@ -119,6 +121,12 @@ def test_importing_any_module_imports_no_tensorflow():
             "--round=5",
             "Expected a flag that exists, found --round: did you mean --rounds?",
         ),
+        (
+            "--target_accuracy=80",
+            "Flag --target_accuracy=80: expected a share above 0 and at most 1, such "
+            "as 0.8.",
+        ),
+        ("--target_loss=0", "Flag --target_loss=0: expected a number above 0."),
         ("--foo=5", "Expected a flag that exists, found --foo: see --help."),
         ("digits", "Expected flags only, found 'digits'."),
     ],
@@ -188,6 +196,16 @@ def test_a_time_budget_alone_limits_the_run():
     assert _parse("--time_budget=600").training.rounds is None
     both = _parse("--time_budget=600", "--rounds=9").training
     assert (both.time_budget, both.rounds) == (600.0, 9)
+
+
+def test_a_target_leaves_the_limits_as_they_are():
+    options = _parse("--target_loss=0.5", "--target_accuracy=0.8").training
+    assert (options.target_loss, options.target_accuracy) == (0.5, 0.8)
+    assert options.rounds == int(presets.PRESETS["digits"]["rounds"])
+
+
+def test_a_target_and_a_time_budget_leave_the_rounds_open():
+    assert _parse("--target_loss=0.5", "--time_budget=9").training.rounds is None
 
 
 def test_amounts_are_counts_or_fractions():

@@ -20,6 +20,7 @@ _FILES = {
     "events",
     "summary.png",
 }
+_COMPLETE = {*_FILES, "result.json"}
 
 
 def _metrics(run):
@@ -28,7 +29,7 @@ def _metrics(run):
 
 def test_a_run_leaves_all_files(small_run):
     assert small_run.code == 0, small_run.err
-    assert {path.name for path in small_run.directory.iterdir()} == _FILES
+    assert {path.name for path in small_run.directory.iterdir()} == _COMPLETE
     assert list((small_run.directory / "events").glob("events.out.tfevents.*"))
     with Image.open(small_run.directory / "summary.png") as image:
         image.verify()

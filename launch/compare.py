@@ -1,0 +1,90 @@
+r"""Makes several runs of launch.train, and compares them in one table and picture.
+
+    python -m launch.compare --list
+    python -m launch.compare --preset=methods --data_dir=DIR
+    python -m launch.compare --preset=rules --size=paper --data_dir=DIR --seeds=0,1,2
+    python -m launch.compare --preset=mine.toml --time_budget=500 --learning_rate=0.05
+    python -m launch.compare --run="small: --k=100" --run="large: --k=0.1" \
+        --controller=fixed --rounds=50
+
+Flags of launch.train may be given too, and hold for all runs: they win over those of
+a preset. Every run has a directory of its own. A run that is complete is not repeated:
+after Ctrl-C, or when a run has failed, the same command continues.
+"""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from absl import flags as absl_flags
+
+from launch import flag_types, flags
+from launch.comparison import command, plan, preset, session
+
+if TYPE_CHECKING:
+    from launch.comparison import results
+
+FLAGS = absl_flags.FlagValues()
+_RUNS = command.define(FLAGS)
+_TABLE = flags.Topic("Table", values=FLAGS)
+_TABLE.define(
+    "at",
+    flag_types.times(),
+    "the times at which the table shows accuracy and loss; by default the preset's, or "
+    "the quarters of the time that all runs have reached",
+)
+_HELP_END = (
+    "Flags of launch.train, for all runs: see python -m launch.train --help, and\n"
+    "docs/comparisons.md for how to write a preset and what the table says.\n"
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the program; returns its exit code."""
+    others = command.parse(argv, FLAGS, _help_text)
+    return session.run(FLAGS, lambda: command.build(FLAGS, others), _report)
+
+
+def _report(
+    chosen: preset.Preset,
+    runs: Sequence[plan.Run],
+    lines: Sequence["results.Line"],
+    comparison: pathlib.Path,
+) -> str:
+    # Not before they are needed: pandas and matplotlib take a second.
+    from launch import run_directory
+    from launch.comparison import measures, plots, results, table
+
+    time_label = results.label_of_time(runs)
+    times = FLAGS.at or chosen.at
+    if times is None:
+        ends = [r.metrics["time"].iloc[-1] for line in lines for r in line.results]
+        times = measures.common_quarters(ends)
+    text = table.render(lines, times, title=chosen.title, time_label=time_label)
+    csv = table.build(lines, times).to_csv(index=False, lineterminator="\n")
+    run_directory.write_atomically(comparison / "comparison.csv", csv)
+    run_directory.write_atomically(comparison / "comparison.md", text)
+    plots.draw(
+        lines,
+        comparison / "comparison.png",
+        title=chosen.title,
+        time_label=time_label,
+    )
+    files = "comparison.csv, comparison.md, comparison.png"
+    return f"{text}\nIn {comparison}/: {files}\n"
+
+
+def _help_text() -> str:
+    topics = "\n\n".join(topic.help_text() for topic in (_RUNS, _TABLE))
+    presets = "\n".join(f"  {line}" for line in command.list_presets().splitlines())
+    return f"{__doc__.strip()}\n\n{topics}\n\nPresets\n{presets}\n\n{_HELP_END}"
+
+
+def run() -> None:
+    """Runs the program on the command line; the entry point of the package."""
+    sys.exit(main(sys.argv))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Several runs side by side; what `launch.compare` and `launch.regret` share."""

@@ -1,0 +1,181 @@
+"""The command line that `launch.compare` and `launch.regret` share."""
+
+import dataclasses
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from absl import flags as absl_flags
+
+from launch import flag_types, flags
+from launch.comparison import plan, preset
+
+WRONG_INPUT = 2
+_HELP = ("help", "helpshort", "helpfull", "?", "h")
+
+
+def define(values: absl_flags.FlagValues) -> flags.Topic:
+    """Defines what the programs share; returns it as a topic of the help."""
+    topic = flags.Topic("Runs", values=values)
+    topic.define(
+        "preset",
+        flag_types.text("a name or the path of a .toml file"),
+        "what to run: the name of a preset (--list shows them) or a file like theirs",
+    )
+    topic.define(
+        "size",
+        flag_types.text("the name of a size"),
+        "how large to run the preset, such as quick or paper; by default the first "
+        "that it has",
+    )
+    topic.define(
+        "run",
+        flag_types.text("NAME: FLAGS"),
+        "a run of your own, as 'NAME: --flag=value ...', in addition to those of the "
+        "preset; may be given several times, and its flags win over all others",
+        repeated=True,
+    )
+    topic.define(
+        "only",
+        flag_types.names(),
+        "the names of the runs to make, of those that there are",
+    )
+    topic.define(
+        "seeds", flag_types.whole_numbers(), "the seeds, in place of the preset's"
+    )
+    topic.define(
+        "output_dir",
+        flag_types.text("a directory"),
+        "where the results go, NAME/seed_SEED for each run; the same command "
+        "continues there and repeats no complete run",
+    )
+    topic.define(
+        "jobs", flag_types.whole_number(1), "runs to have at work at a time", "1"
+    )
+    topic.define_switch("dry_run", "show the runs and make none")
+    topic.define_switch("list", "show the presets and make no run")
+    return topic
+
+
+def list_presets() -> str:
+    """The presets that come with the package, a line each."""
+    known = preset.names()
+    width = max(map(len, known))
+    return "".join(f"{name:<{width}}  {preset.load(name).title}\n" for name in known)
+
+
+def parse(
+    argv: Sequence[str], values: absl_flags.FlagValues, help_text: Callable[[], str]
+) -> dict[str, str]:
+    """Reads a command line; help, the list of presets and errors end the program.
+
+    Args:
+      argv: The program's name and its arguments.
+      values: Where the program's own flags are defined.
+      help_text: Gives the help.
+
+    Returns:
+      The flags of `launch.train` that are given beside the program's own, as text.
+    """
+    words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
+    if any(word in _HELP for word in words):
+        print(help_text(), end="")
+        sys.exit(0)
+    try:
+        others = _read(argv, values)
+        if values["list"].value:
+            print(list_presets(), end="")
+            sys.exit(0)
+        return others
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sys.exit(WRONG_INPUT)
+
+
+def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> dict[str, str]:
+    values.set_gnu_getopt(True)
+    try:
+        _, *others = values(list(argv), known_only=True)
+    except absl_flags.Error as error:
+        raise ValueError(flags.sentence(error)) from None
+    given = flags.given([word for word in others if word != "--"])
+    if "seed" in given:
+        raise ValueError("Expected the seeds as --seeds, found --seed.")
+    return given
+
+
+def build(values: absl_flags.FlagValues, others: Mapping[str, str]) -> preset.Preset:
+    """The preset that the command line means, its size chosen.
+
+    Args:
+      values: The program's own flags, parsed.
+      others: Flags of `launch.train` for all runs: they win over those of a preset.
+
+    Raises:
+      ValueError: In one sentence, if a preset, a size or a run is unknown or wrong.
+    """
+    own = [_method(text, others) for text in values["run"].value or ()]
+    if values["preset"].value is None:
+        if values["size"].value is not None:
+            raise ValueError("Expected --size with --preset only, found it without.")
+        chosen = preset.Preset(
+            source="command line", name="comparison", title="Comparison", methods=()
+        )
+    else:
+        chosen = preset.load(values["preset"].value)
+        if values["size"].value or chosen.sizes:
+            chosen = chosen.sized(values["size"].value or next(iter(chosen.sizes)))
+    methods = [
+        dataclasses.replace(method, flags={**method.flags, **others})
+        for method in chosen.methods
+    ]
+    return dataclasses.replace(
+        chosen,
+        methods=distinct([*methods, *own]),
+        seeds=values["seeds"].value or chosen.seeds,
+    )
+
+
+def distinct(methods: Sequence[preset.Method]) -> tuple[preset.Method, ...]:
+    """The methods; ValueError where two have one name or label."""
+    for key in ("name", "label"):
+        seen = [getattr(method, key) for method in methods]
+        for value in seen:
+            if seen.count(value) > 1:
+                raise ValueError(
+                    f"Expected a {key} of its own for every run, found {value!r} twice."
+                )
+    return tuple(methods)
+
+
+def make_runs(chosen: preset.Preset, values: absl_flags.FlagValues) -> list[plan.Run]:
+    """The runs of a preset, in the directory of the command line.
+
+    Raises:
+      ValueError: In one sentence, if there is no run or its flags are wrong.
+    """
+    if not chosen.methods:
+        raise ValueError(
+            "Expected --preset=NAME or --run='NAME: FLAGS', found neither; --list "
+            "shows the presets."
+        )
+    if values["only"].value:
+        chosen = chosen.only(values["only"].value)
+    directory = values["output_dir"].value or f"runs/{chosen.name}"
+    return plan.make(chosen, pathlib.Path(directory))
+
+
+def _method(text: str, others: Mapping[str, str]) -> preset.Method:
+    """The method that a --run names."""
+    name, colon, words = text.partition(":")
+    name = name.strip()
+    if not colon:
+        raise ValueError(f"Expected --run as 'NAME: --flag=value ...', found {text!r}.")
+    try:
+        preset.check_name(name)
+        given = flags.given(shlex.split(words))
+        preset.check_flags(given)
+    except ValueError as error:
+        raise ValueError(f"--run {name!r}: {error}") from None
+    return preset.Method(name=name, label=name, flags={**others, **given})

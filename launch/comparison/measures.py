@@ -1,0 +1,68 @@
+"""What is read off a run's metrics: values at a time, time to a target, traffic."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from launch import targets as targets_lib
+
+_BITS_A_MEGABYTE = 8e6
+
+
+def value_at(metrics: pd.DataFrame, column: str, time: float) -> float:
+    """The value of the last evaluation at or before a time.
+
+    Args:
+      metrics: The rows of metrics.csv, at least one.
+      column: `test_accuracy` or `test_loss`.
+      time: The time, in the run's units.
+
+    Returns:
+      The value; NaN where the run ended before that time, or was not evaluated
+      until then.
+    """
+    if metrics["time"].iloc[-1] < time:
+        return float("nan")
+    values = metrics.loc[metrics["time"] <= time, column].dropna()
+    return float(values.iloc[-1]) if len(values) else float("nan")
+
+
+def time_to(metrics: pd.DataFrame, targets: Sequence[targets_lib.Target]) -> float:
+    """The time of the first evaluation that reaches all targets; NaN where none does.
+
+    Args:
+      metrics: The rows of metrics.csv.
+      targets: What is to be reached.
+    """
+    reached = np.logical_and.reduce([t.is_reached(metrics) for t in targets])
+    times = metrics["time"][reached]
+    return float(times.iloc[0]) if len(times) else float("nan")
+
+
+def sent_megabytes(metrics: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Megabytes up and down by the end of every round, over all clients.
+
+    The dense download by which each client begins is not among them.
+    """
+    up = (metrics["uplink_bits"] + metrics["report_bits"]).cumsum()
+    each = metrics["downlink_bits"] + metrics["probe_downlink_bits"]
+    down = (each * metrics["clients"]).cumsum()
+    return up / _BITS_A_MEGABYTE, down / _BITS_A_MEGABYTE
+
+
+def initial_megabytes(bits: int, clients: int) -> float:
+    """Megabytes of the dense download of all clients, each of `bits`."""
+    return bits * clients / _BITS_A_MEGABYTE
+
+
+def common_quarters(ends: Sequence[float]) -> tuple[float, ...]:
+    """The quarters of the time that all runs have reached, to two digits.
+
+    Args:
+      ends: The time at which each run ended; at least one, above 0.
+    """
+    least = min(ends)
+    unit = 10.0 ** (np.floor(np.log10(least)) - 1)
+    quarters = (np.floor(least * part / unit) * unit for part in (0.25, 0.5, 0.75, 1.0))
+    return tuple(dict.fromkeys(float(f"{q:.6g}") for q in quarters if q > 0))

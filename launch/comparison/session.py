@@ -1,0 +1,80 @@
+"""From the command line to complete runs: what both programs do alike."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from absl import flags as absl_flags
+
+from launch.comparison import command, plan, preset, runner, standing
+
+if TYPE_CHECKING:
+    from launch.comparison import results
+
+
+def run(
+    values: absl_flags.FlagValues,
+    build: Callable[[], preset.Preset],
+    report: Callable[
+        [preset.Preset, Sequence[plan.Run], Sequence["results.Line"], pathlib.Path],
+        str,
+    ],
+    check: Callable[[Sequence[plan.Run]], None] = lambda runs: None,
+) -> int:
+    """Makes the runs, then the report; says what goes wrong.
+
+    Args:
+      values: The program's flags, parsed.
+      build: Gives what to run; ValueError where the command line is wrong.
+      report: From the preset, its runs, what is complete of them and their directory
+        to what is printed; writes files.
+      check: Raises ValueError where the program has no use for such runs.
+
+    Returns:
+      The program's exit code.
+    """
+    try:
+        chosen = build()
+        runs = command.make_runs(chosen, values)
+        check(runs)
+        if values["dry_run"].value:
+            print("".join(map(_describe, runs)), end="")
+            return 0
+        comparison = runs[0].comparison
+        with runner.lock(comparison):
+            failures = runner.execute(runs, jobs=values["jobs"].value)
+            _report(report, chosen, runs, comparison)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return command.WRONG_INPUT
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted; complete runs are kept, and the same command continues.",
+            file=sys.stderr,
+        )
+        return 130
+    if failures:
+        listed = "".join(f"\n  {run}: {sentence}" for run, sentence in failures)
+        print(f"\n{len(failures)} of {len(runs)} runs failed:{listed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _report(
+    report: Callable[..., str],
+    chosen: preset.Preset,
+    runs: Sequence[plan.Run],
+    comparison: pathlib.Path,
+) -> None:
+    # Not before it is needed: pandas takes a while.
+    from launch.comparison import results
+
+    lines = results.collect(chosen.methods, runs)
+    if any(line.results for line in lines):
+        print(f"\n{report(chosen, runs, lines, comparison)}", end="")
+
+
+def _describe(run: plan.Run) -> str:
+    state = "complete" if standing.is_complete(run) else "to do"
+    return f"{run} ({state}), in {run.directory}:\n  {' '.join(run.arguments)}\n"

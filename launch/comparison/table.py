@@ -1,0 +1,128 @@
+"""The table of a comparison: a row a method."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from launch.comparison import markdown, measures, results
+
+MISSING = "-"
+
+_MEASURES = {"test_accuracy": ("accuracy", ".1%"), "test_loss": ("loss", ".3f")}
+
+
+def build(lines: Sequence[results.Line], times: Sequence[float]) -> pd.DataFrame:
+    """The table with numbers.
+
+    The value at a time is that of the last evaluation at or before it. It is
+    missing (NaN) where a run of the method ended before, or had not been evaluated.
+
+    Args:
+      lines: What to compare.
+      times: The times of the values, ascending.
+
+    Returns:
+      A row for each line with the columns `method`, `runs` (those that are
+      complete); for each time T the mean over runs of `accuracy_at_T` and
+      `loss_at_T` and, where a line has several runs, their `..._min` and
+      `..._max`; the means of `rounds`, `time` (at the end), `megabytes_up` and
+      `megabytes_down` (of all clients, the first dense download included) and
+      `final_k`.
+    """
+    several = any(len(line.results) > 1 for line in lines)
+    return pd.DataFrame([_row(line, times, several) for line in lines])
+
+
+def values_at(line: results.Line, column: str, time: float) -> list[float]:
+    """The value of each run of a line; empty where one of them has none."""
+    values = [measures.value_at(r.metrics, column, time) for r in line.results]
+    return [] if any(map(math.isnan, values)) else values
+
+
+def _row(
+    line: results.Line, times: Sequence[float], several: bool
+) -> dict[str, object]:
+    row: dict[str, object] = {"method": line.label, "runs": len(line.results)}
+    for column, (name, _) in _MEASURES.items():
+        for time in times:
+            values = values_at(line, column, time) or [math.nan]
+            key = f"{name}_at_{time:g}"
+            row[key] = sum(values) / len(values)
+            if several:
+                row[f"{key}_min"], row[f"{key}_max"] = min(values), max(values)
+    return row | {name: _mean(values) for name, values in _totals(line).items()}
+
+
+def _totals(line: results.Line) -> dict[str, list[float]]:
+    totals: dict[str, list[float]] = {
+        name: []
+        for name in ("rounds", "time", "megabytes_up", "megabytes_down", "final_k")
+    }
+    for result in line.results:
+        up, down = measures.sent_megabytes(result.metrics)
+        last = result.metrics.iloc[-1]
+        totals["rounds"].append(float(last["round"]))
+        totals["time"].append(float(last["time"]))
+        totals["megabytes_up"].append(float(up.iloc[-1]))
+        totals["megabytes_down"].append(float(down.iloc[-1]) + result.initial_megabytes)
+        totals["final_k"].append(float(last["k"]))
+    return totals
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def render(
+    lines: Sequence[results.Line],
+    times: Sequence[float],
+    *,
+    title: str,
+    time_label: str,
+) -> str:
+    """The table as Markdown, with what its numbers mean below it."""
+    header = ["method"]
+    header += [
+        f"{name} at {time:g}" for name, _ in _MEASURES.values() for time in times
+    ]
+    header += ["rounds", "MB up", "MB down", "final k"]
+    caption = (
+        f"Accuracy and loss on the test data at given values of: {time_label}; each "
+        "of the last evaluation at or before that time. MB: megabytes of all clients, "
+        "the first dense download included."
+    )
+    if any(line.runs > 1 for line in lines):
+        caption += (
+            " Means over the seeds (least to largest); rounds, MB and k are means."
+        )
+    rows = [_cells(line, times) for line in lines]
+    if any(MISSING in row for row in rows):
+        caption += (
+            f" {MISSING}: a run ended before that time, or was not yet evaluated."
+        )
+    if any(len(line.results) < line.runs for line in lines):
+        caption += " Runs that are not complete are left out, as the first column says."
+    return f"# {title}\n\n{markdown.render(header, rows)}\n{caption}\n"
+
+
+def _cells(line: results.Line, times: Sequence[float]) -> list[str]:
+    count = len(line.results)
+    label = line.label
+    if count < line.runs:
+        label += f" ({count} of {line.runs} runs)"
+    cells = [label]
+    for column, (_, form) in _MEASURES.items():
+        for time in times:
+            values = values_at(line, column, time)
+            cells.append(markdown.with_spread(values, form) if values else MISSING)
+    totals = {name: _mean(values) for name, values in _totals(line).items()}
+    for name in ("rounds", "megabytes_up", "megabytes_down", "final_k"):
+        cells.append(_number(totals[name]))
+    return cells
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return MISSING
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,148 @@
+r"""How much longer a rule for k takes to a target than the best fixed k in hindsight.
+
+    python -m launch.regret --k_grid=0.002,0.01,0.05,0.2 --controllers=sign,log_sign \
+        --target_accuracy=0.8 --time_budget=300 --comm_time=10
+    python -m launch.regret --k_grid=0.005,0.02 --target_loss=0.8 --time_budget=300 \
+        --run="slow: --controller=log_sign --step_scale=0.1"
+    python -m launch.regret --preset=rules --k_grid=0.002,0.01,0.05 --data_dir=DIR \
+        --target_loss=2.6 --time_budget=1000 --seeds=0,1
+
+Every fixed k of the grid and every rule is a run of launch.train that ends when the
+target is reached, or with the time budget. Flags of launch.train hold for all runs.
+As in launch.compare a run that is complete is not repeated: the same command continues.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from absl import flags as absl_flags
+
+from launch import flag_types, flags, targets
+from launch.comparison import command, plan, preset, session
+
+if TYPE_CHECKING:
+    from launch.comparison import results
+
+FLAGS = absl_flags.FlagValues()
+_METHODS = flags.Topic("Fixed k and rules", values=FLAGS)
+_METHODS.define(
+    "k_grid",
+    flag_types.amounts(),
+    "the fixed k, as counts or fractions of D such as 100,0.01,0.1",
+)
+_METHODS.define(
+    "controllers",
+    flag_types.names(),
+    "rules for k by their names, such as sign,log_sign; for one with flags of its own "
+    "use --run, or a preset, all of whose runs are taken",
+)
+_RUNS = command.define(FLAGS)
+_HELP_END = (
+    "Flags of launch.train, for all runs: see python -m launch.train --help. Needed\n"
+    "are --time_budget and --target_loss or --target_accuracy.\n"
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the program; returns its exit code."""
+    others = command.parse(argv, FLAGS, _help_text)
+    return session.run(FLAGS, lambda: _build(others), _report, _check)
+
+
+def _build(others: Mapping[str, str]) -> preset.Preset:
+    """The rules of the command line, after a run for each k of the grid."""
+    if FLAGS.k_grid is None:
+        raise ValueError("Expected --k_grid, the fixed k to compare with, found none.")
+    chosen = command.build(FLAGS, others)
+    rules = [
+        preset.Method(name=name, label=name, flags={**others, "controller": name})
+        for name in FLAGS.controllers or ()
+    ]
+    fixed = [
+        preset.Method(
+            name=_name(k),
+            label=f"k = {k}",
+            flags={**others, "controller": "fixed", "k": str(k)},
+        )
+        for k in FLAGS.k_grid
+    ]
+    return dataclasses.replace(
+        chosen,
+        name=f"regret-{chosen.name}",
+        methods=command.distinct([*fixed, *chosen.methods, *rules]),
+    )
+
+
+def _name(k: flag_types.Amount) -> str:
+    return f"k_{k}"
+
+
+def _check(runs: Sequence[plan.Run]) -> None:
+    """Raises ValueError unless all runs have one target and time budget."""
+    limits = {tuple(run.completed.get(name) for name in _LIMITS) for run in runs}
+    if len(limits) > 1:
+        raise ValueError(
+            f"Expected the same {', '.join(_LIMITS)} for all runs, found different "
+            "ones."
+        )
+    _, time_budget, *bounds = limits.pop()
+    if not any(bounds):
+        raise ValueError("Expected --target_loss or --target_accuracy, found neither.")
+    if time_budget is None:
+        raise ValueError(
+            "Expected --time_budget, the most time that a run may take, found none."
+        )
+
+
+_LIMITS = ("cost", "time_budget", "target_loss", "target_accuracy")
+
+
+def _report(
+    chosen: preset.Preset,
+    runs: Sequence[plan.Run],
+    lines: Sequence["results.Line"],
+    comparison: pathlib.Path,
+) -> str:
+    # Not before they are needed: pandas and matplotlib take a second.
+    from launch import run_directory
+    from launch.comparison import regret, regret_plot, results
+
+    completed = runs[0].completed
+    loss, accuracy = (
+        float(completed[name]) if name in completed else None
+        for name in ("target_loss", "target_accuracy")
+    )
+    wanted = targets.wanted(loss=loss, accuracy=accuracy)
+    reaches = regret.measure(lines, set(map(_name, FLAGS.k_grid)), wanted)
+    time_label = results.label_of_time(runs)
+    text = regret.render(
+        reaches,
+        wanted,
+        time_label=time_label,
+        time_budget=f"{float(completed['time_budget']):g}",
+    )
+    csv = regret.build(reaches).to_csv(index=False, lineterminator="\n")
+    run_directory.write_atomically(comparison / "regret.csv", csv)
+    run_directory.write_atomically(comparison / "regret.md", text)
+    title = f"Time to {regret.describe(wanted)}"
+    regret_plot.draw(
+        reaches, comparison / "regret.png", title=title, time_label=time_label
+    )
+    return f"{text}\nIn {comparison}/: regret.csv, regret.md, regret.png\n"
+
+
+def _help_text() -> str:
+    topics = "\n\n".join(topic.help_text() for topic in (_METHODS, _RUNS))
+    return f"{__doc__.strip()}\n\n{topics}\n\n{_HELP_END}"
+
+
+def run() -> None:
+    """Runs the program on the command line; the entry point of the package."""
+    sys.exit(main(sys.argv))
+
+
+if __name__ == "__main__":
+    run()

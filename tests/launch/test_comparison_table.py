@@ -1,0 +1,156 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from launch.comparison import markdown, plots, results, table
+from tests.launch import made_up_runs
+
+_A = made_up_runs.method("a", "--k=100", label="A | a")
+_B = made_up_runs.method("b", "--k=200", label="B")
+_C = made_up_runs.method("c", "--k=300", label="C")
+_HIDDEN = made_up_runs.method("hidden", shown=False)
+_METHODS = (_A, _B, _HIDDEN, _C)
+
+
+@pytest.fixture(name="runs", scope="module")
+def _runs(tmp_path_factory):
+    """Two seeds of A; one of two of B, which ends early; none of C."""
+    comparison = tmp_path_factory.mktemp("comparison")
+    runs = made_up_runs.make_runs(comparison, *_METHODS, seeds=(0, 1))
+    by_name = {str(run): run for run in runs}
+    for seed, losses in [(0, [3.0, 2.0, 1.0]), (1, [3.5, 2.5, 1.5])]:
+        accuracies = [0.1, 0.3 + 0.1 * seed, 0.5]
+        made_up_runs.leave(
+            by_name[f"a, seed {seed}"],
+            made_up_runs.metrics([100, 200, 300], losses, accuracies),
+        )
+        made_up_runs.leave(
+            by_name[f"hidden, seed {seed}"], made_up_runs.metrics([1], [1.0])
+        )
+    made_up_runs.leave(
+        by_name["b, seed 1"],
+        made_up_runs.metrics([110, 220], [None, 1.25], k=[50, 70]),
+        contributed=(0, 0, 0, 5000),
+    )
+    return runs
+
+
+@pytest.fixture(name="lines")
+def _lines(runs):
+    return results.collect(_METHODS, runs)
+
+
+def test_lines_are_of_what_is_shown_in_the_order_of_the_preset(lines):
+    assert [(line.label, len(line.results), line.runs) for line in lines] == [
+        ("A | a", 2, 2),
+        ("B", 1, 2),
+        ("C", 0, 2),
+    ]
+    # Over three rounds, ascending.
+    np.testing.assert_allclose(
+        lines[0].results[0].contributed, np.array([10, 20, 30, 40]) / 3
+    )
+
+
+def test_the_numbers_of_the_table(lines):
+    found = table.build(lines, (100.0, 250.0)).set_index("method")
+    a, b, c = found.loc["A | a"], found.loc["B"], found.loc["C"]
+    assert a["accuracy_at_100"] == 0.1
+    assert a["accuracy_at_250"] == pytest.approx(0.35)
+    assert (a["accuracy_at_250_min"], a["accuracy_at_250_max"]) == (0.3, 0.4)
+    assert a["loss_at_250"] == 2.25
+    assert (a["loss_at_250_min"], a["loss_at_250_max"]) == (2.0, 2.5)
+    # 4 clients, 800 bits of all of them up and 1600 to each down, three rounds; each
+    # first got 32,000 bits.
+    assert a["megabytes_up"] == pytest.approx(3 * 100 / 1e6)
+    assert a["megabytes_down"] == pytest.approx(4 * (3 * 200 + 4000) / 1e6)
+    assert (a["rounds"], a["time"], a["final_k"], a["runs"]) == (3, 300, 100, 2)
+    # At 100 B was not evaluated, and at 250 it had ended.
+    assert np.isnan(b[["loss_at_100", "loss_at_250", "loss_at_250_min"]]).all()
+    assert (b["rounds"], b["final_k"], b["runs"]) == (2, 70, 1)
+    assert c["runs"] == 0
+    assert c.drop("runs").isna().all()
+
+
+def test_one_run_a_method_has_no_spread(runs):
+    lines = results.collect((_A,), [run for run in runs if run.seed == 0])
+    found = table.build(lines, (200.0,))
+    assert [name for name in found if name.startswith("loss")] == ["loss_at_200"]
+    text = table.render(lines, (200.0,), title="T", time_label="time (seconds)")
+    assert " 30.0% | " in text
+    assert "least to largest" not in text
+
+
+def test_the_table_as_markdown(lines):
+    text = table.render(lines, (250.0,), title="A test", time_label="time (seconds)")
+    heading, _, header, _, *rows = text.splitlines()
+    assert heading == "# A test"
+    assert made_up_runs.cells(header) == [
+        *("method", "accuracy at 250", "loss at 250"),
+        *("rounds", "MB up", "MB down", "final k"),
+    ]
+    assert [made_up_runs.cells(row) for row in rows[:3]] == [
+        [
+            *("A \\| a", "35.0% (30.0% to 40.0%)", "2.250 (2.000 to 2.500)"),
+            *("3", "0.0003", "0.0184", "100"),
+        ],
+        ["B (1 of 2 runs)", "-", "-", "2", "0.0002", "0.0176", "70"],
+        ["C (0 of 2 runs)", "-", "-", "-", "-", "-", "-"],
+    ]
+    caption = text.splitlines()[-1]
+    assert "given values of: time (seconds)" in caption
+    assert "the last evaluation at or before that time" in caption
+    assert "Means over the seeds" in caption
+    assert "-: a run ended before that time" in caption
+
+
+def test_markdown_keeps_its_columns():
+    assert markdown.render(["x", "y"], [["a|b", "1"]]) == (
+        "| x    |   y |\n| ---- | --: |\n| a\\|b |   1 |\n"
+    )
+
+
+def test_the_unit_of_time_is_said_where_it_is_one(tmp_path):
+    first = made_up_runs.method("first")
+    second = made_up_runs.method("second", "--cost=links")
+    runs = made_up_runs.make_runs(tmp_path, first, second)
+    assert results.label_of_time(runs[:1]).startswith("normalised time")
+    assert results.label_of_time(runs[1:]) == "time (seconds)"
+    assert results.label_of_time(runs) == "time (each run in its own unit)"
+
+
+def test_a_run_whose_files_are_gone_is_one_sentence(tmp_path):
+    runs = made_up_runs.make_runs(tmp_path, _A)
+    made_up_runs.leave(runs[0], made_up_runs.metrics([1], [1.0]))
+    (runs[0].directory / "clients.csv").unlink()
+    with pytest.raises(ValueError, match="Expected the files of a complete run in"):
+        results.collect((_A,), runs)
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c"), ("b",), ("a",)])
+def test_a_picture_is_drawn(lines, names, tmp_path):
+    shown = [line for line in lines if line.name in names]
+    plots.draw(shown, tmp_path / "c.png", title="A test", time_label="time (seconds)")
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.format == "PNG"
+        pixels = np.asarray(image.convert("RGB"))
+    assert pixels.shape[0] > 900
+    assert pixels.shape[1] > 1200
+    # Each of the four panels shows something.
+    for half in np.array_split(pixels, 2):
+        for panel in np.array_split(half, 2, axis=1):
+            assert (panel != 255).any(axis=2).mean() > 0.01
+
+
+def test_a_method_has_one_colour_whichever_others_are_complete(lines, tmp_path):
+    """The second line is drawn in its own colour though the first has no run."""
+    first = lines[0]._replace(results=[])
+    plots.draw([first, lines[1]], tmp_path / "c.png", title="", time_label="")
+    with Image.open(tmp_path / "c.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    colours = {
+        tuple(colour) for colour in pd.DataFrame(pixels).drop_duplicates().values
+    }
+    assert (0xD5, 0x5E, 0x00) in colours
+    assert (0x00, 0x72, 0xB2) not in colours
