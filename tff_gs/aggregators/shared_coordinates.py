@@ -167,7 +167,8 @@ class _SharedCoordinates:
         )
         next_fn = tff.federated_computation(
             # TFF reads how many arguments there are, and takes no *weights.
-            run_weighted if weight_types else run_unweighted, *types
+            run_weighted if weight_types else run_unweighted,
+            *types,
         )
         return tff.templates.AggregationProcess(initialize_fn, next_fn)
 

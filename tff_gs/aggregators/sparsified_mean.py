@@ -90,7 +90,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
 
     1. Client i takes the k entries of largest magnitude of its value a_i, a structure
        of floats read as one vector of D, and sends them as one encoded message with
-       its weight C_i. A client of weight 0 sends no entry.
+       its weight C_i. It sends no zeros, and no entry at all where its weight is 0.
     2. The server decodes and checks every message. What it refuses (a value that is
        not finite, damaged bytes, a weight that is negative or not finite) counts for
        nothing, neither its entries nor its weight.
@@ -207,7 +207,9 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             vector = flat.flatten(value)
             weight = tf.cast(weight, tf.float32)
             indices = method.sparsify(vector, instructions.k)
-            indices = indices[: tf.where(tf.equal(weight, 0.0), 0, tf.size(indices))]
+            # What adds nothing would take a place in the selection all the same.
+            adds = tf.not_equal(tf.gather(vector, indices), 0.0)
+            indices = tf.boolean_mask(indices, adds & tf.not_equal(weight, 0.0))
             entries = sparse_vector.gather(vector, indices)
             encoded = code.encode(entries, _own_seed(instructions.seed, entries.values))
             sent = sparse_vector.SparseVector(indices, encoded.received)

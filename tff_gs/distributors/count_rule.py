@@ -101,9 +101,7 @@ class EnergyShare(CountRule):
         missing = tf.reduce_sum(tf.cast(held < self._share * held[-1], tf.int32))
         return tf.clip_by_value(missing + 1, self._k_min, self._k_max)
 
-    def update(
-        self, state: tuple[()], seed: tf.Tensor, number: tf.Tensor
-    ) -> tuple[()]:
+    def update(self, state: tuple[()], seed: tf.Tensor, number: tf.Tensor) -> tuple[()]:
         """See base class."""
         del seed, number
         return state

@@ -98,9 +98,8 @@ def build_sparse_broadcast_process(
       seed: Of value codes that round stochastically.
 
     Returns:
-      A `tff.learning.templates.DistributionProcess`. Its `next` raises an
-      InvalidArgumentError where a weight is not finite after the first round: such a
-      change has no message.
+      A `tff.learning.templates.DistributionProcess`. A round fails where a trainable
+      weight is not finite: such a change has no message.
 
     Raises:
       TypeError: If the sparsified part is not a structure of floats with entries.
@@ -112,8 +111,7 @@ def build_sparse_broadcast_process(
     rule = count_rule.build_rule(k, dimension)
     code = downlink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
     seed_of_run = [seed & 0x7FFFFFFF, seed >> 31]
-    # In the weights' own dtypes.
-    dense_bits = _size_in_bits(parts.sparse_type)
+    dense_bits = 32 * dimension
     whole_bits = _size_in_bits(parts.whole_type)
 
     @tff.tensorflow.computation
@@ -131,7 +129,7 @@ def build_sparse_broadcast_process(
         state: SparseBroadcastState, value: Any
     ) -> tuple[SparseBroadcastState, _Broadcast, Any]:
         sparse, whole = parts.split(value)
-        weights = flat.flatten(sparse)
+        weights = _require_finite(flat.flatten(sparse))
         is_first = tf.equal(state.round, 0)
         cached = tf.where(is_first, weights, state.replica)
         change = weights - cached
@@ -217,9 +215,18 @@ class _Parts:
         return tff.learning.models.ModelWeights(sparse, whole)
 
 
-def _apply(
-    weights: tf.Tensor, change: sparse_vector.SparseVector
-) -> tf.Tensor:
+def _require_finite(weights: tf.Tensor) -> tf.Tensor:
+    finite = tf.math.is_finite(weights)
+    count = tf.reduce_sum(1 - tf.cast(finite, tf.int32))
+    check = tf.debugging.Assert(
+        tf.reduce_all(finite),
+        ["Expected finite trainable weights to send, found", count, "that are not."],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(weights)
+
+
+def _apply(weights: tf.Tensor, change: sparse_vector.SparseVector) -> tf.Tensor:
     """The weights with the change: the same operation at server and clients."""
     return tf.tensor_scatter_nd_add(
         weights, change.indices[:, tf.newaxis], change.values
