@@ -95,7 +95,7 @@ def main(
 ) -> dict[str, tuple[float, list[Round]]]:
     """Runs both programs and prints a line each; returns accuracies and rounds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=30, help="2 or more")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--k", type=float, default=0.1, help="fraction of the weights")
     flags = parser.parse_args(arguments)
@@ -109,16 +109,18 @@ def main(
     weights_type = plain.get_model_weights.type_signature.result
     programs = {"plain": plain, "sparse": build_sparse(model, weights_type, flags.k)}
 
-    print("program  accuracy     kB up   kB down   (mean of a client and round)")
+    print("kB of a client a round (first: the model itself, once)")
+    print("program  accuracy      up  first down    down")
     results = {}
     for name, process in programs.items():
         rounds = list(train(process, data, flags.rounds, model_bits))
         results[name] = accuracy(model, rounds[-1].weights, task.test), rounds
-        up, down = (
-            np.mean([getattr(r, way) for r in rounds]) / 8000
-            for way in ("uplink", "downlink")
+        up = np.mean([r.uplink for r in rounds]) / 8000
+        first, *later = (r.downlink / 8000 for r in rounds)
+        print(
+            f"{name:7}  {results[name][0]:8.3f}  {up:6.2f}  {first:10.2f}  "
+            f"{np.mean(later):6.2f}"
         )
-        print(f"{name:7}  {results[name][0]:8.3f}  {up:8.2f}  {down:8.2f}")
     return results
 
 

@@ -18,9 +18,9 @@ from tff_gs.sparsifiers import (
     fub_top_k,
     ranked_sums,
     send_all,
-    sparsifier,
     unidirectional_top_k,
 )
+from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 #: Exact values, and the smallest of the index codes for each message.
 EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "auto", "float32")
@@ -127,7 +127,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     def __init__(
         self,
         *,
-        sparsifier: Callable[..., sparsifier.Sparsifier],
+        sparsifier: Callable[..., sparsifier_lib.Sparsifier],
         k: unaided.KOption,
         uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
         error_feedback: bool = True,
@@ -340,7 +340,7 @@ class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFacto
     def __init__(
         self,
         *,
-        sparsifier: Callable[..., sparsifier.Sparsifier],
+        sparsifier: Callable[..., sparsifier_lib.Sparsifier],
         k: unaided.KOption,
         uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
         error_feedback: bool = True,
@@ -421,7 +421,7 @@ def fub_top_k_factory(
 
 
 def _factory(
-    method: Callable[..., sparsifier.Sparsifier],
+    method: Callable[..., sparsifier_lib.Sparsifier],
     k: unaided.KOption,
     weighted: bool,
     options: dict[str, Any],
@@ -456,9 +456,9 @@ def _energy_share(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
 
 def _as_upload(
     entries: sparse_vector.SparseVector, weight: tf.Tensor, k: tf.Tensor
-) -> sparsifier.Upload:
+) -> sparsifier_lib.Upload:
     nought = tf.constant(0)
-    return sparsifier.Upload(
+    return sparsifier_lib.Upload(
         client_id=nought, entries=entries, weight=weight, k=k, k_probe=nought
     )
 
