@@ -1,0 +1,313 @@
+"""Random-k and periodic-k: all clients send the same coordinates, without indices.
+
+The server draws a seed, clients compute the coordinates that it stands for and hand
+a vector of k values to an inner aggregation. As the coordinates depend on no data, the
+inner aggregation may be any of TFF's: secure, differentially private, encoded.
+"""
+
+import collections
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import flat_structure, seeds
+from tff_gs.controllers import amount
+from tff_gs.sparsifiers import seeded_permutation
+
+
+class SharedCoordinatesState(NamedTuple):
+    """What the server keeps.
+
+    Attributes:
+      inner: The state of the inner aggregation.
+      round: int32 scalar, counted from 0.
+    """
+
+    inner: Any
+    round: tf.Tensor
+
+
+class _Draw(NamedTuple):
+    """The coordinates of a round: positions start, start + 1, ... of a permutation."""
+
+    seed: tf.Tensor  # int32 [2]
+    start: tf.Tensor  # int32 scalar
+
+
+class _Draws:
+    """Which coordinates a round has; random-k and periodic-k differ in `periodic`."""
+
+    def __init__(self, dimension: int, count: int, seed: int, *, periodic: bool):
+        self._dimension = dimension
+        self._count = count
+        self._seed = [seed & 0x7FFFFFFF, seed >> 31]
+        self._periodic = periodic
+
+    def draw(self, number: tf.Tensor) -> _Draw:
+        """What the server tells the clients in round `number`."""
+        # Periodic-k walks through one permutation, random-k begins a new one.
+        epoch = tf.zeros_like(number) if self._periodic else number
+        passed = tf.cast(number - epoch, tf.int64) * self._count
+        return _Draw(
+            seeds.derive(tf.constant(self._seed), seeds.Purpose.UPLINK, epoch),
+            tf.cast(passed % self._dimension, tf.int32),
+        )
+
+    def coordinates(self, drawn: _Draw) -> tf.Tensor:
+        """The coordinates, int32 [k], distinct, in the order of the draw."""
+        positions = tf.cast(drawn.start, tf.int64) + tf.range(
+            self._count, dtype=tf.int64
+        )
+        return seeded_permutation.permute(
+            tf.cast(positions % self._dimension, tf.int32),
+            drawn.seed,
+            dimension=self._dimension,
+        )
+
+
+class _SharedCoordinates:
+    """What the weighted and the unweighted factory have in common."""
+
+    def __init__(
+        self,
+        k: amount.Amount,
+        inner: tff.aggregators.AggregationFactory,
+        *,
+        periodic: bool,
+        unbiased: bool,
+        seed: int,
+    ) -> None:
+        self._k = k
+        self._inner = inner
+        self._periodic = periodic
+        self._unbiased = unbiased
+        self._seed = seed
+
+    def _create(
+        self, value_type: tff.Type, *weight_types: tff.Type
+    ) -> tff.templates.AggregationProcess:
+        flat = flat_structure.FlatStructure(value_type)
+        dimension = flat.dimension
+        count = amount.to_count(self._k, dimension, "k")
+        scale = dimension / count if self._unbiased else 1.0
+        draws = _Draws(dimension, count, self._seed, periodic=self._periodic)
+        picked_type = tff.TensorType(np.float32, [count])
+        inner = self._inner.create(picked_type, *weight_types)
+        _check_inner_result(inner, picked_type)
+
+        @tff.tensorflow.computation(np.int32)
+        def draw(number: tf.Tensor) -> _Draw:
+            return draws.draw(number)
+
+        draw_type = draw.type_signature.result
+
+        @tff.tensorflow.computation(value_type, draw_type)
+        def pick(value: Any, drawn: _Draw) -> tf.Tensor:
+            picked = tf.gather(flat.flatten(value), draws.coordinates(drawn))
+            return tf.ensure_shape(picked, [count])
+
+        @tff.tensorflow.computation(picked_type, draw_type)
+        def put_back(picked: tf.Tensor, drawn: _Draw) -> Any:
+            coordinates = draws.coordinates(drawn)[:, tf.newaxis]
+            vector = tf.scatter_nd(coordinates, scale * picked, [dimension])
+            return flat.unflatten(vector)
+
+        @tff.tensorflow.computation
+        def first_round() -> tf.Tensor:
+            return tf.constant(0)
+
+        @tff.tensorflow.computation(np.int32)
+        def next_round(number: tf.Tensor) -> tf.Tensor:
+            return number + 1
+
+        @tff.federated_computation
+        def initialize_fn() -> tff.Value:
+            return tff.federated_zip(
+                SharedCoordinatesState(
+                    inner.initialize(), tff.federated_eval(first_round, tff.SERVER)
+                )
+            )
+
+        def run(
+            state: tff.Value, value: tff.Value, *weights: tff.Value
+        ) -> tff.templates.MeasuredProcessOutput:
+            drawn = tff.federated_map(draw, state.round)
+            picked = tff.federated_map(pick, (value, tff.federated_broadcast(drawn)))
+            output = inner.next(state.inner, picked, *weights)
+            measurements = collections.OrderedDict(
+                k=tff.federated_value(count, tff.SERVER),
+                value_bits=tff.federated_value(32 * count, tff.SERVER),
+                inner_agg=output.measurements,
+            )
+            return tff.templates.MeasuredProcessOutput(
+                state=tff.federated_zip(
+                    SharedCoordinatesState(
+                        output.state, tff.federated_map(next_round, state.round)
+                    )
+                ),
+                result=tff.federated_map(put_back, (output.result, drawn)),
+                measurements=tff.federated_zip(measurements),
+            )
+
+        def run_weighted(
+            state: tff.Value, value: tff.Value, weight: tff.Value
+        ) -> tff.templates.MeasuredProcessOutput:
+            return run(state, value, weight)
+
+        def run_unweighted(
+            state: tff.Value, value: tff.Value
+        ) -> tff.templates.MeasuredProcessOutput:
+            return run(state, value)
+
+        types = (
+            initialize_fn.type_signature.result,
+            *(tff.FederatedType(t, tff.CLIENTS) for t in (value_type, *weight_types)),
+        )
+        next_fn = tff.federated_computation(
+            # TFF reads how many arguments there are, and takes no *weights.
+            run_weighted if weight_types else run_unweighted,
+            *types,
+        )
+        return tff.templates.AggregationProcess(initialize_fn, next_fn)
+
+
+class _WeightedSharedCoordinates(
+    _SharedCoordinates, tff.aggregators.WeightedAggregationFactory
+):
+    """Random-k or periodic-k around a weighted factory."""
+
+    def create(
+        self, value_type: tff.Type, weight_type: tff.Type
+    ) -> tff.templates.AggregationProcess:
+        """See base class."""
+        return self._create(value_type, weight_type)
+
+
+class _UnweightedSharedCoordinates(
+    _SharedCoordinates, tff.aggregators.UnweightedAggregationFactory
+):
+    """Random-k or periodic-k around an unweighted factory."""
+
+    def create(self, value_type: tff.Type) -> tff.templates.AggregationProcess:
+        """See base class."""
+        return self._create(value_type)
+
+
+def random_k_factory(
+    k: amount.Amount,
+    inner_agg_factory: tff.aggregators.AggregationFactory | None = None,
+    *,
+    unbiased: bool = False,
+    seed: int = 0,
+) -> tff.aggregators.AggregationFactory:
+    """Aggregation of k coordinates that are drawn anew in every round.
+
+    The created `tff.templates.AggregationProcess` reads each value as one float32
+    vector of D and computes, in its `next`:
+
+    1. The server broadcasts a seed and a position (96 bits).
+    2. Clients compute from these the k coordinates, the same at all, and hand their
+       values there, float32 [k], to the inner aggregation.
+    3. The server puts the inner result at these coordinates; elsewhere it is zero.
+
+    A coordinate is in a round with probability k / D, so that the result is, in
+    expectation, k / D times what the inner aggregation would give for the whole value.
+    With `unbiased` it is multiplied by D / k at the server, after the inner
+    aggregation: clipping norms and noise inside refer to the vector of k before that.
+    The variance grows alike, and a learning rate usually has to shrink by k / D.
+
+    There is no error feedback: the server never sees what clients do not send.
+
+    The `state` is a `SharedCoordinatesState`. The `measurements` are
+
+    * `k`: int32;
+    * `value_bits`: int32, the size of what each client hands to the inner
+      aggregation, 32 k; an inner aggregation that encodes or masks sends another
+      number;
+    * `inner_agg`: the measurements of the inner aggregation.
+
+    Random masks as in Konecny et al., "Federated learning: strategies for improving
+    communication efficiency", 2016.
+
+    Args:
+      k: A count (int) or a fraction of D (float).
+      inner_agg_factory: What aggregates the vectors of k; the returned factory is
+        weighted where it is. By default a weighted mean that is 0 where all weights
+        are.
+      unbiased: Whether to multiply the result by D / k.
+      seed: Fixes the coordinates of all rounds.
+
+    Returns:
+      A factory; its `create` raises TypeError where the value is not a structure of
+      floats or the inner result not a float32 [k], and ValueError where k is out of
+      its range.
+
+    Raises:
+      TypeError: If `inner_agg_factory` is no aggregation factory.
+    """
+    return _wrap(k, inner_agg_factory, periodic=False, unbiased=unbiased, seed=seed)
+
+
+def periodic_k_factory(
+    k: amount.Amount,
+    inner_agg_factory: tff.aggregators.AggregationFactory | None = None,
+    *,
+    unbiased: bool = False,
+    seed: int = 0,
+) -> tff.aggregators.AggregationFactory:
+    """Aggregation of k coordinates that come round: all before any comes again.
+
+    Round m has the positions m k, ..., m k + k - 1, modulo D, of one permutation that
+    the seed stands for. In all else it is `random_k_factory`, in its measurements too;
+    the k / D there is a share of the rounds, instead of a probability.
+
+    Periodic-k of Han, Wang, Leung, ICDCS 2020, Section V.
+
+    Args:
+      k: See `random_k_factory`, as the others.
+      inner_agg_factory: What aggregates the vectors of k.
+      unbiased: Whether to multiply the result by D / k.
+      seed: Fixes the permutation.
+
+    Returns:
+      A factory, as `random_k_factory` returns.
+
+    Raises:
+      TypeError: If `inner_agg_factory` is no aggregation factory.
+    """
+    return _wrap(k, inner_agg_factory, periodic=True, unbiased=unbiased, seed=seed)
+
+
+def _wrap(
+    k: amount.Amount,
+    inner: tff.aggregators.AggregationFactory | None,
+    *,
+    periodic: bool,
+    unbiased: bool,
+    seed: int,
+) -> tff.aggregators.AggregationFactory:
+    if inner is None:
+        inner = tff.aggregators.MeanFactory(no_nan_division=True)
+    wrappers = {
+        tff.aggregators.WeightedAggregationFactory: _WeightedSharedCoordinates,
+        tff.aggregators.UnweightedAggregationFactory: _UnweightedSharedCoordinates,
+    }
+    for kind, wrapper in wrappers.items():
+        if isinstance(inner, kind):
+            return wrapper(k, inner, periodic=periodic, unbiased=unbiased, seed=seed)
+    raise TypeError(
+        f"Expected inner_agg_factory to be an aggregation factory, found {inner!r}."
+    )
+
+
+def _check_inner_result(
+    inner: tff.templates.AggregationProcess, picked_type: tff.TensorType
+) -> None:
+    found = inner.next.type_signature.result.result.member
+    if found != picked_type:
+        raise TypeError(
+            f"Expected an inner aggregation that results in {picked_type}, found "
+            f"{found}."
+        )

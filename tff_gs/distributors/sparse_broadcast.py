@@ -1,0 +1,243 @@
+"""A distributor that broadcasts a sparse, encoded change of the model."""
+
+import collections
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import flat_structure, seeds, sparse_vector
+from tff_gs.distributors import count_rule
+from tff_gs.encoders import encoder, message_encoder
+from tff_gs.exchange import answer, message_size
+from tff_gs.sparsifiers import top_k
+
+#: Exact values, and the smallest of the index codes for each message.
+EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "auto", "float32")
+
+
+class SparseBroadcastState(NamedTuple):
+    """What the server keeps.
+
+    Attributes:
+      replica: float32 [D], what clients that heard every message have.
+      round: int32 scalar, counted from 0.
+      rule: The state of the rule for k.
+    """
+
+    replica: tf.Tensor
+    round: tf.Tensor
+    rule: Any
+
+
+class _Broadcast(NamedTuple):
+    """What travels to the clients; `cached` does so in simulation only."""
+
+    cached: tf.Tensor  # float32 [D], the replica before this round's message
+    message: tf.Tensor  # uint8 [bytes]
+    whole: Any  # what is not sparsified
+
+
+def build_sparse_broadcast_process(
+    value_type: tff.Type,
+    *,
+    k: count_rule.KOption,
+    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    seed: int = 0,
+) -> tff.learning.templates.DistributionProcess:
+    """Builds a process that sends the k largest entries of the model's change.
+
+    In each round, the server compares the weights w with the replica v that clients
+    are known to have, encodes the k entries of w - v of largest magnitude, and adds to
+    v what can be read back from that message; clients do the same and train from v.
+    What the message lacks, left out or rounded away, stays in w - v and grows into
+    the next selection: error feedback for the downlink.
+
+    **What is simulated.** TFF's clients keep nothing between rounds, so that this
+    process also broadcasts v itself, in place of the copy that a client of a real
+    deployment would have kept. Clients apply the encoded message to it, to the bit as
+    the server did. The measured `downlink_bits` take it as kept: they are those of a
+    client that heard every message so far, dense first. A client that missed some
+    has to be brought up to date first, by those messages or by v (`cached_bits`);
+    where cohorts are sampled, `downlink_bits` are a lower bound therefore. The first
+    round sends the model dense, and says so in its measurements.
+
+    Of a `tff.learning.models.ModelWeights`, the trainable weights are sparsified, and
+    the others are sent whole in every round. Arithmetic is float32; a trainable weight
+    of another float is cast to it and back.
+
+    The `state` is a `SparseBroadcastState`. The `measurements` are
+
+    * `k`: int32, entries in the message; 0 in the first round;
+    * `downlink_bits`: int64, for one client: the sum of the next three;
+    * `message_bits`: int64, the encoded change; 0 in the first round;
+    * `dense_bits`: int64, the dense model; 0 but for the first round;
+    * `whole_bits`: int64, the weights that are not trainable;
+    * `cached_bits`: int64, the replica that clients are taken to have kept; 0 in the
+      first round;
+    * `bits_per_index`: float32, index bits of the message per entry in it;
+    * `change_norm`, `pending_norm`: float32, the l2 norm of w - v before and after.
+
+    Sparse broadcast of changes with error feedback at the server: Tang et al.,
+    "DoubleSqueeze: parallel stochastic gradient descent with double-pass
+    error-compensated compression", ICML 2019.
+
+    Args:
+      value_type: The type of the model weights, a `ModelWeights` or any structure of
+        floats; of a learning process
+        `process.get_model_weights.type_signature.result`, of a model
+        `tff.learning.models.weights_type_from_model(model)`.
+      k: A count (int), a fraction of D (float), or a function of D that builds a rule:
+        a `CountRule` such as `EnergyShare`, or a controller that needs no feedback,
+        such as a schedule.
+      downlink_encoder: How the server writes the change; called with keyword arguments
+        `dimension` (D) and `tensor_sizes`.
+      seed: Of value codes that round stochastically.
+
+    Returns:
+      A `tff.learning.templates.DistributionProcess`. A round fails where a trainable
+      weight is not finite: such a change has no message.
+
+    Raises:
+      TypeError: If the sparsified part is not a structure of floats with entries.
+      ValueError: If k is out of its range for D, or its rule needs probes.
+    """
+    parts = _Parts(value_type)
+    flat = flat_structure.FlatStructure(parts.sparse_type)
+    dimension = flat.dimension
+    rule = count_rule.build_rule(k, dimension)
+    code = downlink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
+    seed_of_run = [seed & 0x7FFFFFFF, seed >> 31]
+    dense_bits = 32 * dimension
+    whole_bits = _size_in_bits(parts.whole_type)
+
+    @tff.tensorflow.computation
+    def initial_state() -> SparseBroadcastState:
+        return SparseBroadcastState(
+            replica=tf.zeros([dimension], tf.float32),
+            round=tf.constant(0),
+            rule=rule.initialize(),
+        )
+
+    state_type = initial_state.type_signature.result
+
+    @tff.tensorflow.computation(state_type, value_type)
+    def write(
+        state: SparseBroadcastState, value: Any
+    ) -> tuple[SparseBroadcastState, _Broadcast, Any]:
+        sparse, whole = parts.split(value)
+        weights = _require_finite(flat.flatten(sparse))
+        is_first = tf.equal(state.round, 0)
+        cached = tf.where(is_first, weights, state.replica)
+        change = weights - cached
+        count = tf.where(is_first, 0, rule.choose(state.rule, change))
+        entries = sparse_vector.gather(change, top_k.top_k_indices(change, count))
+        run_seed = tf.constant(seed_of_run)
+        encoded = code.encode(
+            entries, seeds.derive(run_seed, seeds.Purpose.DOWNLINK, state.round)
+        )
+        replica = _apply(cached, entries._replace(values=encoded.received))
+        updated = SparseBroadcastState(
+            replica=replica,
+            round=state.round + 1,
+            rule=rule.update(state.rule, run_seed, state.round),
+        )
+        first = tf.cast(is_first, tf.int64)
+        message_bits = (1 - first) * message_size.size_in_bits(encoded.message)
+        index_bits = code.sizes(encoded.message).index_bits
+        measurements = collections.OrderedDict(
+            k=count,
+            downlink_bits=message_bits + first * dense_bits + whole_bits,
+            message_bits=message_bits,
+            dense_bits=first * dense_bits,
+            whole_bits=tf.constant(whole_bits, tf.int64),
+            cached_bits=(1 - first) * dense_bits,
+            bits_per_index=tf.math.divide_no_nan(
+                tf.cast(index_bits, tf.float32), tf.cast(count, tf.float32)
+            ),
+            change_norm=tf.norm(change),
+            pending_norm=tf.norm(weights - replica),
+        )
+        return updated, _Broadcast(cached, encoded.message, whole), measurements
+
+    @tff.tensorflow.computation(write.type_signature.result[1])
+    def read(received: _Broadcast) -> Any:
+        change = answer.read_answer(code, received.message, dimension)
+        weights = _apply(received.cached, change)
+        return parts.join(flat.unflatten(weights), received.whole)
+
+    @tff.federated_computation
+    def initialize_fn() -> tff.Value:
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    @tff.federated_computation(
+        tff.FederatedType(state_type, tff.SERVER),
+        tff.FederatedType(value_type, tff.SERVER),
+    )
+    def next_fn(
+        state: tff.Value, value: tff.Value
+    ) -> tff.templates.MeasuredProcessOutput:
+        updated, broadcast, measurements = tff.federated_map(write, (state, value))
+        result = tff.federated_map(read, tff.federated_broadcast(broadcast))
+        return tff.templates.MeasuredProcessOutput(updated, result, measurements)
+
+    return tff.learning.templates.DistributionProcess(initialize_fn, next_fn)
+
+
+class _Parts:
+    """Which part of a value is sparsified, and which is sent whole.
+
+    Attributes:
+      sparse_type: The type of the first.
+      whole_type: The type of the second; an empty structure where there is none.
+    """
+
+    def __init__(self, value_type: tff.Type) -> None:
+        self._is_model = (
+            isinstance(value_type, tff.StructWithPythonType)
+            and value_type.python_container is tff.learning.models.ModelWeights
+        )
+        self.sparse_type, self.whole_type = (
+            (value_type.trainable, value_type.non_trainable)
+            if self._is_model
+            else (value_type, tff.StructWithPythonType([], tuple))
+        )
+
+    def split(self, value: Any) -> tuple[Any, Any]:
+        return (value.trainable, value.non_trainable) if self._is_model else (value, ())
+
+    def join(self, sparse: Any, whole: Any) -> Any:
+        if not self._is_model:
+            return sparse
+        return tff.learning.models.ModelWeights(sparse, whole)
+
+
+def _require_finite(weights: tf.Tensor) -> tf.Tensor:
+    finite = tf.math.is_finite(weights)
+    count = tf.reduce_sum(1 - tf.cast(finite, tf.int32))
+    check = tf.debugging.Assert(
+        tf.reduce_all(finite),
+        ["Expected finite trainable weights to send, found", count, "that are not."],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(weights)
+
+
+def _apply(weights: tf.Tensor, change: sparse_vector.SparseVector) -> tf.Tensor:
+    """The weights with the change: the same operation at server and clients."""
+    return tf.tensor_scatter_nd_add(
+        weights, change.indices[:, tf.newaxis], change.values
+    )
+
+
+def _size_in_bits(value_type: tff.Type) -> int:
+    leaves = tf.nest.flatten(
+        tff.types.structure_from_tensor_type_tree(
+            lambda leaf: 8 * math.prod(leaf.shape) * tf.as_dtype(leaf.dtype).size,
+            value_type,
+        )
+    )
+    return sum(leaves)

@@ -1,0 +1,78 @@
+"""A structure of float tensors as one vector, and back."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_federated as tff
+
+
+class FlatStructure:
+    """How values of a TFF type lie in one float32 vector: leaf after leaf.
+
+    Attributes:
+      dimension: D, the number of entries of all tensors.
+      tensor_sizes: How many of these each tensor has, in order; empty tensors are
+        left out.
+    """
+
+    def __init__(self, value_type: tff.Type) -> None:
+        """Reads the type.
+
+        Args:
+          value_type: A `tff.TensorType`, or a `tff.StructWithPythonType` of such, in
+            any nesting.
+
+        Raises:
+          TypeError: If it is neither, a tensor is not of floats or not of a fully
+            defined shape, or there is no entry at all.
+        """
+        _check_is_structure_of_tensors(value_type)
+        self._specs = tff.types.structure_from_tensor_type_tree(
+            lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), value_type
+        )
+        leaves = tf.nest.flatten(self._specs)
+        for leaf in leaves:
+            if not leaf.dtype.is_floating or not leaf.shape.is_fully_defined():
+                raise TypeError(
+                    "Expected float tensors of fully defined shapes, found "
+                    f"{leaf.dtype.name}{leaf.shape} in {value_type}."
+                )
+        self._leaf_sizes = [math.prod(leaf.shape) for leaf in leaves]
+        self.tensor_sizes = [size for size in self._leaf_sizes if size > 0]
+        self.dimension = sum(self._leaf_sizes)
+        if not self.dimension:
+            raise TypeError(f"Expected a type with entries, found {value_type}.")
+
+    def flatten(self, value: Any) -> tf.Tensor:
+        """The value as float32 [D]; other floats are cast."""
+        leaves = [
+            tf.reshape(tf.cast(leaf, tf.float32), [-1])
+            for leaf in tf.nest.flatten(value)
+        ]
+        return tf.concat(leaves, axis=0)
+
+    def unflatten(self, vector: tf.Tensor) -> Any:
+        """The value, in its own dtypes and shapes, that float32 [D] stands for."""
+        leaves = [
+            tf.cast(tf.reshape(part, spec.shape), spec.dtype)
+            for part, spec in zip(
+                tf.split(vector, self._leaf_sizes),
+                tf.nest.flatten(self._specs),
+                strict=True,
+            )
+        ]
+        return tf.nest.pack_sequence_as(self._specs, leaves)
+
+
+def _check_is_structure_of_tensors(value_type: tff.Type) -> None:
+    is_structure = isinstance(
+        value_type, tff.StructWithPythonType
+    ) and tff.types.contains_only(
+        value_type, lambda t: isinstance(t, tff.TensorType | tff.StructWithPythonType)
+    )
+    if not is_structure and not isinstance(value_type, tff.TensorType):
+        raise TypeError(
+            "Expected a tff.TensorType or a tff.StructWithPythonType of such, found "
+            f"{value_type!r}."
+        )
