@@ -36,6 +36,13 @@ class Uploads(NamedTuple):
     ranks: tf.Tensor
 
 
+class Accumulator(NamedTuple):
+    """Uploads in two parts, so that each is not copied for every upload after it."""
+
+    stored: Uploads
+    recent: Uploads
+
+
 class _Lists(NamedTuple):
     """The lists of one level of the tree, by node and coordinate."""
 
@@ -50,6 +57,23 @@ class _Dropped(NamedTuple):
     indices: tf.Tensor  # int32 [n]
     first_leaves: tf.Tensor  # int32 [n]
     last_leaves: tf.Tensor  # int32 [n]
+
+
+# How many uploads are collected before all that are stored are copied.
+_RECENT_UPLOADS = 10
+
+
+def _no_uploads() -> Uploads:
+    return Uploads(
+        growing.empty(tf.int32),
+        growing.empty(tf.int32),
+        growing.empty(tf.float64),
+        growing.empty(tf.int32),
+    )
+
+
+def _whole(accumulator: Accumulator) -> Uploads:
+    return growing.concat(accumulator.stored, accumulator.recent)
 
 
 def _starts(sorted_keys: tf.Tensor) -> tf.Tensor:
@@ -78,21 +102,18 @@ def _largest(lists: _Lists, k: tf.Tensor) -> tf.Tensor:
 class GTopK(sparsifier.Sparsifier):
     """gTop-k; the server holds all uploads and walks the tree."""
 
-    def zero(self) -> Uploads:
+    def zero(self) -> Accumulator:
         """See base class."""
-        return Uploads(
-            growing.empty(tf.int32),
-            growing.empty(tf.int32),
-            growing.empty(tf.float64),
-            growing.empty(tf.int32),
-        )
+        return Accumulator(_no_uploads(), _no_uploads())
 
-    def accumulate(self, accumulator: Uploads, upload: sparsifier.Upload) -> Uploads:
+    def accumulate(
+        self, accumulator: Accumulator, upload: sparsifier.Upload
+    ) -> Accumulator:
         """See base class."""
         indices, values = upload.entries
         positions, _ = ranked_sums.ranking_keys(values, tf.size(values))
-        return growing.concat(
-            accumulator,
+        recent = growing.concat(
+            accumulator.recent,
             Uploads(
                 tf.fill(tf.shape(indices), upload.client_id),
                 indices,
@@ -100,15 +121,22 @@ class GTopK(sparsifier.Sparsifier):
                 tf.math.invert_permutation(positions),
             ),
         )
+        grown = accumulator._replace(recent=recent)
+        return tf.cond(
+            tf.size(recent.indices) > _RECENT_UPLOADS * upload.k,
+            lambda: Accumulator(_whole(grown), _no_uploads()),
+            lambda: grown,
+        )
 
-    def merge(self, first: Uploads, second: Uploads) -> Uploads:
+    def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
         """See base class."""
-        return growing.concat(first, second)
+        return Accumulator(growing.concat(_whole(first), _whole(second)), _no_uploads())
 
-    def report(self, accumulator: Uploads) -> Uploads:
+    def report(self, accumulator: Accumulator) -> Uploads:
         """See base class."""
-        order = tf.argsort(accumulator.client_ids, stable=True)
-        return Uploads(*(tf.gather(column, order) for column in accumulator))
+        uploads = _whole(accumulator)
+        order = tf.argsort(uploads.client_ids, stable=True)
+        return Uploads(*(tf.gather(column, order) for column in uploads))
 
     def select(
         self,
