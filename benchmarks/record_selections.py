@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         clients, _ = process.initialize_clients(state, list(range(len(task.clients))))
         for number in range(1, wanted[-1] + 1):
             before = state.weights
-            state, clients, _ = process.next(state, clients, data)
+            state, clients, *_ = process.next(state, clients, data)
             if number in wanted:
                 changed = np.flatnonzero(state.weights != before)
                 recorded[f"round_{number}"] = changed.astype(np.int32)

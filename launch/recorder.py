@@ -74,6 +74,7 @@ class Recorder:
         round_metrics: Mapping[str, Any],
         evaluated: Evaluation | None,
         *,
+        timing: Mapping[str, float],
         round_seconds: float,
         evaluation_seconds: float,
     ) -> metrics.Row:
@@ -82,6 +83,7 @@ class Recorder:
         Args:
           round_metrics: The metrics of `SparsifiedProcess.next`.
           evaluated: The test accuracy and loss after the round, where evaluated.
+          timing: The wall-clock times that `SparsifiedProcess.next` measured.
           round_seconds: Wall-clock time of the round.
           evaluation_seconds: Wall-clock time of the evaluation.
 
@@ -102,6 +104,7 @@ class Recorder:
                 "round_seconds": round(round_seconds, 6),
                 "evaluation_seconds": round(evaluation_seconds, 6),
             }
+            | {name: round(float(seconds), 6) for name, seconds in timing.items()}
         )
         self._loop.run(self._events.release(_events(row), row["round"]))
         return row

@@ -77,7 +77,7 @@ def run(
         while ending is None:
             started = time.perf_counter()
             try:
-                state, clients, metrics = process.next(state, clients, data)
+                state, clients, metrics, timing = process.next(state, clients, data)
             except Exception:
                 # Ctrl-C in a terminal reaches the worker process too.
                 if not interrupted():
@@ -91,6 +91,7 @@ def run(
             row = record.record(
                 metrics,
                 evaluated,
+                timing=timing,
                 round_seconds=ran - started,
                 evaluation_seconds=time.perf_counter() - ran,
             )

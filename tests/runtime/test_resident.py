@@ -60,7 +60,7 @@ def _run(process, data):
     clients, bits = process.initialize_clients(state, list(range(_CLIENTS)))
     metrics = []
     for _ in range(_ROUNDS):
-        state, clients, measured = process.next(state, clients, data)
+        state, clients, measured, _ = process.next(state, clients, data)
         metrics.append(measured)
     return state, clients, metrics, bits
 

@@ -22,6 +22,7 @@ from tff_gs.exchange import (
     message_size,
     receipts,
     server_update,
+    stopwatch,
 )
 from tff_gs.exchange.answer import read_answer
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
@@ -74,6 +75,7 @@ class Outcome(NamedTuple):
         `Selection.probe`.
       probe_elements: int32 scalar, the number of entries in it.
       probe_count: int32 scalar, |J'|.
+      decode_seconds: float64 scalar, the server's time for decoding all messages.
     """
 
     receipts: receipts.Receipts
@@ -86,6 +88,7 @@ class Outcome(NamedTuple):
     probe_message: tf.Tensor
     probe_elements: tf.Tensor
     probe_count: tf.Tensor
+    decode_seconds: tf.Tensor
 
 
 class Told(NamedTuple):
@@ -108,6 +111,7 @@ class Sent(NamedTuple):
       indices: int32 [n], those of the message, ascending.
       lost: float32 [n], what the value code changed: sent less received values.
       shared: int32 [s], what the client was told.
+      encode_seconds: float64 scalar, the client's time for encoding.
       kept: See `tff_gs.exchange.client_work.Contribution`.
     """
 
@@ -115,6 +119,7 @@ class Sent(NamedTuple):
     indices: tf.Tensor
     lost: tf.Tensor
     shared: tf.Tensor
+    encode_seconds: tf.Tensor
     kept: Any
 
 
@@ -167,6 +172,7 @@ class ExchangeOutput(NamedTuple):
 class _Totals(NamedTuple):
     accumulator: Any
     weight: tf.Tensor
+    decode_seconds: tf.Tensor
     receipts: receipts.Receipts
 
 
@@ -255,29 +261,34 @@ def build_sparse_exchange(
         entries = sparse_vector.SparseVector(
             indices, tf.gather(residual, sparsifier.coordinates(indices, shared))
         )
-        encoded = uplink_encoder.encode(
-            entries, seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds)
+        encoded, seconds = stopwatch.timed(
+            uplink_encoder.encode,
+            entries,
+            seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds),
         )
         message = UplinkMessage(
             client.client_id, contribution.weight, decision, encoded.message
         )
         lost = entries.values - encoded.received
-        return message, Sent(residual, indices, lost, shared, contribution.kept)
+        return message, Sent(
+            residual, indices, lost, shared, seconds, contribution.kept
+        )
 
     message_type, _ = upload.type_signature.result
 
     @tff.tensorflow.computation
     def zero() -> _Totals:
-        return _Totals(
-            sparsifier.zero(), tf.constant(0.0, tf.float64), receipts.no_receipts()
-        )
+        nought = tf.constant(0.0, tf.float64)
+        return _Totals(sparsifier.zero(), nought, nought, receipts.no_receipts())
 
     totals_type = zero.type_signature.result
 
     @tff.tensorflow.computation(totals_type, message_type)
     def accumulate(totals: _Totals, message: UplinkMessage) -> _Totals:
-        entries, error = uplink_encoder.decode(
-            message.entries, sparsifier.max_sent(message.decision.k)
+        (entries, error), seconds = stopwatch.timed(
+            uplink_encoder.decode,
+            message.entries,
+            sparsifier.max_sent(message.decision.k),
         )
         accepted = tf.cast(tf.equal(error, 0), tf.float64)
         return _Totals(
@@ -292,6 +303,7 @@ def build_sparse_exchange(
                 ),
             ),
             totals.weight + accepted * tf.cast(message.weight, tf.float64),
+            totals.decode_seconds + seconds,
             growing.concat(
                 totals.receipts,
                 receipts.receipt(
@@ -309,6 +321,7 @@ def build_sparse_exchange(
         return _Totals(
             sparsifier.merge(first.accumulator, second.accumulator),
             first.weight + second.weight,
+            first.decode_seconds + second.decode_seconds,
             growing.concat(first.receipts, second.receipts),
         )
 
@@ -317,6 +330,7 @@ def build_sparse_exchange(
         return _Totals(
             sparsifier.report(totals.accumulator),
             totals.weight,
+            totals.decode_seconds,
             receipts.sort(totals.receipts),
         )
 
@@ -353,6 +367,7 @@ def build_sparse_exchange(
             probe_message=probe_encoder.encode(selection.probe, seed).message,
             probe_elements=tf.size(selection.probe.indices),
             probe_count=selection.probe_count,
+            decode_seconds=totals.decode_seconds,
         )
         return message, update.step(replica, received), outcome
 

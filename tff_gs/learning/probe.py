@@ -77,6 +77,8 @@ class Report(NamedTuple):
       training_loss: float64 scalar, weighted by C_i / C.
       losses: float64 [3], likewise; [0] where nothing is probed.
       bits: int64 scalar, the size of all reports.
+      encode_seconds: float64 scalar, all clients' time for encoding their uploads;
+        measured, not part of the reports' size.
     """
 
     client_ids: tf.Tensor
@@ -84,6 +86,7 @@ class Report(NamedTuple):
     training_loss: tf.Tensor
     losses: tf.Tensor
     bits: tf.Tensor
+    encode_seconds: tf.Tensor
 
 
 class _Contributions(NamedTuple):
@@ -97,6 +100,12 @@ class _Sums(NamedTuple):
     training_loss: tf.Tensor
     losses: tf.Tensor
     bits: tf.Tensor
+    encode_seconds: tf.Tensor
+
+
+class _Measured(NamedTuple):
+    report: ClientReport
+    encode_seconds: tf.Tensor
 
 
 def build_probe(
@@ -156,28 +165,30 @@ def build_probe(
         closing: Closing,
         answer: sparse_exchange.DownlinkMessage,
         message: tf.Tensor,
-    ) -> tuple[client_state.ClientState, ClientReport]:
+    ) -> tuple[client_state.ClientState, _Measured]:
         received = exchange.receive(closing.client, closing.sent, answer)
         kept = closing.sent.kept
-        return received.client, ClientReport(
+        report = ClientReport(
             closing.client.client_id,
             received.contributed,
             kept.weight,
             kept.training_loss,
             losses(closing, received, message) if probes else tf.zeros([0], tf.float32),
         )
+        return received.client, _Measured(report, closing.sent.encode_seconds)
 
     @tff.tensorflow.computation
     def zero() -> _Sums:
         none = _Contributions(growing.empty(tf.int32), growing.empty(tf.int32))
         nought = tf.constant(0.0, tf.float64)
         losses = tf.zeros([3 if probes else 0], tf.float64)
-        return _Sums(none, nought, nought, losses, tf.constant(0, tf.int64))
+        return _Sums(none, nought, nought, losses, tf.constant(0, tf.int64), nought)
 
     sums_type = zero.type_signature.result
 
     @tff.tensorflow.computation(sums_type, close.type_signature.result[1])
-    def accumulate(sums: _Sums, report: ClientReport) -> _Sums:
+    def accumulate(sums: _Sums, measured: _Measured) -> _Sums:
+        report = measured.report
         weight = tf.cast(report.weight, tf.float64)
         return _Sums(
             growing.concat(
@@ -188,6 +199,7 @@ def build_probe(
             sums.training_loss + weight * tf.cast(report.training_loss, tf.float64),
             sums.losses + weight * tf.cast(report.losses, tf.float64),
             sums.bits + message_size.size_in_bits(report),
+            sums.encode_seconds + measured.encode_seconds,
         )
 
     @tff.tensorflow.computation(sums_type, sums_type)
@@ -198,6 +210,7 @@ def build_probe(
             first.training_loss + second.training_loss,
             first.losses + second.losses,
             first.bits + second.bits,
+            first.encode_seconds + second.encode_seconds,
         )
 
     @tff.tensorflow.computation(sums_type)
@@ -210,6 +223,7 @@ def build_probe(
             training_loss=sums.training_loss / sums.weight,
             losses=sums.losses / sums.weight,
             bits=sums.bits,
+            encode_seconds=sums.encode_seconds,
         )
 
     @tff.federated_computation(

@@ -72,12 +72,17 @@ class RoundOutput(NamedTuple):
     Attributes:
       state: `ServerState` at SERVER.
       clients: `Clients` at CLIENTS.
-      metrics: What the round measured, at SERVER; see `SparsifiedProcess`.
+      metrics: What the round measured, at SERVER; see `SparsifiedProcess`. One seed
+        gives the same metrics, to the bit.
+      timing: Wall-clock seconds of the round, at SERVER: `encode_seconds`, which all
+        clients together took to encode their uploads, and `decode_seconds`, which
+        the server took to decode them.
     """
 
     state: Any
     clients: Any
     metrics: Any
+    timing: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,7 +286,7 @@ def build_sparsified_process(
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
         report: probe.Report,
-    ) -> tuple[ServerState, Any]:
+    ) -> tuple[ServerState, Any, Any]:
         feedback = measure.feedback(decision, outcome, report)
         updated = state._replace(
             weights=replica.weights,
@@ -295,12 +300,17 @@ def build_sparsified_process(
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
-        return updated, collections.OrderedDict(
+        metrics = collections.OrderedDict(
             round=updated.round,
             time=updated.time,
             sign=rule.sign(updated.controller),
             **measure.metrics(decision, outcome, report, feedback),
         )
+        timing = collections.OrderedDict(
+            encode_seconds=report.encode_seconds,
+            decode_seconds=outcome.decode_seconds,
+        )
+        return updated, metrics, timing
 
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
@@ -337,6 +347,7 @@ def build_sparsified_process(
             state=finished[0],
             clients=tff.federated_zip(Clients(closed.clients, clients.non_trainable)),
             metrics=finished[1],
+            timing=finished[2],
         )
 
     return SparsifiedProcess(objective, initialize, initialize_clients, next_fn)
