@@ -35,8 +35,10 @@ def main(options: RunOptions) -> int:
         # Not before the flags are known to be right: this is where the time goes.
         from launch import experiment
 
-        built = experiment.build(options)
-        _replace_default_context()
+        try:
+            built = experiment.build(options)
+        finally:
+            _replace_default_context()
         directory.create(flags.used())
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
@@ -144,6 +146,8 @@ def _silence_tensorflow() -> None:
 
 def _replace_default_context() -> None:
     """Lets go of TFF's default context, which ends with an error message at exit."""
+    if "tensorflow_federated" not in sys.modules:
+        return
     import tensorflow_federated as tff
 
     class NoContext(tff.framework.SyncContext):
