@@ -36,6 +36,34 @@ class ClientState(NamedTuple):
         return server_update.Replica(self.weights, self.optimizer)
 
 
+class Waiting(NamedTuple):
+    """A client between its upload and the answer: a `ClientState` but for its residual.
+
+    The residual from before the round is not needed any more, and a vector of D that
+    goes into a computation for nothing costs time and memory.
+
+    Attributes: see `ClientState`.
+    """
+
+    client_id: Any
+    weights: Any
+    optimizer: Any
+    seed: Any
+    rounds: Any
+
+    @property
+    def replica(self) -> server_update.Replica:
+        """The model as the client has it."""
+        return server_update.Replica(self.weights, self.optimizer)
+
+
+def waiting(clients: tff.Value) -> tff.Value:
+    """What of `clients` (`ClientState` at CLIENTS) waits for the answer."""
+    return tff.federated_zip(
+        Waiting(*(getattr(clients, name) for name in Waiting._fields))
+    )
+
+
 def client_state_type(
     replica_type: tff.StructWithPythonType,
 ) -> tff.StructWithPythonType:
@@ -50,6 +78,12 @@ def client_state_type(
             rounds=tff.TensorType(np.int32),
         )
     )
+
+
+def waiting_type(replica_type: tff.StructWithPythonType) -> tff.StructWithPythonType:
+    """The TFF type of a `Waiting`, from that of a `Replica`."""
+    state = client_state_type(replica_type)
+    return tff.to_type(Waiting(*(state[name] for name in Waiting._fields)))
 
 
 def initial_client_state(

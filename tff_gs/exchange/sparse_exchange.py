@@ -191,7 +191,7 @@ class SparseExchange:
         clients of the last argument.
       receive: What a client does with the answer, as TensorFlow code, so that what
         follows at the client can be part of the same computation:
-        `(ClientState, Sent, DownlinkMessage) -> Received`.
+        `(Waiting, Sent, DownlinkMessage) -> Received`.
       next: `send` and `receive`; arguments as of `send`, returns `ExchangeOutput`.
       uplink_encoder: How clients write their entries: without indices where the
         sparsifier's are implicit.
@@ -202,7 +202,7 @@ class SparseExchange:
     sparsifier: sparsifier_lib.Sparsifier
     initialize_clients: tff.Computation
     send: tff.Computation
-    receive: Callable[[client_state.ClientState, Sent, DownlinkMessage], Received]
+    receive: Callable[[client_state.Waiting, Sent, DownlinkMessage], Received]
     next: tff.Computation
     uplink_encoder: encoder.Encoder
     downlink_encoder: encoder.Encoder
@@ -372,7 +372,7 @@ def build_sparse_exchange(
         return message, update.step(replica, received), outcome
 
     def receive(
-        client: client_state.ClientState, sent: Sent, answer: DownlinkMessage
+        client: client_state.Waiting, sent: Sent, answer: DownlinkMessage
     ) -> Received:
         indices, values = read_answer(downlink_encoder, answer.update, dimension)
         selected = sparse_vector.SparseVector(
@@ -389,10 +389,12 @@ def build_sparse_exchange(
         residual = tf.tensor_scatter_nd_update(
             sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
         )
-        updated = client._replace(
+        updated = client_state.ClientState(
+            client_id=client.client_id,
             weights=replica.weights,
             optimizer=replica.optimizer,
             residual=residual,
+            seed=client.seed,
             rounds=client.rounds + 1,
         )
         return Received(updated, tf.size(at), selected)
@@ -426,14 +428,14 @@ def build_sparse_exchange(
         )
 
     exchanged_type = send.type_signature.result
-
-    @tff.tensorflow.computation(
-        state_type, exchanged_type.sent.member, exchanged_type.answer.member
+    receive_one = tff.tensorflow.computation(
+        receive,
+        (
+            client_state.waiting_type(replica_type),
+            exchanged_type.sent.member,
+            exchanged_type.answer.member,
+        ),
     )
-    def receive_one(
-        client: client_state.ClientState, sent: Sent, answer: DownlinkMessage
-    ) -> Received:
-        return receive(client, sent, answer)
 
     @tff.federated_computation(*arguments)
     def next_fn(
@@ -446,7 +448,11 @@ def build_sparse_exchange(
         exchanged = send(replica, told, seed, clients, inputs)
         received = tff.federated_map(
             receive_one,
-            (clients, exchanged.sent, tff.federated_broadcast(exchanged.answer)),
+            (
+                client_state.waiting(clients),
+                exchanged.sent,
+                tff.federated_broadcast(exchanged.answer),
+            ),
         )
         return ExchangeOutput(
             replica=exchanged.replica,

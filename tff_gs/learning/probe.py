@@ -27,7 +27,7 @@ class Closing(NamedTuple):
     """What a client has when the answer comes.
 
     Attributes:
-      client: Its `ClientState` before the round.
+      client: `tff_gs.exchange.client_state.Waiting`.
       sent: `tff_gs.exchange.sparse_exchange.Sent`, with `local_work.Kept`.
       non_trainable: The model's weights that training leaves alone.
     """
@@ -135,7 +135,7 @@ def build_probe(
     message_type = tff.TensorType(np.uint8, [None])
     closing_type = tff.to_type(
         Closing(
-            client=exchange.send.type_signature.parameter.clients.member,
+            client=client_state.waiting_type(update.replica_type),
             sent=exchanged_type.sent.member,
             non_trainable=objective.non_trainable_type,
         )

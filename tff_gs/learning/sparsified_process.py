@@ -327,7 +327,11 @@ def build_sparsified_process(
             clients.exchange,
             tff.federated_zip(inputs),
         )
-        closing = probe.Closing(clients.exchange, exchanged.sent, clients.non_trainable)
+        closing = probe.Closing(
+            client_state.waiting(clients.exchange),
+            exchanged.sent,
+            clients.non_trainable,
+        )
         closed = close_round(
             exchanged.answer,
             exchanged.outcome.probe_message,
