@@ -47,8 +47,8 @@ class DiskStore(client_store.ClientStore):
         self._path = pathlib.Path(path)
         self._template = tff.types.structure_from_tensor_type_tree(_spec, state_type)
         self._specs = tf.nest.flatten(self._template)
-        fields = [("numbers", np.int64, [_NUMBERS])] + [
-            (f"part{number}", spec.dtype.as_numpy_dtype, spec.shape.as_list())
+        fields = [("numbers", np.int64, (_NUMBERS,))] + [
+            (f"part{number}", spec.dtype.as_numpy_dtype, tuple(spec.shape))
             for number, spec in enumerate(self._specs)
         ]
         self._record = np.dtype(fields)
@@ -181,8 +181,8 @@ class DiskStore(client_store.ClientStore):
 
     def _write(self, client: int, state: Any) -> None:
         leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(state)]
-        found = [(leaf.dtype, list(leaf.shape)) for leaf in leaves]
-        wanted = [(s.dtype.as_numpy_dtype, s.shape.as_list()) for s in self._specs]
+        found = [(leaf.dtype, leaf.shape) for leaf in leaves]
+        wanted = [(s.dtype.as_numpy_dtype, tuple(s.shape)) for s in self._specs]
         if found != wanted:
             raise ValueError(
                 f"Expected a state of {len(wanted)} arrays of the type of "
