@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tff_gs.runtime import resident
+
 
 class ClientStore(abc.ABC):
     """Clients' states by client id; a context manager.
@@ -91,8 +93,8 @@ def as_list(client_ids: Sequence[int], states: Any) -> list[Any]:
         state for each.
     """
     require_distinct(client_ids)
-    if hasattr(states, "fetch"):
-        states = states.fetch()
+    if isinstance(states, resident.ResidentValue):
+        states = states.fetch_quickly()
     if len(states) != len(client_ids):
         raise ValueError(
             f"Expected a state for each of {len(client_ids)} clients, found "

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_federated as tff
 
 from tff_gs.learning import sparsified_process
-from tff_gs.runtime import client_store
+from tff_gs.runtime import client_store, resident
 
 
 class CohortOutput(NamedTuple):
@@ -78,7 +78,7 @@ def run_round(
       client_ids: The cohort; distinct ids.
       data: Its data, in the order of the ids: a list, or placed in the runtime. Data
         that were placed once cannot be recombined into a cohort: those of a cohort
-        that changes are given as a list, and travel in every round.
+        that changes are given as a list, and move into the worker in every round.
     """
     known = set(store.client_ids.tolist())
     new = [int(client) for client in client_ids if int(client) not in known]
@@ -87,8 +87,21 @@ def run_round(
         clients, bits = process.initialize_clients(state, new)
         store.write(new, clients)
         joined_bits = int(bits) * len(new)
-    output = process.next(state, store.read(client_ids), data)
+    parameter = process.next.type_signature.parameter
+    output = process.next(
+        state,
+        _placed(store.read(client_ids), parameter.clients),
+        _placed(data, parameter.data),
+    )
     store.write(client_ids, output.clients)
     return CohortOutput(
         output.state, output.metrics, output.timing, len(new), joined_bits
     )
+
+
+def _placed(values: Any, type_signature: tff.Type) -> Any:
+    """The values where the computation runs, by the quickest way there."""
+    context = tff.framework.get_context_stack().current
+    if isinstance(values, list) and isinstance(context, resident.ResidentContext):
+        return context.place_quickly(values, type_signature)
+    return values
