@@ -1,5 +1,7 @@
 """Catch-up messages: to the bit, whatever was missed, and their size by hand."""
 
+import itertools
+
 import hypothesis
 import numpy as np
 import pytest
@@ -155,7 +157,7 @@ def test_replicas_equal_the_model_whatever_they_missed(smallest, advance, histor
             missed = of_round[clients[client][1] :]
             changed = {
                 j
-                for one, two in zip(missed, missed[1:], strict=False)
+                for one, two in itertools.pairwise(missed)
                 for j in np.flatnonzero(_bits(one) != _bits(two))
             }
             assert caught_up.receipt.elements in (len(changed), _D)

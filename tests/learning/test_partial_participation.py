@@ -1,5 +1,7 @@
 """Rounds of cohorts: every replica is the server's model, at a measured price."""
 
+import itertools
+
 import hypothesis
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_replicas_equal_the_server_whatever_the_history(process, client_data, co
         for client in cohort:
             missed = history[last[client] :]
             changed = np.zeros(_D, bool)
-            for one, two in zip(missed, missed[1:], strict=False):
+            for one, two in itertools.pairwise(missed):
                 changed |= one.view(np.int32) != two.view(np.int32)
             count = np.count_nonzero(changed)
             if len(missed) > 1:

@@ -1,4 +1,4 @@
-"""Stores of clients' states: what is written is what is read, also by a later program."""
+"""Stores of clients' states: what is written is read, also by a later program."""
 
 from typing import Any, NamedTuple
 

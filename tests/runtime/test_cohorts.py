@@ -59,14 +59,13 @@ def test_cohorts_over_every_store_and_context(process, data, tmp_path):
     plain = tff.backends.native.create_sync_local_cpp_execution_context()
     with tff.framework.get_context_stack().install(plain):
         expected = _run(process, data, runtime.MemoryStore(), 2)
-    with runtime.execution_context():
-        with runtime.MemoryStore() as memory:
-            _assert_same(_run(process, data, memory, 2), expected)
-            with _disk(tmp_path / "states", process) as disk:
-                _assert_same(_run(process, data, disk, 2), expected)
-            with _disk(tmp_path / "states", process) as reopened:
-                ids = reopened.client_ids
-                _assert_same(reopened.read(ids), memory.read(ids))
+    with runtime.execution_context(), runtime.MemoryStore() as memory:
+        _assert_same(_run(process, data, memory, 2), expected)
+        with _disk(tmp_path / "states", process) as disk:
+            _assert_same(_run(process, data, disk, 2), expected)
+        with _disk(tmp_path / "states", process) as reopened:
+            ids = reopened.client_ids
+            _assert_same(reopened.read(ids), memory.read(ids))
     _, outputs, seen = expected
     # A client downloads the model once, and returns to more than nothing.
     assert sum(joined for _, joined, _ in outputs) == len(seen)
@@ -92,7 +91,7 @@ def test_all_clients_over_every_store(process, data, tmp_path):
             runtime.run_round(process, state, resident, [0, 2], [data[0], data[2]])
         with pytest.raises(ValueError, match=r"in their order, found \[3, 2, 1, 0\]"):
             resident.read(everybody[::-1])
-        with pytest.raises(TypeError, match="execution context .*, found list"):
+        with pytest.raises(TypeError, match=r"execution context .*, found list"):
             resident.write(everybody, resident.read(everybody).fetch())
         with pytest.raises(ValueError, match="each of 1 clients, found 4"):
             resident.write([0], resident.read(everybody))

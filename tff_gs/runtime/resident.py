@@ -144,24 +144,25 @@ class ResidentContext(tff.framework.SyncContext):
         """
         if isinstance(type_signature, tff.FederatedType):
             type_signature = type_signature.member
+        numbers = self._spool.number(len(values))
         try:
-            self._spool.write(values, type_signature)
-            placed, _ = self.invoke(
-                self._spool.reader(type_signature), list(range(len(values)))
-            )
+            self._spool.write(numbers, values, type_signature)
+            placed, _ = self.invoke(self._spool.reader(type_signature), numbers)
         finally:
             self._spool.clear()
-        return placed
+        placed_type = tff.FederatedType(type_signature, tff.CLIENTS)
+        return ResidentValue(placed._value, placed_type, len(values), self)
 
     def fetch_quickly(self, value: ResidentValue) -> list[Any]:
         """As `value.fetch()`, through files; for types as of `place_quickly`."""
         member_type = value.type_signature.member
+        numbers = self._spool.number(len(value))
         try:
             self.invoke(
                 self._spool.writer(member_type),
-                tff.structure.Struct.unnamed(value, list(range(len(value)))),
+                tff.structure.Struct.unnamed(value, numbers),
             )
-            return self._spool.read(len(value), member_type)
+            return self._spool.read(numbers, member_type)
         finally:
             self._spool.clear()
 

@@ -23,15 +23,25 @@ class Spool:
         """Makes the folder."""
         self._folder = tempfile.TemporaryDirectory(prefix="tff_gs_spool_")
         self._built: dict[tuple[str, str], tff.Computation] = {}
+        # No file has the name of an earlier one: what is late fails, and is not wrong.
+        self._files = 0
 
     def close(self) -> None:
         """Removes the folder."""
         self._folder.cleanup()
 
-    def write(self, values: Sequence[Any], member_type: tff.Type) -> None:
+    def number(self, clients: int) -> list[int]:
+        """New numbers of files, one for each client."""
+        first, self._files = self._files, self._files + clients
+        return list(range(first, self._files))
+
+    def write(
+        self, numbers: Sequence[int], values: Sequence[Any], member_type: tff.Type
+    ) -> None:
         """Writes one file for each value, which `reader` reads.
 
         Args:
+          numbers: The files' numbers.
           values: Structures of arrays, all of `member_type`.
           member_type: A structure of tensors of numbers, of known rank.
 
@@ -39,7 +49,7 @@ class Spool:
           ValueError: If a value is not of the type.
         """
         specs = _specs(member_type)
-        for number, value in enumerate(values):
+        for number, value in zip(numbers, values, strict=True):
             leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(value)]
             _check(leaves, specs)
             with open(self._path(number), "wb") as file:
@@ -47,15 +57,15 @@ class Spool:
                     file.write(np.array(leaf.shape, np.int64).tobytes())
                     file.write(np.ascontiguousarray(leaf).data)
 
-    def read(self, clients: int, member_type: tff.Type) -> list[Any]:
-        """The values of all clients that `writer` wrote."""
+    def read(self, numbers: Sequence[int], member_type: tff.Type) -> list[Any]:
+        """The values that `writer` wrote under these numbers."""
         template = tff.types.structure_from_tensor_type_tree(_spec, member_type)
         count = len(tf.nest.flatten(template))
         return [
             tf.nest.pack_sequence_as(
                 template, [self._read_part(number, part) for part in range(count)]
             )
-            for number in range(clients)
+            for number in numbers
         ]
 
     def clear(self) -> None:
@@ -66,9 +76,9 @@ class Spool:
     def reader(self, member_type: tff.Type) -> tff.Computation:
         """The computation that reads the files.
 
-        `{int32}@CLIENTS -> ({T}@CLIENTS, int32@SERVER)`: from the clients' numbers,
-        counted from 0, to their values, and how many there are; once that is known,
-        all files have been read.
+        `{int32}@CLIENTS -> ({T}@CLIENTS, int32@SERVER)`: from the files' numbers to
+        their values, and how many there are; once that is known, all files have been
+        read.
         """
         return self._once("reader", self._build_reader, member_type)
 
@@ -76,7 +86,7 @@ class Spool:
         """The computation that writes files.
 
         `({T}@CLIENTS, {int32}@CLIENTS) -> int32@SERVER`: from the values and the
-        clients' numbers to how many have been written.
+        files' numbers to how many have been written.
         """
         return self._once("writer", self._build_writer, member_type)
 
@@ -107,7 +117,8 @@ class Spool:
                 shape, position = _take(content, position, [spec.shape.rank], tf.int64)
                 leaf, position = _take(content, position, shape, spec.dtype)
                 leaves.append(tf.ensure_shape(leaf, spec.shape))
-            return tf.nest.pack_sequence_as(template, leaves), tf.constant(1)
+            with tf.control_dependencies(leaves):
+                return tf.nest.pack_sequence_as(template, leaves), tf.identity(1)
 
         @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
         def read_all(numbers: tff.Value) -> tuple[tff.Value, tff.Value]:
