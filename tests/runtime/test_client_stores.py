@@ -1,5 +1,6 @@
 """Stores of clients' states: what is written is read, also by a later program."""
 
+import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import runtime
+
+_PAGE = mmap.ALLOCATIONGRANULARITY
 
 
 class State(NamedTuple):
@@ -114,8 +117,8 @@ def test_thousands_of_clients_take_one_record_each(path):
             store.write([client], [_state(client)])
             if client % 3 == 0:
                 store.write([client], [_state(client + 1)])
-    record = header = 4096
-    assert path.stat().st_size == header + 3000 * record
+    # A page of header, and one for each client.
+    assert path.stat().st_size == (1 + 3000) * _PAGE
     with runtime.DiskStore(path, _TYPE) as store:
         np.testing.assert_array_equal(store.client_ids, np.sort(ids))
         for client in ids[::500]:
@@ -180,11 +183,13 @@ def test_a_cut_file_is_refused(path):
     _filled(path)
     with open(path, "r+b") as file:
         file.truncate(path.stat().st_size - 1)
-    _reopening_fails(path, r"whole records of 4096 bytes in .*, found 1 and 4095 bytes")
+    _reopening_fails(
+        path, rf"records of {_PAGE} bytes in .*, found 1 and {_PAGE - 1} bytes"
+    )
 
 
 def test_two_records_of_one_client_are_refused(path):
-    _write_number(_filled(path), 4096 + 4096 + 16, 7)
+    _write_number(_filled(path), 2 * _PAGE + 16, 7)
     _reopening_fails(path, r"distinct ids .*, found 6 in record 1")
 
 
@@ -197,7 +202,7 @@ def test_one_store_at_a_time(path):
 def test_a_state_that_was_written_in_part_is_not_read(path):
     _filled(path)
     # What is left where the program is killed while it overwrites client 6.
-    _write_number(path, 4096, 2)
+    _write_number(path, _PAGE, 2)
     with runtime.DiskStore(path, _TYPE) as store:
         _assert_equal(store.read([8]), [_state(8)])
         with pytest.raises(ValueError, match=r"whole state of client 6 in .*, found"):
@@ -209,7 +214,7 @@ def test_a_state_that_was_written_in_part_is_not_read(path):
 def test_a_record_that_nobody_got_is_used_again(path):
     _filled(path)
     # What is left where the program is killed before client 8 has its record.
-    _write_number(path, 4096 + 4096 + 16, 0)
+    _write_number(path, 2 * _PAGE + 16, 0)
     size = path.stat().st_size
     with runtime.DiskStore(path, _TYPE) as store:
         assert store.client_ids.tolist() == [6]

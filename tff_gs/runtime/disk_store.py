@@ -124,7 +124,8 @@ class DiskStore(client_store.ClientStore):
             )
         if found != text.ljust(size, b"\0"):
             raise ValueError(
-                f"Expected states of type {state_type} in {self._path}, found "
+                f"Expected states of type {state_type} in records of "
+                f"{self._record_bytes} bytes in {self._path}, found "
                 f"{_described(found)}."
             )
         return size
@@ -139,17 +140,20 @@ class DiskStore(client_store.ClientStore):
                 f"{self._path}, found {count} and {rest} bytes."
             )
         slots = {}
+        self._free = []
         for slot in range(count):
             numbers = os.pread(self._file.fileno(), 8 * _NUMBERS, self._position(slot))
             client = int(np.frombuffer(numbers, np.int64)[_ID]) - 1
-            if client in slots or client < -1:
+            if client == -1:
+                # It was being added when the program was ended.
+                self._free.append(slot)
+                continue
+            if client in slots or client < 0:
                 raise ValueError(
                     f"Expected distinct ids of clients from 0 on in {self._path}, "
                     f"found {client} in record {slot}."
                 )
-            # A record without an id was being added when the program was ended.
-            slots[client if client >= 0 else -2 - slot] = slot
-        self._free = [slots.pop(key) for key in list(slots) if key < 0]
+            slots[client] = slot
         return slots
 
     def _position(self, slot: int) -> int:
@@ -224,8 +228,9 @@ def _whole_pages(size: int) -> int:
 
 
 def _described(header: bytes) -> str:
-    """The type that a header names."""
+    """What a header says."""
     try:
-        return json.loads(header.rstrip(b"\0")[len(_MAGIC) :])["state_type"]
+        description = json.loads(header.rstrip(b"\0")[len(_MAGIC) :])
+        return "{state_type} in records of {record_bytes} bytes".format(**description)
     except (ValueError, KeyError, TypeError):
         return "a header that cannot be read"
