@@ -3,26 +3,24 @@
     python -m benchmarks.partial_participation --data_dir=DIR [--cache_dir=DIR] \
         [--clients=120] [--clients_per_round=10] [--rounds=300] [--store=disk]
 
-Prints the median seconds of a round and of its parts outside the computation; all bytes
+Prints the median seconds of a round, all that is done for its cohort included; all bytes
 that travelled, the dense models of the clients' first rounds and the catch-up of the
 later ones apart; the test accuracy at the end; and the largest memory of all processes
-together, the TFF worker included, as sampled every 50 ms.
+together, the TFF worker included.
 """
 
 import contextlib
-import os
 import pathlib
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import tensorflow_federated as tff
 from absl import app, flags
 
 import tasks
+from benchmarks import memory as memory_lib
 from benchmarks import report
 from launch import evaluation
 from tff_gs import learning, runtime
@@ -45,32 +43,6 @@ _RATE = flags.DEFINE_float("learning_rate", 0.01, "eta.", lower_bound=0.0)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the run.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the table as CSV.")
 
-_SAMPLING_SECONDS = 0.05
-
-
-@contextlib.contextmanager
-def _peak_memory() -> Iterator[Callable[[], float]]:
-    """Gives the largest resident memory, in MB, of this process and its children."""
-    process, ended = psutil.Process(), threading.Event()
-    peak = 0.0
-
-    def sample() -> None:
-        nonlocal peak
-        while not ended.wait(_SAMPLING_SECONDS):
-            total = 0
-            for one in [process, *process.children(recursive=True)]:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    total += one.memory_info().rss
-            peak = max(peak, total / 1e6)
-
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
-        yield lambda: peak
-    finally:
-        ended.set()
-        thread.join()
-
 
 @contextlib.contextmanager
 def _open_store(state_type: tff.Type) -> Iterator[runtime.ClientStore]:
@@ -83,7 +55,13 @@ def _open_store(state_type: tff.Type) -> Iterator[runtime.ClientStore]:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         path = pathlib.Path(folder) / "clients.states"
-        yield stack.enter_context(runtime.DiskStore(path, state_type))
+        store = stack.enter_context(runtime.DiskStore(path, state_type))
+        if len(store.client_ids):
+            raise app.UsageError(
+                f"Expected no states of an earlier run in {path}, found those of "
+                f"{len(store.client_ids)} clients."
+            )
+        yield store
 
 
 def _run() -> dict[str, Any]:
@@ -108,38 +86,38 @@ def _run() -> dict[str, Any]:
     state_type = process.next.type_signature.parameter.clients
     sent = dict.fromkeys(("up", "down", "catch-up", "first"), 0)
     seconds = []
-    with _peak_memory() as peak:
-        with runtime.execution_context(), _open_store(state_type) as store:
-            state = process.initialize()
-            for number in range(_ROUNDS.value):
-                started = time.perf_counter()
-                ids = cohort_of(number)
-                clients = [task.clients[client] for client in ids]
-                output = runtime.run_round(
-                    process,
-                    state,
-                    store,
-                    ids,
-                    [(client.features, client.labels) for client in clients],
-                )
-                state, metrics = output.state, output.metrics
-                seconds.append(time.perf_counter() - started)
-                sent["up"] += int(metrics["uplink_bits"] + metrics["report_bits"])
-                sent["up"] += int(metrics["catch_up_request_bits"])
-                sent["down"] += len(ids) * int(
-                    metrics["downlink_bits"] + metrics["probe_downlink_bits"]
-                )
-                sent["catch-up"] += int(metrics["catch_up_bits"])
-                sent["first"] += output.joined_bits
-                print(
-                    f"round {number + 1}: {seconds[-1]:.2f} s, k {metrics['k']}, "
-                    f"loss {metrics['training_loss']:.3f}, "
-                    f"{metrics['catch_up_dense']} of {metrics['clients']} dense",
-                    flush=True,
-                )
-            kept = len(store.client_ids)
-        accuracy = evaluate(state).accuracy
-        megabytes = peak()
+    memory = memory_lib.PeakMemory()
+    memory.start()
+    with runtime.execution_context(), _open_store(state_type) as store:
+        state = process.initialize()
+        for number in range(_ROUNDS.value):
+            started = time.perf_counter()
+            ids = cohort_of(number)
+            clients = [task.clients[client] for client in ids]
+            output = runtime.run_round(
+                process,
+                state,
+                store,
+                ids,
+                [(client.features, client.labels) for client in clients],
+            )
+            state, metrics = output.state, output.metrics
+            seconds.append(time.perf_counter() - started)
+            sent["up"] += int(metrics["uplink_bits"] + metrics["report_bits"])
+            sent["up"] += int(metrics["catch_up_request_bits"])
+            sent["down"] += len(ids) * int(
+                metrics["downlink_bits"] + metrics["probe_downlink_bits"]
+            )
+            sent["catch-up"] += int(metrics["catch_up_bits"])
+            sent["first"] += output.joined_bits
+            print(
+                f"round {number + 1}: {seconds[-1]:.2f} s, k {metrics['k']}, "
+                f"loss {metrics['training_loss']:.3f}, "
+                f"{metrics['catch_up_dense']} of {metrics['clients']} dense",
+                flush=True,
+            )
+        kept = len(store.client_ids)
+    accuracy = evaluate(state).accuracy
     return {
         "store": _STORE.value,
         "N": len(task.clients),
@@ -149,7 +127,7 @@ def _run() -> dict[str, Any]:
         **{f"{name} MB": bits / 8e6 for name, bits in sent.items()},
         "clients seen": kept,
         "accuracy": accuracy,
-        "peak MB": megabytes,
+        "peak MB": memory.stop() / memory_lib.MEGABYTE,
     }
 
 
@@ -161,5 +139,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     app.run(main)
