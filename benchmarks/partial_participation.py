@@ -3,7 +3,7 @@
     python -m benchmarks.partial_participation --data_dir=DIR [--cache_dir=DIR] \
         [--clients=120] [--clients_per_round=10] [--rounds=300] [--store=disk]
 
-Prints the median seconds of a round, all that is done for its cohort included; all bytes
+Prints the median seconds of a round, with all that is done for its cohort; all bytes
 that travelled, the dense models of the clients' first rounds and the catch-up of the
 later ones apart; the test accuracy at the end; and the largest memory of all processes
 together, the TFF worker included.
