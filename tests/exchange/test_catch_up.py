@@ -65,6 +65,10 @@ def _current(weights, last_changed, number, optimizer=()):
     )
 
 
+def _as_arrays(state):
+    return tf.nest.map_structure(lambda leaf: tf.convert_to_tensor(leaf).numpy(), state)
+
+
 def _bits(array):
     return np.asarray(array, np.float32).view(np.int32)
 
@@ -167,12 +171,12 @@ def test_replicas_equal_the_model_whatever_they_missed(smallest, advance, histor
 def test_the_optimizer_state_goes_with_the_weights(adam):
     optimizer = tff.learning.optimizers.build_adam(0.1)
     spec = tf.TensorSpec([_D], tf.float32)
-    first = tf.nest.map_structure(np.asarray, optimizer.initialize(spec))
+    first = _as_arrays(optimizer.initialize(spec))
     state, weights = optimizer.initialize(spec), tf.zeros([_D])
     for _ in range(3):
         gradient = tf.one_hot(5, _D)
         state, weights = optimizer.next(state, weights, gradient)
-    state = tf.nest.map_structure(np.asarray, state)
+    state = _as_arrays(state)
     last_changed = np.where(np.arange(_D) == 5, 3, 0)
     current = _current(weights.numpy(), last_changed, 3, state)
     clients = [_client(np.zeros(_D), first), _client(weights.numpy(), state)]

@@ -36,9 +36,9 @@ def test_type_signature():
 
 def test_only_keys_and_bytes_cross():
     adam = tff.learning.optimizers.build_adam(0.1)
-    for update in (
-        server_update.SparseSgd(_D, learning_rate=1.0),
-        server_update.OptimizerUpdate(_D, optimizer=adam),
+    for update, optimizer_bytes in (
+        (server_update.SparseSgd(_D, learning_rate=1.0), 0),
+        (server_update.OptimizerUpdate(_D, optimizer=adam), None),
     ):
         found = crossings.crossings(_build(update).next)
         assert not found.broadcast
@@ -46,4 +46,6 @@ def test_only_keys_and_bytes_cross():
         key, message = found.selected
         assert key == tff.TensorType(np.int32, [1])
         crossings.assert_sparse([message], _D)
-        assert message.weights == message.optimizer == tff.TensorType(np.uint8, [None])
+        assert message.round == tff.TensorType(np.int32, [None])
+        assert message.weights == tff.TensorType(np.uint8, [None])
+        assert message.optimizer == tff.TensorType(np.uint8, [optimizer_bytes])
