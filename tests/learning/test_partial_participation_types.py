@@ -19,6 +19,11 @@ def build(build_process, functional_model):
     return of
 
 
+@pytest.fixture(scope="module")
+def partial(build):
+    return build(participation=learning.PartialParticipation())
+
+
 def test_nothing_is_kept_or_sent_without_the_option(build):
     process = build()
     nothing = tff.to_type(())
@@ -30,9 +35,8 @@ def test_nothing_is_kept_or_sent_without_the_option(build):
     assert not [name for name in dir(metrics) if name.startswith("catch_up")]
 
 
-def test_the_option_adds_what_it_needs(build):
-    process = build(participation=learning.PartialParticipation())
-    signature = process.next.type_signature
+def test_the_option_adds_what_it_needs(partial):
+    signature = partial.next.type_signature
     assert signature.parameter.state == signature.result.state
     assert signature.parameter.clients == signature.result.clients
     assert signature.parameter.state.member.last_changed == tff.TensorType(
@@ -46,10 +50,8 @@ def test_the_option_adds_what_it_needs(build):
     assert metrics["catch_up_dense"] == tff.TensorType(np.int32)
 
 
-def test_no_dense_vector_crosses_and_two_aggregations_do(build):
-    found = crossings.crossings(
-        build(participation=learning.PartialParticipation()).next
-    )
+def test_no_dense_vector_crosses_and_two_aggregations_do(partial):
+    found = crossings.crossings(partial.next)
     for members in found:
         crossings.assert_sparse(members, _D)
     assert len(found.aggregated) == 2

@@ -35,7 +35,7 @@ def data():
 
 
 def _run(process, data, store, clients_per_round):
-    cohort = runtime.build_cohort_fn(range(_CLIENTS), clients_per_round, seed=3)
+    cohort = runtime.build_cohort_fn(range(_CLIENTS), clients_per_round, seed=7)
     state, outputs = process.initialize(), []
     for number in range(_ROUNDS):
         ids = cohort(number)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from tensorflow.core.framework import tensor_pb2
 
 
 class Spool:
@@ -103,7 +104,7 @@ class Spool:
 
     def _read_part(self, number: int, part: int) -> np.ndarray:
         content = pathlib.Path(f"{self._path(number)}.{part}").read_bytes()
-        return tf.make_ndarray(tf.compat.v1.TensorProto.FromString(content))
+        return tf.make_ndarray(tensor_pb2.TensorProto.FromString(content))
 
     def _build_reader(self, member_type: tff.Type) -> tff.Computation:
         template = tff.types.structure_from_tensor_type_tree(_spec, member_type)
