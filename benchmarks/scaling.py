@@ -11,42 +11,18 @@ line that fits the time over N, and how far the rounds lie from it.
 import json
 import subprocess
 import sys
-import threading
 import time
 from typing import Any
 
 import numpy as np
-import psutil
 from absl import app, flags
 
+from benchmarks import memory as memory_lib
 from benchmarks import report
 
 _QUICK = flags.DEFINE_bool("quick", False, "Few clients and few rounds only.")
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the table as CSV.")
 _ONE = flags.DEFINE_string("one", None, "Used by the program itself: N,side,rounds.")
-
-_SAMPLE_SECONDS = 0.05
-_MEGABYTE = 1e6
-
-
-class _PeakMemory(threading.Thread):
-    """Samples the resident memory of this process and its children."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.peak = 0
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        program = psutil.Process()
-        while not self._over.wait(_SAMPLE_SECONDS):
-            processes = [program, *program.children(recursive=True)]
-            self.peak = max(self.peak, sum(p.memory_info().rss for p in processes))
-
-    def stop(self) -> int:
-        self._over.set()
-        self.join()
-        return self.peak
 
 
 def _run_one(clients: int, side: int, rounds: int) -> dict[str, Any]:
@@ -55,7 +31,7 @@ def _run_one(clients: int, side: int, rounds: int) -> dict[str, Any]:
     from tff_gs.controllers import fixed
     from tff_gs.runtime import resident
 
-    memory = _PeakMemory()
+    memory = memory_lib.PeakMemory()
     memory.start()
     chosen = setting.paper_setting(clients, side)
     dimension = chosen.objective.dimension
@@ -74,8 +50,8 @@ def _run_one(clients: int, side: int, rounds: int) -> dict[str, Any]:
             "D": dimension,
             "rounds": rounds,
             "round s": report.median(times),
-            "peak MB": memory.stop() / _MEGABYTE,
-            "of it in the second half MB": (memory.peak - middle) / _MEGABYTE,
+            "peak MB": memory.stop() / memory_lib.MEGABYTE,
+            "of it in the second half MB": (memory.peak - middle) / memory_lib.MEGABYTE,
         }
 
 

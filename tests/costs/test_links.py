@@ -22,7 +22,9 @@ def table(*rows):
 LINKS = table((1.0, 1000.0, 2000.0, 0.0), (8.0, 1000.0, 2000.0, 0.25), (1, 100, 2e3, 0))
 
 
-def traffic(client_ids, up_bits, down_bits, *, probe_bits=0.0, probed=False):
+def traffic(
+    client_ids, up_bits, down_bits, *, probe_bits=0.0, probed=False, catch_up=0.0
+):
     return cost.Traffic(
         client_ids=tf.constant(client_ids, tf.int32),
         uplink_units=tf.zeros([len(client_ids)], tf.float64),
@@ -32,6 +34,7 @@ def traffic(client_ids, up_bits, down_bits, *, probe_bits=0.0, probed=False):
         probe_downlink_units=tf.constant(0.0, tf.float64),
         probe_downlink_bits=tf.constant(probe_bits, tf.float64),
         probed=tf.constant(probed),
+        catch_up_bits=tf.constant(catch_up, tf.float64),
     )
 
 
@@ -48,6 +51,10 @@ def traffic(client_ids, up_bits, down_bits, *, probe_bits=0.0, probed=False):
         (traffic([2, 0], [10.0, 500.0], 400.0), 1.7),
         # computing 8 (1 + 1 / 32), probe's message 200 / 2000
         (traffic([1], [500.0], 400.0, probe_bits=200.0, probed=True), 9.55),
+        # 1 + 0.5 + 0.2, and before it 3000 / 2000 for the client that was away
+        (traffic([2, 0], [10.0, 500.0], 400.0, catch_up=[0.0, 3000.0]), 3.2),
+        # 8 + 0.5 + 0.2 + 2 / 2000, with a third latency
+        (traffic([0, 1], [500.0, 500.0], 400.0, catch_up=[0.0, 2.0]), 9.451),
         (traffic([], [], 400.0), 0.0),
     ],
 )

@@ -19,15 +19,19 @@ _LOCAL = {
 
 
 class Crossings(NamedTuple):
-    """The types of the values that are broadcast, and of those that are aggregated."""
+    """The types of the values that are broadcast, aggregated, and sent to one client.
+
+    The last ones with the keys by which the clients ask for them.
+    """
 
     broadcast: list
     aggregated: list
+    selected: list
 
 
 def crossings(computation):
     """All values that travel between SERVER and CLIENTS in `computation`."""
-    found = Crossings([], [])
+    found = Crossings([], [], [])
 
     def visit(block):
         if isinstance(block, tff.framework.Call) and isinstance(
@@ -38,6 +42,9 @@ def crossings(computation):
                 found.broadcast.append(argument.type_signature.member)
             elif uri == "federated_aggregate":
                 found.aggregated.append(argument.type_signature[0].member)
+            elif uri == "federated_select":
+                keys, _, _, select = argument.type_signature
+                found.selected.extend([keys.member, select.result])
             else:
                 assert uri in _LOCAL, f"{uri} moves values in a way not known here"
         return block, False

@@ -22,6 +22,9 @@ class Traffic(NamedTuple):
         probe's update; 0 where nothing was probed.
       probe_downlink_bits: float64 scalar, the bits of that message, likewise.
       probed: bool scalar, whether the clients evaluated the probe losses.
+      catch_up_units: float64 [N], numbers that brought each client up to date
+        before its work; 0 where all take part in every round.
+      catch_up_bits: float64 [N], the bits of these messages, likewise.
     """
 
     client_ids: tf.Tensor
@@ -32,6 +35,8 @@ class Traffic(NamedTuple):
     probe_downlink_units: tf.Tensor
     probe_downlink_bits: tf.Tensor
     probed: tf.Tensor
+    catch_up_units: tf.Tensor | float = 0.0
+    catch_up_bits: tf.Tensor | float = 0.0
 
 
 class Cost(abc.ABC):

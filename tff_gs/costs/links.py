@@ -153,7 +153,11 @@ class LinkTime(cost.Cost):
 
         compute (tau + probe_examples / batch_size where probed)
         + latency + uplink bits / up bandwidth
-        + latency + (downlink bits + probe's downlink bits) / down bandwidth.
+        + latency + (downlink bits + probe's downlink bits) / down bandwidth,
+
+    and before that, where it has to be brought up to date,
+
+        latency + catch-up bits / down bandwidth.
 
     The bits are those of `Traffic`, headers included; scalars such as k and the
     probe losses travel free, and so does the server's own computing.
@@ -200,8 +204,10 @@ class LinkTime(cost.Cost):
             local_steps=self._local_steps,
         )
         up = traffic.uplink_bits / of_clients(self._links.up_bits_per_second)
-        down_bits = traffic.downlink_bits + traffic.probe_downlink_bits
+        catch_up = tf.cast(traffic.catch_up_bits, tf.float64)
+        down_bits = traffic.downlink_bits + traffic.probe_downlink_bits + catch_up
         down = down_bits / of_clients(self._links.down_bits_per_second)
-        latency = 2.0 * of_clients(self._links.latency_seconds)
+        messages = 2.0 + tf.cast(catch_up > 0.0, tf.float64)
+        latency = messages * of_clients(self._links.latency_seconds)
         # Without clients the maximum is -inf, and nothing took any time.
         return tf.maximum(tf.reduce_max(compute + up + down + latency), 0.0)

@@ -14,7 +14,8 @@ class NormalisedTime(cost.Cost):
 
         tau (+ probe_examples / batch_size where probed) + beta / (2 D) (U + V)
 
-    with tau local steps, of which the paper makes one.
+    with tau local steps, of which the paper makes one. Where clients have to be brought
+    up to date before, the most numbers that any of them received for it are added to V.
 
     Every number costs the same, so that k index-value pairs up and down cost
     beta / (2 D) (2 k + 2 k), and D dense numbers up and down beta.
@@ -68,6 +69,8 @@ class NormalisedTime(cost.Cost):
         # Without clients the maximum is -inf, and nothing was sent.
         units = tf.maximum(tf.reduce_max(traffic.uplink_units), 0.0)
         units += traffic.downlink_units
+        catch_up = tf.cast(traffic.catch_up_units, tf.float64)
+        units += tf.maximum(tf.reduce_max(catch_up), 0.0)
         if self._price_probe_downlink:
             units += traffic.probe_downlink_units
         return compute + self._unit_time * units

@@ -1,5 +1,6 @@
 """Iterative processes over sparse messages."""
 
+from tff_gs.exchange.catch_up import PartialParticipation
 from tff_gs.learning.objective import Objective, build_objective
 from tff_gs.learning.sparsified_fed_avg import build_sparsified_fed_avg
 from tff_gs.learning.sparsified_fed_sgd import build_sparsified_fed_sgd
@@ -14,6 +15,7 @@ from tff_gs.learning.sparsified_process import (
 __all__ = [
     "Clients",
     "Objective",
+    "PartialParticipation",
     "RoundOutput",
     "ServerState",
     "SparsifiedProcess",

@@ -14,6 +14,7 @@ import tensorflow_federated as tff
 from tff_gs import growing
 from tff_gs.encoders import encoder
 from tff_gs.exchange import (
+    catch_up,
     client_state,
     message_size,
     server_update,
@@ -30,11 +31,14 @@ class Closing(NamedTuple):
       client: `tff_gs.exchange.client_state.Waiting`.
       sent: `tff_gs.exchange.sparse_exchange.Sent`, with `local_work.Kept`.
       non_trainable: The model's weights that training leaves alone.
+      catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt`; `()` where all clients take
+        part in every round.
     """
 
     client: Any
     sent: Any
     non_trainable: Any
+    catch_up: Any = ()
 
 
 class Closed(NamedTuple):
@@ -79,6 +83,8 @@ class Report(NamedTuple):
       bits: int64 scalar, the size of all reports.
       encode_seconds: float64 scalar, all clients' time for encoding their uploads;
         measured, not part of the reports' size.
+      catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt` of int64 [N], in the order
+        of `client_ids`, or `()`; likewise.
     """
 
     client_ids: tf.Tensor
@@ -87,6 +93,7 @@ class Report(NamedTuple):
     losses: tf.Tensor
     bits: tf.Tensor
     encode_seconds: tf.Tensor
+    catch_up: Any
 
 
 class _Contributions(NamedTuple):
@@ -101,11 +108,13 @@ class _Sums(NamedTuple):
     losses: tf.Tensor
     bits: tf.Tensor
     encode_seconds: tf.Tensor
+    catch_up: Any
 
 
 class _Measured(NamedTuple):
     report: ClientReport
     encode_seconds: tf.Tensor
+    catch_up: Any
 
 
 def build_probe(
@@ -115,6 +124,7 @@ def build_probe(
     probes: bool,
     probe_encoder: encoder.Encoder,
     update: server_update.ServerUpdate,
+    catches_up: bool = False,
 ) -> tff.Computation:
     """Builds the computation that closes a round.
 
@@ -125,6 +135,7 @@ def build_probe(
         collects the training loss and the contributed counts.
       probe_encoder: The encoder that wrote `Outcome.probe_message`.
       update: How the model changes.
+      catches_up: Whether clients have receipts of their catch-up.
 
     Returns:
       `(answer@SERVER, probe_message@SERVER, closing@CLIENTS) -> Closed` with the
@@ -138,6 +149,7 @@ def build_probe(
             client=client_state.waiting_type(update.replica_type),
             sent=exchanged_type.sent.member,
             non_trainable=objective.non_trainable_type,
+            catch_up=catch_up.RECEIPT_TYPE if catches_up else (),
         )
     )
 
@@ -175,14 +187,24 @@ def build_probe(
             kept.training_loss,
             losses(closing, received, message) if probes else tf.zeros([0], tf.float32),
         )
-        return received.client, _Measured(report, closing.sent.encode_seconds)
+        return received.client, _Measured(
+            report, closing.sent.encode_seconds, closing.catch_up
+        )
 
     @tff.tensorflow.computation
     def zero() -> _Sums:
         none = _Contributions(growing.empty(tf.int32), growing.empty(tf.int32))
         nought = tf.constant(0.0, tf.float64)
         losses = tf.zeros([3 if probes else 0], tf.float64)
-        return _Sums(none, nought, nought, losses, tf.constant(0, tf.int64), nought)
+        return _Sums(
+            none,
+            nought,
+            nought,
+            losses,
+            tf.constant(0, tf.int64),
+            nought,
+            catch_up.no_receipts() if catches_up else (),
+        )
 
     sums_type = zero.type_signature.result
 
@@ -200,6 +222,10 @@ def build_probe(
             sums.losses + weight * tf.cast(report.losses, tf.float64),
             sums.bits + message_size.size_in_bits(report),
             sums.encode_seconds + measured.encode_seconds,
+            growing.concat(
+                sums.catch_up,
+                tf.nest.map_structure(lambda x: x[tf.newaxis], measured.catch_up),
+            ),
         )
 
     @tff.tensorflow.computation(sums_type, sums_type)
@@ -211,6 +237,7 @@ def build_probe(
             first.losses + second.losses,
             first.bits + second.bits,
             first.encode_seconds + second.encode_seconds,
+            growing.concat(first.catch_up, second.catch_up),
         )
 
     @tff.tensorflow.computation(sums_type)
@@ -224,6 +251,9 @@ def build_probe(
             losses=sums.losses / sums.weight,
             bits=sums.bits,
             encode_seconds=sums.encode_seconds,
+            catch_up=tf.nest.map_structure(
+                lambda column: tf.gather(column, order), sums.catch_up
+            ),
         )
 
     @tff.federated_computation(

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
 from tff_gs.encoders import encoder, entropy
-from tff_gs.exchange import message_size, sparse_exchange
+from tff_gs.exchange import catch_up, message_size, sparse_exchange
 from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import probe
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
@@ -60,6 +60,7 @@ class RoundMetrics:
                 message_size.size_in_bits(outcome.probe_message), tf.float64
             ),
             probed=probed,
+            **_catch_up_traffic(report),
         )
         unknown = tf.constant(np.nan, tf.float64)
         uplink_count = tf.minimum(elements, self.method.max_sent(decision.k_probe))
@@ -142,11 +143,36 @@ class RoundMetrics:
             loss_before=feedback.loss_before,
             loss_after=feedback.loss_after,
             loss_probe=feedback.loss_probe,
+            **_catch_up_metrics(report),
             clients=tf.size(receipts.client_ids),
             refused=refused,
             client_ids=report.client_ids,
             contributed=report.contributed,
         )
+
+
+def _catch_up_traffic(report: probe.Report) -> dict[str, tf.Tensor]:
+    """What brought each client up to date, for `Traffic`."""
+    if not report.catch_up:
+        return {}
+    return {
+        "catch_up_units": tf.cast(report.catch_up.units, tf.float64),
+        "catch_up_bits": tf.cast(report.catch_up.bits, tf.float64),
+    }
+
+
+def _catch_up_metrics(report: probe.Report) -> dict[str, tf.Tensor]:
+    if not report.catch_up:
+        return {}
+    elements, dense, _, bits = report.catch_up
+    return {
+        "catch_up_elements": tf.reduce_sum(elements),
+        "catch_up_bits": tf.reduce_sum(bits),
+        "catch_up_bits_max": tf.reduce_max(bits),
+        "catch_up_dense": tf.cast(tf.reduce_sum(dense), tf.int32),
+        # Every client asks with the round of its model.
+        "catch_up_request_bits": tf.size(bits, tf.int64) * catch_up.REQUEST_BITS,
+    }
 
 
 def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:

@@ -41,7 +41,7 @@ def build_sparsified_fed_sgd(
       cost: How long a round takes; called with D. By default the paper's normalised
         time.
       **options: As of `build_sparsified_process`: `sparsifier`, `controller`, the
-        encoders and `seed`.
+        encoders, `participation` and `seed`.
 
     Raises:
       ValueError: If an argument is outside its range.

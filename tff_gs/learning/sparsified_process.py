@@ -20,7 +20,13 @@ from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import sign_descent
 from tff_gs.costs import cost as cost_lib
 from tff_gs.encoders import encoder, message_encoder
-from tff_gs.exchange import client_state, message_size, server_update, sparse_exchange
+from tff_gs.exchange import (
+    catch_up,
+    client_state,
+    message_size,
+    server_update,
+    sparse_exchange,
+)
 from tff_gs.learning import local_work, probe, round_metrics
 from tff_gs.learning import objective as objective_lib
 from tff_gs.sparsifiers import fab_top_k
@@ -42,6 +48,8 @@ class ServerState(NamedTuple):
       round: int32 scalar, m: rounds run so far.
       time: float64 scalar, the sum of theta over these rounds.
       seed: int32 [2], the seed of the run.
+      last_changed: int32 [D], see `tff_gs.exchange.catch_up.CurrentModel`; `()` where
+        all clients take part in every round.
     """
 
     weights: Any
@@ -52,6 +60,7 @@ class ServerState(NamedTuple):
     round: Any
     time: Any
     seed: Any
+    last_changed: Any = ()
 
 
 class Clients(NamedTuple):
@@ -60,10 +69,13 @@ class Clients(NamedTuple):
     Attributes:
       exchange: `tff_gs.exchange.client_state.ClientState`.
       non_trainable: The model's weights that training leaves alone.
+      model_round: int32 scalar, the round of the client's model: how many the server
+        had run when it was the server's; `()` where all take part in every round.
     """
 
     exchange: Any
     non_trainable: Any
+    model_round: Any = ()
 
 
 class RoundOutput(NamedTuple):
@@ -111,6 +123,11 @@ class SparsifiedProcess:
     * `training_loss` float64, the clients' minibatch losses at w(m-1);
       `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN where
       nothing was probed); `sign` int32, the estimated sign of the derivative;
+    * with partial participation, what brought the clients of the round up to date:
+      `catch_up_elements` and `catch_up_bits` int64, of all together,
+      `catch_up_bits_max` int64, of the client that received most, `catch_up_dense`
+      int32, how many were sent all weights, and `catch_up_request_bits` int64, what
+      they asked for it with;
     * `clients` int32, and `refused` int32 [reasons], how many messages were refused
       by reason (`Encoder.ERRORS`; the first entry counts the accepted ones);
     * `client_ids` int32 [N] and `contributed` int32 [N].
@@ -120,10 +137,13 @@ class SparsifiedProcess:
       initialize: `() -> ServerState@SERVER`.
       initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> (Clients@CLIENTS,
         bits@SERVER)`; the one dense download, and its size in bits (int64) for each
-        client. Ids are int32 and distinct.
+        client. Ids are int32 and distinct. With partial participation it may be
+        called at any time, for the clients that take part for the first time.
       next: `(state@SERVER, clients@CLIENTS, data@CLIENTS) -> RoundOutput`; the data
         of a client is a structure like the model's batch that holds all its
-        examples, at least one.
+        examples, at least one. With partial participation the clients are those of
+        the round, any of them, with their states after the last round that they took
+        part in; averages are over them.
     """
 
     objective: objective_lib.Objective
@@ -157,6 +177,7 @@ def build_sparsified_process(
     uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
     downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
     probe_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    participation: catch_up.PartialParticipation | None = None,
     seed: int = 0,
 ) -> SparsifiedProcess:
     """Builds the process from its parts.
@@ -179,6 +200,9 @@ def build_sparsified_process(
       downlink_encoder: How the server writes the update; likewise.
       probe_encoder: How the server writes what differs at k'; likewise. Its values
         have to be exact.
+      participation: Whether any subset of the clients may take part in a round, and
+        how those that did not are brought up to date; by default all clients take
+        part in every round, and nothing is kept or sent for it.
       seed: Fixes every random draw of the run.
 
     Raises:
@@ -212,7 +236,13 @@ def build_sparsified_process(
         probes=rule.probes,
         probe_encoder=codes["probe_encoder"],
         update=server,
+        catches_up=participation is not None,
     )
+    catching_up = None
+    if participation is not None:
+        catching_up = catch_up.build_catch_up(
+            server, tensor_sizes=objective.tensor_sizes, participation=participation
+        )
 
     @tff.tensorflow.computation
     def initial_state() -> ServerState:
@@ -226,6 +256,7 @@ def build_sparsified_process(
             round=tf.constant(0),
             time=tf.constant(0.0, tf.float64),
             seed=tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32),
+            last_changed=catching_up.initialize() if catching_up else (),
         )
 
     state_type = initial_state.type_signature.result
@@ -239,6 +270,7 @@ def build_sparsified_process(
         Clients(
             client_state.client_state_type(server.replica_type),
             objective.non_trainable_type,
+            np.int32 if catching_up else (),
         )
     )
 
@@ -246,6 +278,7 @@ def build_sparsified_process(
     def dense_download_bits(state: ServerState) -> tf.Tensor:
         return message_size.size_in_bits(
             (state.weights, state.optimizer, state.non_trainable, state.seed)
+            + ((state.round,) if catching_up else ())
         )
 
     @tff.federated_computation(
@@ -256,6 +289,7 @@ def build_sparsified_process(
         clients = Clients(
             exchange.initialize_clients(_replica(state), state.seed, client_ids),
             tff.federated_broadcast(state.non_trainable),
+            tff.federated_broadcast(state.round if catching_up else state.last_changed),
         )
         return tff.federated_zip(clients), tff.federated_map(dense_download_bits, state)
 
@@ -300,6 +334,12 @@ def build_sparsified_process(
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
+        if catching_up:
+            updated = updated._replace(
+                last_changed=catching_up.advance(
+                    state.last_changed, state.weights, replica.weights, updated.round
+                )
+            )
         metrics = collections.OrderedDict(
             round=updated.round,
             time=updated.time,
@@ -312,25 +352,49 @@ def build_sparsified_process(
         )
         return updated, metrics, timing
 
+    @tff.tensorflow.computation(np.int32)
+    def following(number: tf.Tensor) -> tf.Tensor:
+        return number + 1
+
+    def begin(state: tff.Value, clients: tff.Value) -> catch_up.CaughtUp:
+        """The clients with the model of this round, whatever round theirs is of."""
+        if catching_up is None:
+            return catch_up.CaughtUp(
+                clients.exchange, clients.model_round, clients.model_round
+            )
+        current = catch_up.CurrentModel(
+            _replica(state), state.last_changed, state.round
+        )
+        caught_up = catching_up.next(
+            tff.federated_zip(current), clients.exchange, clients.model_round
+        )
+        return catch_up.CaughtUp(
+            caught_up.client,
+            tff.federated_map(following, caught_up.round),
+            caught_up.receipt,
+        )
+
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
         tff.FederatedType(clients_type, tff.CLIENTS),
         tff.FederatedType(data_type, tff.CLIENTS),
     )
     def next_fn(state: tff.Value, clients: tff.Value, data: tff.Value) -> RoundOutput:
+        begun = begin(state, clients)
         decided = tff.federated_map(decide, state)
         inputs = local_work.Inputs(clients.non_trainable, data)
         exchanged = exchange.send(
             _replica(state),
             decided.told,
             decided.downlink_seed,
-            clients.exchange,
+            begun.client,
             tff.federated_zip(inputs),
         )
         closing = probe.Closing(
-            client_state.waiting(clients.exchange),
+            client_state.waiting(begun.client),
             exchanged.sent,
             clients.non_trainable,
+            begun.receipt,
         )
         closed = close_round(
             exchanged.answer,
@@ -349,7 +413,9 @@ def build_sparsified_process(
         )
         return RoundOutput(
             state=finished[0],
-            clients=tff.federated_zip(Clients(closed.clients, clients.non_trainable)),
+            clients=tff.federated_zip(
+                Clients(closed.clients, clients.non_trainable, begun.round)
+            ),
             metrics=finished[1],
             timing=finished[2],
         )

@@ -21,7 +21,7 @@ from tensorflow_federated.python.core.environments.tensorflow_backend import (
     tensorflow_tree_transformations,
 )
 
-from tff_gs.runtime import worker
+from tff_gs.runtime import spool, worker
 
 _REMEMBERED = 4
 
@@ -75,6 +75,13 @@ class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying)
         """The clients' values as a list in Python, copied out of the worker."""
         return self._context.fetch(self._value, self._type_signature)
 
+    def fetch_quickly(self) -> list[Any]:
+        """The same, several times as fast where values are large.
+
+        For a type as of `ResidentContext.place_quickly`.
+        """
+        return self._context.fetch_quickly(self)
+
 
 class ResidentContext(tff.framework.SyncContext):
     """Runs computations in one worker process; see the module."""
@@ -93,6 +100,7 @@ class ResidentContext(tff.framework.SyncContext):
         )
         # A thread of its own: a notebook's thread has a running event loop already.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self._spool = spool.Spool()
 
     def close(self) -> None:
         """Forgets all values."""
@@ -102,6 +110,7 @@ class ResidentContext(tff.framework.SyncContext):
         for executor in self._executors.values():
             executor.close()
         self._executors.clear()
+        self._spool.close()
 
     def executor(self, clients: int) -> tff.framework.RemoteExecutor:
         """The executor for `clients` clients."""
@@ -128,6 +137,43 @@ class ResidentContext(tff.framework.SyncContext):
             )
         )
         return ResidentValue(created, type_signature, clients, self)
+
+    def place_quickly(
+        self, values: list[Any], type_signature: tff.Type
+    ) -> ResidentValue:
+        """As `place`, through files: several times as fast where values are large.
+
+        Args:
+          values: One value per client, at least one.
+          type_signature: {T}@CLIENTS, or T; a structure of tensors of numbers, of
+            known rank.
+
+        Raises:
+          ValueError: If a value is not of the type.
+        """
+        if isinstance(type_signature, tff.FederatedType):
+            type_signature = type_signature.member
+        numbers = self._spool.number(len(values))
+        try:
+            self._spool.write(numbers, values, type_signature)
+            placed, _ = self.invoke(self._spool.reader(type_signature), numbers)
+        finally:
+            self._spool.clear()
+        placed_type = tff.FederatedType(type_signature, tff.CLIENTS)
+        return ResidentValue(placed._value, placed_type, len(values), self)
+
+    def fetch_quickly(self, value: ResidentValue) -> list[Any]:
+        """As `value.fetch()`, through files; for types as of `place_quickly`."""
+        member_type = value.type_signature.member
+        numbers = self._spool.number(len(value))
+        try:
+            self.invoke(
+                self._spool.writer(member_type),
+                tff.structure.Struct.unnamed(value, numbers),
+            )
+            return self._spool.read(numbers, member_type)
+        finally:
+            self._spool.clear()
 
     def fetch(self, value: Any, type_signature: tff.Type) -> Any:
         """The Python form of a value in the worker."""

@@ -1,0 +1,120 @@
+"""Runs of cohorts: the same over every store and context, to the bit."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tasks import cnn
+from tff_gs import learning, runtime
+
+_CLIENTS = 4
+_ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def process():
+    return learning.build_sparsified_fed_sgd(
+        cnn.small_cnn((8, 8, 1), 10, 0),
+        learning_rate=0.2,
+        batch_size=4,
+        participation=learning.PartialParticipation(),
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    return [
+        (
+            rng.random((size, 8, 8, 1), dtype=np.float32),
+            rng.integers(0, 10, size).astype(np.int32),
+        )
+        for size in (6, 9, 5, 7)
+    ]
+
+
+def _run(process, data, store, clients_per_round):
+    cohort = runtime.build_cohort_fn(range(_CLIENTS), clients_per_round, seed=7)
+    state, outputs = process.initialize(), []
+    for number in range(_ROUNDS):
+        ids = cohort(number)
+        output = runtime.run_round(
+            process, state, store, ids, [data[client] for client in ids]
+        )
+        state = output.state
+        outputs.append((output.metrics, output.joined, output.joined_bits))
+    return state, outputs, store.client_ids.tolist()
+
+
+def _disk(path, process):
+    return runtime.DiskStore(path, process.next.type_signature.parameter.clients)
+
+
+def _assert_same(one, two):
+    tf.nest.map_structure(np.testing.assert_array_equal, one, two)
+
+
+def test_cohorts_over_every_store_and_context(process, data, tmp_path):
+    plain = tff.backends.native.create_sync_local_cpp_execution_context()
+    with tff.framework.get_context_stack().install(plain):
+        expected = _run(process, data, runtime.MemoryStore(), 2)
+    with runtime.execution_context(), runtime.MemoryStore() as memory:
+        _assert_same(_run(process, data, memory, 2), expected)
+        with _disk(tmp_path / "states", process) as disk:
+            _assert_same(_run(process, data, disk, 2), expected)
+        with _disk(tmp_path / "states", process) as reopened:
+            ids = reopened.client_ids
+            _assert_same(reopened.read(ids), memory.read(ids))
+    _, outputs, seen = expected
+    # A client downloads the model once, and returns to more than nothing.
+    assert sum(joined for _, joined, _ in outputs) == len(seen)
+    assert outputs[0][1] == 2
+    per_client = outputs[0][2] // 2
+    assert all(bits == joined * per_client for _, joined, bits in outputs)
+    assert sum(int(metrics["catch_up_bits"]) for metrics, _, _ in outputs) > 0
+
+
+def test_all_clients_over_every_store(process, data, tmp_path):
+    with runtime.execution_context(), runtime.ResidentStore() as resident:
+        expected = _run(process, data, resident, _CLIENTS)
+        _assert_same(_run(process, data, runtime.MemoryStore(), _CLIENTS), expected)
+        with _disk(tmp_path / "states", process) as disk:
+            _assert_same(_run(process, data, disk, _CLIENTS), expected)
+        everybody = list(range(_CLIENTS))
+        _assert_same(
+            resident.read(everybody).fetch_quickly(),
+            resident.read(everybody).fetch(),
+        )
+        state = expected[0]
+        with pytest.raises(ValueError, match=r"all 4 clients .*, found \[0, 2\]"):
+            runtime.run_round(process, state, resident, [0, 2], [data[0], data[2]])
+        with pytest.raises(ValueError, match=r"in their order, found \[3, 2, 1, 0\]"):
+            resident.read(everybody[::-1])
+        with pytest.raises(TypeError, match=r"execution context .*, found list"):
+            resident.write(everybody, resident.read(everybody).fetch())
+        with pytest.raises(ValueError, match="each of 1 clients, found 4"):
+            resident.write([0], resident.read(everybody))
+
+
+def test_cohorts_are_those_of_tff_and_follow_from_the_seed():
+    ids = [3, 1, 4, 15, 9]
+    cohort = runtime.build_cohort_fn(ids, 3, seed=5)
+    theirs = tff.simulation.build_uniform_sampling_fn(np.array(ids), random_seed=5)
+    drawn = [cohort(number) for number in range(20)]
+    for number, chosen in enumerate(drawn):
+        assert chosen == sorted(theirs(number, 3))
+        assert len(set(chosen)) == 3
+        assert set(chosen) <= set(ids)
+    assert len({tuple(chosen) for chosen in drawn}) > 5
+    again = runtime.build_cohort_fn(ids, 3, seed=5)
+    assert [again(number) for number in reversed(range(20))] == drawn[::-1]
+    other = runtime.build_cohort_fn(ids, 3, seed=6)
+    assert [other(number) for number in range(20)] != drawn
+    assert runtime.build_cohort_fn(ids, 5, seed=0)(7) == sorted(ids)
+
+
+@pytest.mark.parametrize("size", [0, 6])
+def test_cohorts_of_no_possible_size_are_refused(size):
+    with pytest.raises(ValueError, match=f"from 1 to 5 clients a round, found {size}"):
+        runtime.build_cohort_fn(range(5), size, seed=0)

@@ -1,0 +1,331 @@
+"""What a client that stayed away receives before it takes part again.
+
+The server keeps, for every coordinate, the round that changed it last. A client whose
+model is of round r needs {(j, w_j) : last_changed_j > r}, and asks for it by
+`tff.federated_select` with r as its key. Afterwards its replica is the server's, to the
+bit.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import growing, sparse_vector
+from tff_gs.encoders import checksum, encoder, leading_code, message_encoder
+from tff_gs.exchange import client_state, message_size, server_update
+from tff_gs.exchange.answer import read_answer
+
+#: What a client sends to ask for its catch-up: the round of its model, an int32.
+REQUEST_BITS = 32
+
+_CHECKSUM_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PartialParticipation:
+    """Any subset of the clients may take part in a round.
+
+    Attributes:
+      index_code: How the server writes which weights have changed, a name in
+        `message_encoder.INDEX_CODES`; their values are always exact.
+    """
+
+    index_code: str = "auto"
+
+    def __post_init__(self) -> None:
+        names = [
+            name
+            for name, codes in message_encoder.INDEX_CODES.items()
+            if any(code.writes_any for code in codes)
+        ]
+        if self.index_code not in names:
+            raise ValueError(
+                "Expected the index code of the catch-up to be one of "
+                f"{', '.join(names)}, found {self.index_code!r}."
+            )
+
+
+class CurrentModel(NamedTuple):
+    """The model that clients are brought up to, and its history.
+
+    Attributes:
+      replica: The model of round m.
+      last_changed: int32 [D], the round after which each weight has its bits; 0: it
+        has them from the start.
+      round: int32 scalar, m: rounds run so far.
+    """
+
+    replica: Any
+    last_changed: Any
+    round: Any
+
+
+class CatchUpMessage(NamedTuple):
+    """All that the server sends to one client before its work.
+
+    Without an entry where the client's model is that of round m already.
+
+    Attributes:
+      round: int32 [1], m.
+      weights: uint8 [bytes], the encoded weights that changed since the client's
+        round, or all of them where that is smaller.
+      optimizer: uint8 [bytes], the state of the server's optimizer and a checksum;
+        without an entry where it has none.
+    """
+
+    round: tf.Tensor
+    weights: tf.Tensor
+    optimizer: tf.Tensor
+
+
+class CatchUpReceipt(NamedTuple):
+    """What one client received to catch up; int64 scalars.
+
+    Of several clients, int64 [N].
+
+    Attributes:
+      elements: Weights in the message.
+      dense: 1 where these were all D weights, else 0.
+      units: Numbers in it (see `tff_gs.costs.cost.Traffic`): two for each weight, or
+        D where it holds them all, and those of the optimizer's state.
+      bits: Its size.
+    """
+
+    elements: tf.Tensor
+    dense: tf.Tensor
+    units: tf.Tensor
+    bits: tf.Tensor
+
+
+RECEIPT_TYPE = tff.to_type(CatchUpReceipt(*[np.int64] * len(CatchUpReceipt._fields)))
+
+
+class CaughtUp(NamedTuple):
+    """A client after its catch-up.
+
+    Attributes:
+      client: `ClientState`, with the server's model.
+      round: int32 scalar, m: the round of that model.
+      receipt: `CatchUpReceipt`.
+    """
+
+    client: Any
+    round: Any
+    receipt: Any
+
+
+def no_receipts() -> CatchUpReceipt:
+    """Receipts of no client."""
+    return CatchUpReceipt(*(growing.empty(tf.int64) for _ in CatchUpReceipt._fields))
+
+
+@dataclasses.dataclass(frozen=True)
+class CatchUp:
+    """The catch-up as TensorFlow code and as a TFF computation.
+
+    Attributes:
+      initialize: `() -> last_changed`, of a model that never changed.
+      advance: `(last_changed, before, after, round) -> last_changed` with the weights
+        (float32 [D]) before and after the round of that number, counted from 1.
+      write: `(CurrentModel, client_round) -> CatchUpMessage`.
+      read: `(Replica, CatchUpMessage) -> (Replica, CatchUpReceipt)`.
+      next: `(current@SERVER, clients@CLIENTS, rounds@CLIENTS) -> CaughtUp@CLIENTS`
+        with a `CurrentModel`, `ClientState`s and the rounds of their models.
+    """
+
+    initialize: Callable[[], tf.Tensor]
+    advance: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    write: Callable[[CurrentModel, tf.Tensor], CatchUpMessage]
+    read: Callable[
+        [server_update.Replica, CatchUpMessage],
+        tuple[server_update.Replica, CatchUpReceipt],
+    ]
+    next: tff.Computation
+
+
+def build_catch_up(
+    update: server_update.ServerUpdate,
+    *,
+    tensor_sizes: Sequence[int],
+    participation: PartialParticipation,
+) -> CatchUp:
+    """Builds the catch-up.
+
+    Args:
+      update: How the model changes: it says what a replica consists of.
+      tensor_sizes: How many of the D weights each tensor of the model has, in order.
+      participation: How messages are written.
+    """
+    dimension = update.dimension
+    code = _encoder(participation, dimension, tensor_sizes)
+    replica_type = update.replica_type
+    optimizer_leaves = tf.nest.flatten(
+        tff.types.structure_from_tensor_type_tree(
+            lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), replica_type.optimizer
+        )
+    )
+    optimizer_numbers = sum(spec.shape.num_elements() for spec in optimizer_leaves)
+    nothing = functools.partial(tf.zeros, [0], tf.uint8)
+
+    def initialize() -> tf.Tensor:
+        return tf.zeros([dimension], tf.int32)
+
+    def advance(
+        last_changed: tf.Tensor, before: tf.Tensor, after: tf.Tensor, number: tf.Tensor
+    ) -> tf.Tensor:
+        changed = tf.not_equal(
+            tf.bitcast(before, tf.int32), tf.bitcast(after, tf.int32)
+        )
+        return tf.where(changed, number, last_changed)
+
+    def write(current: CurrentModel, client_round: tf.Tensor) -> CatchUpMessage:
+        weights = current.replica.weights
+        check = tf.debugging.assert_less_equal(
+            client_round,
+            current.round,
+            "Expected clients whose model is of the server's round or an earlier one, "
+            "found one of a later round.",
+        )
+        with tf.control_dependencies([check]):
+            behind = client_round < current.round
+        seed = tf.constant([0, 0])
+
+        def all_weights() -> tf.Tensor:
+            everything = sparse_vector.SparseVector(tf.range(dimension), weights)
+            return code.encode(everything, seed).message
+
+        def smaller() -> tf.Tensor:
+            changed = tf.where(current.last_changed > client_round)[:, 0]
+            entries = sparse_vector.gather(weights, tf.cast(changed, tf.int32))
+            message = code.encode(entries, seed).message
+            bits = tf.cast(message_size.size_in_bits(message), tf.float64)
+            # Exact: that all indices are there takes no bits to say.
+            dense_bits = code.estimate_bits(tf.constant(dimension))
+            return tf.cond(dense_bits < bits, all_weights, lambda: message)
+
+        return CatchUpMessage(
+            current.round[tf.newaxis][: tf.cast(behind, tf.int32)],
+            tf.cond(behind, smaller, nothing),
+            tf.cond(behind, lambda: _to_bytes(current.replica.optimizer), nothing),
+        )
+
+    def read(
+        replica: server_update.Replica, message: CatchUpMessage
+    ) -> tuple[server_update.Replica, CatchUpReceipt]:
+        behind = tf.size(message.round) > 0
+
+        def changed() -> tuple[tf.Tensor, tf.Tensor]:
+            entries = read_answer(code, message.weights, dimension)
+            weights = tf.tensor_scatter_nd_update(
+                replica.weights, entries.indices[:, tf.newaxis], entries.values
+            )
+            return weights, tf.size(entries.indices)
+
+        weights, elements = tf.cond(
+            behind, changed, lambda: (replica.weights, tf.constant(0))
+        )
+        optimizer = replica.optimizer
+        if optimizer_leaves:
+            optimizer = tf.cond(
+                behind,
+                lambda: _from_bytes(message.optimizer, replica.optimizer),
+                lambda: replica.optimizer,
+            )
+        dense = tf.equal(elements, dimension)
+        receipt = CatchUpReceipt(
+            elements=tf.cast(elements, tf.int64),
+            dense=tf.cast(dense, tf.int64),
+            units=tf.cast(tf.where(dense, dimension, 2 * elements), tf.int64)
+            + tf.where(behind, tf.constant(optimizer_numbers, tf.int64), 0),
+            bits=message_size.size_in_bits(message),
+        )
+        return server_update.Replica(weights, optimizer), receipt
+
+    current_type = tff.to_type(
+        CurrentModel(
+            replica_type,
+            tff.TensorType(np.int32, [dimension]),
+            tff.TensorType(np.int32),
+        )
+    )
+    state_type = client_state.client_state_type(replica_type)
+    select = tff.tensorflow.computation(write, (current_type, np.int32))
+
+    @tff.tensorflow.computation(np.int32)
+    def as_key(client_round: tf.Tensor) -> tf.Tensor:
+        return client_round[tf.newaxis]
+
+    @tff.tensorflow.computation(
+        state_type, np.int32, tff.SequenceType(select.type_signature.result)
+    )
+    def apply(
+        client: client_state.ClientState,
+        client_round: tf.Tensor,
+        messages: tf.data.Dataset,
+    ) -> CaughtUp:
+        message = messages.get_single_element()
+        replica, receipt = read(client.replica, message)
+        updated = client._replace(weights=replica.weights, optimizer=replica.optimizer)
+        newest = tf.concat([message.round, client_round[tf.newaxis]], axis=0)[0]
+        return CaughtUp(updated, newest, receipt)
+
+    @tff.federated_computation(
+        tff.FederatedType(current_type, tff.SERVER),
+        tff.FederatedType(state_type, tff.CLIENTS),
+        tff.FederatedType(np.int32, tff.CLIENTS),
+    )
+    def next_fn(current: tff.Value, clients: tff.Value, rounds: tff.Value) -> tff.Value:
+        messages = tff.federated_select(
+            tff.federated_map(as_key, rounds), current.round, current, select
+        )
+        return tff.federated_map(apply, (clients, rounds, messages))
+
+    return CatchUp(initialize, advance, write, read, next_fn)
+
+
+def _encoder(
+    participation: PartialParticipation, dimension: int, tensor_sizes: Sequence[int]
+) -> encoder.Encoder:
+    """Writes any exact list, and all weights without a word on which they are."""
+    named = message_encoder.INDEX_CODES[participation.index_code]
+    classes = dict.fromkeys((*named, leading_code.LeadingCode))
+    return message_encoder.MessageEncoder(
+        [code(dimension, tensor_sizes) for code in classes],
+        message_encoder.VALUE_CODES["float32"](),
+        dimension=dimension,
+    )
+
+
+def _to_bytes(structure: Any) -> tf.Tensor:
+    """All tensors in `structure` as they are, and a checksum; uint8 [bytes]."""
+    leaves = tf.nest.flatten(structure)
+    if not leaves:
+        return tf.zeros([0], tf.uint8)
+    body = tf.concat(
+        [tf.reshape(tf.bitcast(leaf, tf.uint8), [-1]) for leaf in leaves], axis=0
+    )
+    return tf.concat([body, tf.bitcast(checksum.checksum(body), tf.uint8)], axis=0)
+
+
+def _from_bytes(message: tf.Tensor, like: Any) -> Any:
+    """The structure, as `like`, that `_to_bytes` wrote."""
+    body, written = message[:-_CHECKSUM_BYTES], message[-_CHECKSUM_BYTES:]
+    check = tf.debugging.assert_equal(
+        tf.bitcast(checksum.checksum(body), tf.uint8),
+        written,
+        "The server's message was damaged.",
+    )
+    leaves, start = [], 0
+    with tf.control_dependencies([check]):
+        for leaf in tf.nest.flatten(like):
+            end = start + leaf.shape.num_elements() * leaf.dtype.size
+            shape = [*leaf.shape] + ([leaf.dtype.size] if leaf.dtype.size > 1 else [])
+            part = tf.reshape(body[start:end], shape)
+            leaves.append(tf.bitcast(part, leaf.dtype))
+            start = end
+    return tf.nest.pack_sequence_as(like, leaves)

@@ -1,0 +1,127 @@
+"""Where clients' states are kept between the rounds that they take part in."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tff_gs.runtime import resident
+
+
+class ClientStore(abc.ABC):
+    """Clients' states by client id; a context manager.
+
+    A state is what `SparsifiedProcess.next` takes and gives for one client, and those
+    of several clients are in the order of their ids. Only the states that are asked for
+    are read or written.
+    """
+
+    @property
+    @abc.abstractmethod
+    def client_ids(self) -> np.ndarray:
+        """The ids, ascending int64 [n], of the clients whose state is kept."""
+
+    @abc.abstractmethod
+    def read(self, client_ids: Sequence[int]) -> Any:
+        """The states of some clients, as an argument for `next`.
+
+        Args:
+          client_ids: Distinct ids.
+
+        Raises:
+          ValueError: If the state of one of them is not kept.
+        """
+
+    @abc.abstractmethod
+    def write(self, client_ids: Sequence[int], states: Any) -> None:
+        """Keeps the states of some clients, in the place of their earlier ones.
+
+        Args:
+          client_ids: Distinct ids, not negative.
+          states: One state for each, in a list or as a `ResidentValue`.
+
+        Raises:
+          ValueError: If there is not one state for each id.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Ends the use of the store, with all that was written where it belongs."""
+
+    def __enter__(self) -> "ClientStore":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class MemoryStore(ClientStore):
+    """States as NumPy arrays in the memory of the program."""
+
+    def __init__(self) -> None:
+        """Starts without clients."""
+        self._states: dict[int, Any] = {}
+
+    @property
+    def client_ids(self) -> np.ndarray:
+        """See base class."""
+        return np.array(sorted(self._states), np.int64)
+
+    def read(self, client_ids: Sequence[int]) -> list[Any]:
+        """See base class; the arrays can only be read."""
+        require_known(client_ids, self._states)
+        return [self._states[int(client)] for client in client_ids]
+
+    def write(self, client_ids: Sequence[int], states: Any) -> None:
+        """See base class."""
+        states = as_list(client_ids, states)
+        for client, state in zip(client_ids, states, strict=True):
+            self._states[int(client)] = tf.nest.map_structure(_own, state)
+
+    def close(self) -> None:
+        """See base class; drops the states."""
+        self._states.clear()
+
+
+def as_list(client_ids: Sequence[int], states: Any) -> list[Any]:
+    """The states as a list in Python, checked against the ids.
+
+    Raises:
+      ValueError: If the ids are not distinct and not negative, or there is not one
+        state for each.
+    """
+    require_distinct(client_ids)
+    if isinstance(states, resident.ResidentValue):
+        states = states.fetch_quickly()
+    if len(states) != len(client_ids):
+        raise ValueError(
+            f"Expected a state for each of {len(client_ids)} clients, found "
+            f"{len(states)}."
+        )
+    return states
+
+
+def require_distinct(client_ids: Sequence[int]) -> None:
+    """Raises ValueError unless the ids are distinct and not negative."""
+    ids = [int(client) for client in client_ids]
+    if len(set(ids)) != len(ids) or min(ids, default=0) < 0:
+        raise ValueError(f"Expected distinct ids of clients from 0 on, found {ids}.")
+
+
+def require_known(client_ids: Sequence[int], known: Any) -> None:
+    """Raises ValueError unless all distinct `client_ids` are in `known`."""
+    require_distinct(client_ids)
+    unknown = [int(client) for client in client_ids if int(client) not in known]
+    if unknown:
+        raise ValueError(
+            f"Expected clients among the {len(known)} whose state is kept, found "
+            f"{unknown}."
+        )
+
+
+def _own(leaf: Any) -> np.ndarray:
+    array = np.array(leaf)
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,72 @@
+"""Clients' states that never leave the worker, where all clients take part."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tff_gs.runtime import client_store, resident
+
+
+class ResidentStore(client_store.ClientStore):
+    """Keeps the handle of all clients' states, which stay in the worker.
+
+    The fastest store, and the narrowest: TFF's executors cannot take a cohort out of a
+    CLIENTS-placed value or put several together, so that every round is of the same
+    clients, in the same order. Nothing survives the execution context.
+    """
+
+    def __init__(self) -> None:
+        """Starts without clients."""
+        self._ids: list[int] = []
+        self._states: resident.ResidentValue | None = None
+
+    @property
+    def client_ids(self) -> np.ndarray:
+        """See base class."""
+        return np.array(sorted(self._ids), np.int64)
+
+    def read(self, client_ids: Sequence[int]) -> resident.ResidentValue:
+        """See base class.
+
+        Raises:
+          ValueError: Likewise, and if the ids are not all ids in their order.
+        """
+        client_store.require_known(client_ids, self._ids)
+        self._require_all(client_ids)
+        return self._states
+
+    def write(self, client_ids: Sequence[int], states: Any) -> None:
+        """See base class.
+
+        Raises:
+          ValueError: Likewise, and if the ids are not those of the first call.
+          TypeError: If the states are not in the worker.
+        """
+        client_store.require_distinct(client_ids)
+        if not isinstance(states, resident.ResidentValue):
+            raise TypeError(
+                "Expected states that live in an execution context of "
+                f"tff_gs.runtime, found {type(states).__name__}."
+            )
+        if len(states) != len(client_ids):
+            raise ValueError(
+                f"Expected a state for each of {len(client_ids)} clients, found "
+                f"{len(states)}."
+            )
+        if self._states is not None:
+            self._require_all(client_ids)
+        self._ids = [int(client) for client in client_ids]
+        self._states = states
+
+    def close(self) -> None:
+        """See base class; drops the states."""
+        self._ids, self._states = [], None
+
+    def _require_all(self, client_ids: Sequence[int]) -> None:
+        if [int(client) for client in client_ids] != self._ids:
+            raise ValueError(
+                f"Expected a cohort of all {len(self._ids)} clients in their order, "
+                f"found {[int(client) for client in client_ids]}: states in the worker "
+                "cannot be taken apart; use a store in memory or on disk."
+            )
