@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 import tasks
-from tff_gs import aggregators, distributors
+from tff_gs import aggregators, distributors, runtime
 from tff_gs.encoders import message_encoder
 
 Process = tff.learning.templates.LearningProcess
@@ -113,7 +113,8 @@ def main(
     print("program  accuracy      up  first down    down")
     results = {}
     for name, process in programs.items():
-        rounds = list(train(process, data, flags.rounds, model_bits))
+        with runtime.execution_context():
+            rounds = list(train(process, data, flags.rounds, model_bits))
         results[name] = accuracy(model, rounds[-1].weights, task.test), rounds
         up = np.mean([r.uplink for r in rounds]) / 8000
         first, *later = (r.downlink / 8000 for r in rounds)

@@ -105,6 +105,26 @@ def test_a_list_serves_as_well_as_a_placed_value(process, data, context):
     )
 
 
+def test_the_servers_state_comes_back_without_travelling(process, data, context):
+    state = process.initialize()
+    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, *_ = process.next(state, clients, data)
+    changed = state._replace(weights=state.weights + np.float32(1))
+    again = type(state)(*state)
+    expected = process.next(again, clients, data)
+    found = process.next(state, clients, data)
+    tf.nest.map_structure(
+        np.testing.assert_array_equal, found.metrics, expected.metrics
+    )
+    other = process.next(changed, clients, data)
+    np.testing.assert_allclose(
+        other.state.weights - found.state.weights, 1.0, atol=1e-5
+    )
+    # A structure that came from the runtime cannot be changed behind its back.
+    with pytest.raises(ValueError, match="read-only"):
+        state.weights[0] = 1.0
+
+
 def test_only_clients_values_stay(add_one, context):
     values = [np.array([1.0, 2.0], np.float32), np.array([3.0, 4.0], np.float32)]
     added, total = add_one(values)

@@ -7,11 +7,12 @@ only server-placed results are fetched. Computations are written and called as u
 """
 
 import asyncio
+import collections
 import concurrent.futures
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,8 @@ from tensorflow_federated.python.core.environments.tensorflow_backend import (
 )
 
 from tff_gs.runtime import worker
+
+_REMEMBERED = 4
 
 
 class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying):
@@ -83,6 +86,11 @@ class ResidentContext(tff.framework.SyncContext):
         self._compiled: dict[int, tuple[tff.Computation, Any]] = {}
         # Computations in the worker, by the number of clients too.
         self._functions: dict[tuple[int, int], Any] = {}
+        # What was fetched last, by the id of its Python form, with its handle: the
+        # server's state mostly comes back unchanged with the next round.
+        self._fetched: collections.OrderedDict[int, _Fetched] = (
+            collections.OrderedDict()
+        )
         # A thread of its own: a notebook's thread has a running event loop already.
         self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
 
@@ -90,6 +98,7 @@ class ResidentContext(tff.framework.SyncContext):
         """Forgets all values."""
         self._thread.shutdown()
         self._functions.clear()
+        self._fetched.clear()
         for executor in self._executors.values():
             executor.close()
         self._executors.clear()
@@ -163,7 +172,7 @@ class ResidentContext(tff.framework.SyncContext):
         executor = self.executor(count)
         argument = None
         if parameter is not None:
-            argument = await _ingest(executor, arg, parameter)
+            argument = await self._ingest(executor, arg, parameter)
         function = await self._function(comp, count)
         called = await executor.create_call(function, argument)
         return await self._unpack(executor, called, result, count)
@@ -189,9 +198,59 @@ class ResidentContext(tff.framework.SyncContext):
             and not type_signature.all_equal
         ):
             return ResidentValue(value, type_signature, clients, self)
-        return tff.tensorflow.transform_result(
+        fetched = tff.tensorflow.transform_result(
             tff.types.type_to_py_container(await value.compute(), type_signature)
         )
+        self._remember(fetched, value, executor)
+        return fetched
+
+    def _remember(self, fetched: Any, value: Any, executor: Any) -> None:
+        """Keeps the handle of a structure that nobody can change."""
+        if isinstance(fetched, tuple) and _is_frozen(fetched):
+            self._fetched[id(fetched)] = _Fetched(fetched, value, executor)
+            if len(self._fetched) > _REMEMBERED:
+                self._fetched.popitem(last=False)
+
+    async def _ingest(self, executor: Any, arg: Any, type_signature: tff.Type) -> Any:
+        if isinstance(arg, tff.framework.Ingestable):
+            type_signature.check_assignable_from(arg.type_signature)
+            return await arg.ingest(executor)
+        known = self._fetched.get(id(arg))
+        if known is not None and known.executor is executor:
+            type_signature.check_assignable_from(known.value.type_signature)
+            return known.value
+        if isinstance(type_signature, tff.StructType):
+            parts = tff.structure.from_container(arg)
+            elements = tff.structure.to_elements(type_signature)
+            return await executor.create_struct(
+                tff.structure.Struct(
+                    [
+                        (name, await self._ingest(executor, part, element_type))
+                        for part, (name, element_type) in zip(
+                            parts, elements, strict=True
+                        )
+                    ]
+                )
+            )
+        return await executor.create_value(
+            tff.tensorflow.transform_args(_to_python(arg)), type_signature
+        )
+
+
+class _Fetched(NamedTuple):
+    """A fetched structure; held here, so that its id stays taken."""
+
+    structure: Any
+    value: Any
+    executor: Any
+
+
+def _is_frozen(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_is_frozen(element) for element in value)
+    if isinstance(value, np.ndarray):
+        return not value.flags.writeable
+    return isinstance(value, np.generic)
 
 
 def _native_form(comp: tff.Computation) -> tff.Computation:
@@ -235,26 +294,6 @@ def _count_clients(arg: Any, type_signature: tff.Type) -> set[int]:
             )
         )
     return set()
-
-
-async def _ingest(executor: Any, arg: Any, type_signature: tff.Type) -> Any:
-    if isinstance(arg, tff.framework.Ingestable):
-        type_signature.check_assignable_from(arg.type_signature)
-        return await arg.ingest(executor)
-    if isinstance(type_signature, tff.StructType):
-        parts = tff.structure.from_container(arg)
-        elements = tff.structure.to_elements(type_signature)
-        return await executor.create_struct(
-            tff.structure.Struct(
-                [
-                    (name, await _ingest(executor, part, element_type))
-                    for part, (name, element_type) in zip(parts, elements, strict=True)
-                ]
-            )
-        )
-    return await executor.create_value(
-        tff.tensorflow.transform_args(_to_python(arg)), type_signature
-    )
 
 
 def _to_python(arg: Any) -> Any:
