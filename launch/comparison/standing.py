@@ -9,8 +9,8 @@ from typing import Any
 from launch import run_directory
 from launch.comparison import plan
 
-# Where the files of a run lie, and where those of a cache, changes no result.
-_WITHOUT_EFFECT = ("cache_dir",)
+# Where the files of a cache lie, and how often a run is saved, changes no result.
+_WITHOUT_EFFECT = ("cache_dir", "checkpoint_every")
 _HEADING = "# Written by launch.compare, which made the directory beside this file."
 
 
