@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import logging as std_logging
 import os
 import sys
 import warnings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _HELP = ("help", "helpshort", "?", "h")
 _WRONG_INPUT = 2
 # In the paths of what logs more than a run has to say.
-_TALKATIVE = (f"{os.sep}tensorflow", f"{os.sep}tff_gs{os.sep}")
+_TALKATIVE = ("tensorflow", f"{os.sep}tff_gs{os.sep}")
 
 
 def main(options: RunOptions) -> int:
@@ -170,6 +171,7 @@ def _silence_tensorflow() -> None:
     """Keeps what TensorFlow and its dependencies say of themselves off the screen."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    std_logging.getLogger("tensorflow").setLevel(std_logging.WARNING)
     logging.get_absl_logger().addFilter(
         lambda record: (
             record.levelno > logging.converter.STANDARD_INFO

@@ -78,6 +78,28 @@ def _shown(name: str, text: str | None) -> str:
     return f"no {name}" if text is None else f"{name}={text}"
 
 
+def is_resumable(run: plan.Run) -> bool:
+    """Whether an earlier attempt left a checkpoint, made with the run's flags."""
+    files = run_directory.RunDirectory(run.directory)
+    if not flagfile(run).is_file() or files.last_checkpoint() is None:
+        return False
+    try:
+        lines = files.flags.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    found = dict(line.removeprefix("--").split("=", 1) for line in lines)
+    return all(
+        name in _WITHOUT_EFFECT or _same(found.get(name), run.completed.get(name), run)
+        for name in (*run.completed, *found)
+    )
+
+
+def remove_checkpoints(run: plan.Run) -> None:
+    """Removes what only an incomplete run needs; many complete ones may be kept."""
+    files = run_directory.RunDirectory(run.directory)
+    shutil.rmtree(files.checkpoints, ignore_errors=True)
+
+
 def prepare(run: plan.Run) -> None:
     """Clears away what an earlier attempt left, and writes the run's flagfile.
 

@@ -17,6 +17,7 @@ their metrics and saves the program state. What differs, and why:
 
 import collections
 import enum
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -249,7 +250,8 @@ async def _load(
         saved, version = await manager.load_latest(expected)
     # What a damaged file leads to is not documented, and is of many kinds.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        text = re.sub(r"{{.*?}}", "", str(error))
+        reason = " ".join(text.split()) or type(error).__name__
         raise ProgramStateError(
             "Expected a saved program state of this process that is whole, found one "
             f"that cannot be read: {reason[:200].rstrip('.')}."
