@@ -87,7 +87,8 @@ def is_resumable(run: plan.Run) -> bool:
         lines = files.flags.read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
-    found = dict(line.removeprefix("--").split("=", 1) for line in lines)
+    pairs = [line.removeprefix("--").partition("=") for line in lines]
+    found = {name: text for name, _, text in pairs}
     return all(
         name in _WITHOUT_EFFECT or _same(found.get(name), run.completed.get(name), run)
         for name in (*run.completed, *found)
