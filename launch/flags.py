@@ -32,6 +32,9 @@ MAY_CHANGE = (
     "cache_dir",
 )
 
+# These choose their constants by the number of rounds, so that it cannot change.
+BANDITS = ("exp3", "bandit")
+
 # What flags.txt does not hold.
 _OF_ONE_START = ("output_dir", "resume")
 
@@ -462,7 +465,10 @@ def read(argv: Sequence[str], values: flags.FlagValues) -> None:
 
 
 def used(values: flags.FlagValues | None = None) -> dict[str, str]:
-    """The flags that repeat the run, as text: defaults included, `output_dir` not."""
+    """The flags that repeat the run, as text: defaults included.
+
+    Without `output_dir` and `resume`.
+    """
     text = _as_text(values or flags.FLAGS, lambda flag: flag.value is not None)
     return {name: text[name] for name in text if name not in _OF_ONE_START}
 
@@ -486,11 +492,14 @@ def _take_over(values: flags.FlagValues) -> None:
     recorded = _as_text(values, lambda flag: flag.present)
     for name, text in given_flags.items():
         found = directory if name == "output_dir" else recorded.get(name)
-        if name not in MAY_CHANGE and text != found:
+        fixed = name not in MAY_CHANGE or (
+            name == "rounds" and recorded["controller"] in BANDITS
+        )
+        if fixed and text != found:
             has = "no such flag" if found is None else f"--{name}={found}"
             raise ValueError(
                 f"Expected flags of the run that is resumed, which has {has}, found "
-                f"--{name}={text}: only what ends a run may change."
+                f"--{name}={text}."
             )
     taken = {**recorded, **given_flags, "resume": directory, "output_dir": directory}
     _read_anew([f"--{name}={text}" for name, text in taken.items()], values)

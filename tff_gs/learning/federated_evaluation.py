@@ -6,14 +6,16 @@ state to it, and the metrics of a classifier that has none.
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import runtime
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning import sparsified_process
+
+if TYPE_CHECKING:
+    from tff_gs import runtime
 
 
 def with_classification_metrics(
@@ -79,7 +81,7 @@ def build_federated_evaluation(
     process: sparsified_process.SparsifiedProcess,
     data: Sequence[Sequence[Any]],
     *,
-    context: runtime.ResidentContext | None = None,
+    context: "runtime.ResidentContext | None" = None,
 ) -> Callable[[sparsified_process.ServerState], Mapping[str, Any]]:
     """The federated evaluation of a server state.
 
