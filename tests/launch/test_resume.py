@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from launch import run_directory
+from launch.comparison import standing
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _SECONDS = 600
@@ -144,3 +145,28 @@ def test_without_a_checkpoint_there_is_nothing_to_go_on_from(killed, train, tmp_
     assert run.err.startswith(f"Expected a checkpoint in {directory / 'checkpoints'}")
     assert len(run.err.splitlines()) == 1
     assert run_directory.RunDirectory(directory).last_checkpoint() is None
+
+
+def test_a_comparison_goes_on_with_a_killed_run(
+    killed, small_run, start, finish, tmp_path
+):
+    directory = tmp_path / "c" / "one" / "seed_0"
+    shutil.copytree(killed, directory)
+    arguments = [
+        f"--{n}={v}" for n, v in json.loads(small_run.read("flags.json")).items()
+    ]
+    arguments.remove("--seed=0")
+    heading = standing._HEADING
+    directory.with_name("seed_0.flags.txt").write_text(f"{heading}\n")
+    process = start(
+        "--run=one:",
+        "--seeds=0",
+        *arguments,
+        f"--output_dir={tmp_path / 'c'}",
+        module="launch.compare",
+    )
+    run = finish(process)
+    assert run.code == 0, run.err
+    assert "[1/1] one, seed 0: goes on\n" in run.out
+    assert (directory / "metrics.csv").read_bytes() == small_run.read("metrics.csv")
+    assert not (directory / "checkpoints").exists()
