@@ -93,8 +93,8 @@ def test_every_round_is_released_and_the_last_state_returned(whole):
         assert {"round_seconds", "evaluation_seconds"} <= set(release.timing)
     assert memory.released[_ROUNDS].evaluation == _mean_weight(output.state)
     assert output.state.round == _ROUNDS
-    # Weights, momentum and the seed.
-    assert output.initial_bits == 32 * (16 + 16 + 2)
+    # Weights; accumulator, learning rate and momentum; the seed.
+    assert output.initial_bits == 32 * (16 + 16 + 2 + 2)
     for weights in clients.exchange.weights:
         np.testing.assert_array_equal(weights, output.state.weights)
     assert clients.exchange.residual.any()
