@@ -102,7 +102,7 @@ def main(argv: list[str]) -> None:
     over_clients = [_in_a_process(clients, 28, rounds) for clients in numbers]
     sides = (28,) if _QUICK.value else (16, 28, 40, 56)
     over_model = [_in_a_process(10, side, rounds) for side in sides]
-    endurance = [] if _QUICK.value else [_in_a_process(156, 28, 200)]
+    endurance = [] if _QUICK.value else [_in_a_process(20, 28, 200)]
     report.show([*over_clients, *over_model, *endurance], _OUTPUT.value)
     times = [row["round s"] for row in over_clients]
     slope, start = np.polyfit(numbers, times, 1)

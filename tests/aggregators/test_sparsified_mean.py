@@ -12,7 +12,7 @@ from tests.oracles import server_memory
 from tff_gs import aggregators
 from tff_gs.controllers import exp3, fixed, schedule
 from tff_gs.encoders import message_encoder
-from tff_gs.sparsifiers import send_all
+from tff_gs.sparsifiers import unidirectional_top_k
 
 _FLOAT = tff.TensorType(np.float32)
 _D = 12
@@ -232,7 +232,7 @@ def test_a_rule_that_probes_is_refused():
 
 def test_rounding_is_fixed_by_the_seed_and_differs_by_client_and_round():
     factory = aggregators.SparsifiedMeanFactory(
-        sparsifier=send_all.SendAll,
+        sparsifier=unidirectional_top_k.UnidirectionalTopK,
         k=1.0,
         uplink_encoder=functools.partial(
             message_encoder.build_encoder, "bitmap", "quantised1"

@@ -17,17 +17,12 @@ from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
     ranked_sums,
-    send_all,
     unidirectional_top_k,
 )
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 #: Exact values, and the smallest of the index codes for each message.
 EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "auto", "float32")
-
-# These sum every upload. gTop-k's tree is ordered by the ids of clients, which
-# stateless clients do not have.
-_SUMMING = (ranked_sums.RankedSums, send_all.SendAll)
 
 
 class SparsifiedMeanState(NamedTuple):
@@ -138,8 +133,8 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         Args:
           sparsifier: What clients send and what the server selects; called with
             keyword arguments `dimension` (D) and `probes` (False). One of those that
-            sum every upload: `FabTopK`, `FubTopK`, `UnidirectionalTopK`, `SendAll`, or
-            another `RankedSums`.
+            sum every upload: `FabTopK`, `FubTopK`, `UnidirectionalTopK`, or another
+            `RankedSums`.
           k: A count (int), a fraction of D (float), or a function of D that builds a
             rule for k that needs no feedback, such as a schedule.
           uplink_encoder: How clients write their entries; called with keyword
@@ -172,12 +167,14 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         dimension = flat.dimension
         rule = unaided.build_rule(self._k, dimension)
         method = self._sparsifier(dimension=dimension, probes=False)
-        if not isinstance(method, _SUMMING):
+        # gTop-k's tree is ordered by the ids of clients, which stateless ones lack.
+        if not isinstance(method, ranked_sums.RankedSums):
             raise ValueError(
-                "Expected a sparsifier that sums every upload (a RankedSums or "
-                f"SendAll), found {type(method).__name__}."
+                "Expected a sparsifier that sums every upload (a RankedSums), found "
+                f"{type(method).__name__}."
             )
         code = self._uplink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
+        nothing_shared = np.zeros([0], np.int32)
         remembers = self._error_feedback
         seed = [self._seed & 0x7FFFFFFF, self._seed >> 31]
 
@@ -206,7 +203,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         ) -> _Message:
             vector = flat.flatten(value)
             weight = tf.cast(weight, tf.float32)
-            indices = method.sparsify(vector, instructions.k)
+            indices = method.sparsify(vector, instructions.k, nothing_shared)
             # What adds nothing would take a place in the selection all the same.
             adds = tf.not_equal(tf.gather(vector, indices), 0.0)
             indices = tf.boolean_mask(indices, adds & tf.not_equal(weight, 0.0))
@@ -272,7 +269,9 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
                     accumulator, _as_upload(pending, weight, k)
                 )
             aggregate = method.report(accumulator)
-            selection = method.select(aggregate, weight, k, tf.constant(0))
+            selection = method.select(
+                aggregate, weight, k, tf.constant(0), nothing_shared
+            )
             indices, values = selection.update
             memory = state.memory
             if remembers:
