@@ -318,6 +318,7 @@ def test_options_that_were_not_given_are_left_to_what_they_are_for():
     assert set(options.controller_options.given()) == {"rounds", "seed"}
     assert set(options.cost_options.given()) == {
         "batch_size",
+        "local_steps",
         "probe_examples",
         "seed",
     }

@@ -71,7 +71,13 @@ def test_clients_sum_up_what_they_contributed(small_run):
 
 def test_wall_clock_time_has_its_own_file(small_run):
     timing = pd.read_csv(small_run.directory / "timing.csv")
-    assert list(timing) == ["round", "round_seconds", "evaluation_seconds"]
+    assert list(timing) == [
+        "round",
+        "round_seconds",
+        "evaluation_seconds",
+        "encode_seconds",
+        "decode_seconds",
+    ]
     assert timing["round"].tolist() == list(range(1, 8))
     assert (timing["round_seconds"] > 0).all()
 
