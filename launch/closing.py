@@ -34,6 +34,8 @@ def closing_lines(
     up = sum(row["uplink_bits"] + row["report_bits"] for row in rows)
     down = sum(row["downlink_bits"] + row["probe_downlink_bits"] for row in rows)
     initial = result.initial_bits * count
+    has_checkpoint = directory.last_checkpoint() is not None
+    checkpoints = f", {directory.checkpoints.name}/" if has_checkpoint else ""
     entries = {
         "test": _describe_test(evaluated[-1]) if evaluated else "not evaluated",
         **_describe_targets(wanted, rows),
@@ -45,11 +47,12 @@ def closing_lines(
         "files": f"{directory.path}/: {directory.metrics.name}, "
         f"{directory.clients.name}, {directory.timing.name}, {directory.plot.name}, "
         f"{directory.flags.name}, {directory.flags_json.name}, "
-        f"{directory.events.name}/",
+        f"{directory.events.name}/{checkpoints}",
     }
+    resumed = f", after round {result.resumed_from}" if result.resumed_from else ""
     heading = (
         f"{experiment.task.name}: {len(rows)} rounds of {count} clients in "
-        f"{result.seconds:.0f} s, D = {experiment.dimension:,}"
+        f"{result.seconds:.0f} s{resumed}, D = {experiment.dimension:,}"
     )
     lines = [f"  {name:<10} {entry}" for name, entry in entries.items()]
     return "\n".join([heading, *lines])

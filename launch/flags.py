@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from absl import flags
 
 import tasks
-from launch import flag_types, optimizers, presets
+from launch import flag_types, optimizers, presets, run_directory
 from launch.options import MethodOptions, RunOptions, TrainingOptions
 from tff_gs.controllers import names as controller_names
 from tff_gs.controllers.options import ControllerOptions
@@ -20,6 +20,23 @@ from tff_gs.encoders import names as encoder_names
 from tff_gs.sparsifiers import names as sparsifier_names
 
 Options = TypeVar("Options")
+
+# What ends a run, and where its files lie: a run that is resumed may have others.
+MAY_CHANGE = (
+    "rounds",
+    "time_budget",
+    "target_loss",
+    "target_accuracy",
+    "checkpoint_every",
+    "data_dir",
+    "cache_dir",
+)
+
+# These choose their constants by the number of rounds, so that it cannot change.
+BANDITS = ("exp3", "bandit")
+
+# What flags.txt does not hold.
+_OF_ONE_START = ("output_dir", "resume")
 
 _WIDTH = 80
 
@@ -373,6 +390,21 @@ OUTPUT.define(
     "where the results go: a new or empty directory; by default runs/TASK-DATE-TIME",
 )
 
+OUTPUT.define(
+    "checkpoint_every",
+    flag_types.whole_number(0),
+    "rounds between two checkpoints, from which a run that was interrupted or killed "
+    "is resumed; one is kept, which takes 8 bytes for every weight of every client; "
+    "0: none",
+    "50",
+)
+OUTPUT.define(
+    "resume",
+    flag_types.text("the directory of a run"),
+    "go on with the run in this directory, from its last checkpoint and with its "
+    f"flags; those that may be given anew: {', '.join(MAY_CHANGE)}",
+)
+
 TOPICS = (DATA, METHOD, ENCODERS, RULE, COST, TRAINING, OUTPUT)
 
 
@@ -389,6 +421,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
     """
     values = values or flags.FLAGS
     read(argv, values)
+    if values.resume is not None:
+        _take_over(values)
     for name, default in presets.PRESETS[values.task].items():
         if name != "rounds" or values.time_budget is None:
             values.set_default(name, default)
@@ -405,6 +439,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
         cost_options=_collect(CostOptions, values),
         training=_collect(TrainingOptions, values),
         output_dir=values.output_dir,
+        checkpoint_every=values.checkpoint_every,
+        resumed=values.resume is not None,
     )
 
 
@@ -429,10 +465,52 @@ def read(argv: Sequence[str], values: flags.FlagValues) -> None:
 
 
 def used(values: flags.FlagValues | None = None) -> dict[str, str]:
-    """The flags that repeat the run, as text: defaults included, `output_dir` not."""
+    """The flags that repeat the run, as text: defaults included.
+
+    Without `output_dir` and `resume`.
+    """
     text = _as_text(values or flags.FLAGS, lambda flag: flag.value is not None)
-    text.pop("output_dir", None)
-    return text
+    return {name: text[name] for name in text if name not in _OF_ONE_START}
+
+
+def _take_over(values: flags.FlagValues) -> None:
+    """Completes the flags given by those of the run that is resumed."""
+    path = run_directory.RunDirectory(values.resume).flags
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"Expected the directory of a run as resume, found {values.resume} "
+            f"without a {path.name} that can be read."
+        ) from error
+    given_flags = _as_text(values, lambda flag: flag.present)
+    directory = given_flags.pop("resume")
+    try:
+        _read_anew(lines, values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    recorded = _as_text(values, lambda flag: flag.present)
+    for name, text in given_flags.items():
+        found = directory if name == "output_dir" else recorded.get(name)
+        fixed = name not in MAY_CHANGE or (
+            name == "rounds" and recorded["controller"] in BANDITS
+        )
+        if fixed and text != found:
+            has = "no such flag" if found is None else f"--{name}={found}"
+            raise ValueError(
+                f"Expected flags of the run that is resumed, which has {has}, found "
+                f"--{name}={text}."
+            )
+    taken = {**recorded, **given_flags, "resume": directory, "output_dir": directory}
+    _read_anew([f"--{name}={text}" for name, text in taken.items()], values)
+
+
+def _read_anew(arguments: Sequence[str], values: flags.FlagValues) -> None:
+    """Reads flags as if none had been given."""
+    for topic in TOPICS:
+        for name in topic.flags:
+            values[name].unparse()
+    read(["", *arguments], values)
 
 
 def given(arguments: Sequence[str]) -> dict[str, str]:

@@ -92,6 +92,8 @@ class RunOptions:
       cost_options: The model's options.
       training: How the model is trained.
       output_dir: Where the results go.
+      checkpoint_every: Rounds between two checkpoints; 0: none is written.
+      resumed: Whether the run of output_dir goes on from its last checkpoint.
     """
 
     task: str
@@ -103,3 +105,5 @@ class RunOptions:
     cost_options: CostOptions
     training: TrainingOptions
     output_dir: str
+    checkpoint_every: int
+    resumed: bool

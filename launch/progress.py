@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
 
@@ -48,6 +49,19 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def resume(self, rows: Sequence[Row]) -> None:
+        """Shows that a run goes on after the rounds of `rows` of metrics.csv."""
+        for row in rows:
+            if row["test_accuracy"] != "":
+                self._accuracy = row["test_accuracy"]
+        if self._bar is not None:
+            self._bar.update(len(rows))
+            # What came before tells nothing of the speed.
+            self._bar.unpause()
+            self._bar.initial = len(rows)
+        else:
+            print(f"goes on after round {len(rows)}", file=self._stream, flush=True)
 
     def update(self, row: Row) -> None:
         """Shows a round, `row` of metrics.csv."""

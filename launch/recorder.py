@@ -1,19 +1,22 @@
 """What a run leaves behind, written while it runs."""
 
-import asyncio
 import contextlib
 import csv
 import io
 import math
+import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from launch import csv_table, metrics, run_directory
-from launch.evaluation import Evaluation
 from tasks import ClientData
+
+if TYPE_CHECKING:
+    from tff_gs import programs
 
 # What TensorBoard shows, and under which heading; the CSV file has all metrics.
 _EVENTS = {
@@ -32,31 +35,39 @@ class Recorder:
     metrics.csv and clients.csv hold no wall-clock time: two runs of one seed give
     the same bytes.
 
+    It is a `tff_gs.programs` `Record`.
+
     Attributes:
       rows: The rows of metrics.csv so far.
       contributed: int64 [N], how many entries of each client were selected so far.
     """
 
     def __init__(
-        self, directory: run_directory.RunDirectory, clients: Sequence[ClientData]
+        self,
+        directory: run_directory.RunDirectory,
+        clients: Sequence[ClientData],
+        *,
+        flags: Mapping[str, str],
+        resumed: bool = False,
     ) -> None:
-        """Makes the files.
+        """Makes the files, or waits for `rewind` to open them.
 
         Args:
-          directory: Where they go; it is made and has none of them yet.
+          directory: Where they go; a new run has none of them there yet.
           clients: The clients, in the order of their ids.
+          flags: The flags of the run by name, as text.
+          resumed: Whether an earlier run is continued.
         """
-        import tensorflow_federated as tff
-
         self._directory = directory
         self._clients = clients
-        self._open = contextlib.ExitStack()
-        self._metrics = self._open.enter_context(csv_table.CsvTable(directory.metrics))
-        self._timing = self._open.enter_context(csv_table.CsvTable(directory.timing))
-        self._loop = self._open.enter_context(asyncio.Runner())
-        self._events = tff.program.TensorBoardReleaseManager(directory.events)
+        self._flags = flags
+        self._files = contextlib.ExitStack()
         self.rows: list[metrics.Row] = []
         self.contributed = np.zeros(len(clients), np.int64)
+        # Reading all data takes a moment, and they stay the same.
+        self._checksums = np.array([_checksum(client) for client in clients], np.uint32)
+        if not resumed:
+            self._open(continued=False)
 
     def __enter__(self) -> Self:
         return self
@@ -67,47 +78,82 @@ class Recorder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._open.close()
+        self._files.close()
 
-    def record(
-        self,
-        round_metrics: Mapping[str, Any],
-        evaluated: Evaluation | None,
-        *,
-        timing: Mapping[str, float],
-        round_seconds: float,
-        evaluation_seconds: float,
-    ) -> metrics.Row:
+    def _open(self, *, continued: bool) -> None:
+        import tensorflow_federated as tff
+
+        self._metrics, self._timing = (
+            self._files.enter_context(csv_table.CsvTable(path, continued=continued))
+            for path in (self._directory.metrics, self._directory.timing)
+        )
+        self._events = tff.program.TensorBoardReleaseManager(self._directory.events)
+
+    async def record(self, value: "programs.Release", key: int) -> None:
         """Writes down a round.
 
         Args:
-          round_metrics: The metrics of `SparsifiedProcess.next`.
-          evaluated: The test accuracy and loss after the round, where evaluated.
-          timing: The wall-clock times that `SparsifiedProcess.next` measured.
-          round_seconds: Wall-clock time of the round.
-          evaluation_seconds: Wall-clock time of the evaluation.
-
-        Returns:
-          The row of metrics.csv.
+          value: What was measured; its evaluation is an `Evaluation`, or None.
+          key: The round.
         """
-        row = metrics.to_row(round_metrics)
+        row = metrics.to_row(value.train)
+        evaluated = value.evaluation
         row["test_accuracy"] = evaluated.accuracy if evaluated else ""
         row["test_loss"] = evaluated.loss if evaluated else ""
         self.rows.append(row)
         self._metrics.append(row)
-        ids, contributed = metrics.contributions(round_metrics)
+        ids, contributed = metrics.contributions(value.train)
         np.add.at(self.contributed, ids, contributed)
         self._write_clients()
         self._timing.append(
-            {
-                "round": row["round"],
-                "round_seconds": round(round_seconds, 6),
-                "evaluation_seconds": round(evaluation_seconds, 6),
-            }
-            | {name: round(float(seconds), 6) for name, seconds in timing.items()}
+            {"round": key}
+            | {name: round(float(seconds), 6) for name, seconds in value.timing.items()}
         )
-        self._loop.run(self._events.release(_events(row), row["round"]))
-        return row
+        await self._events.release(_events(row), key)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps: the files hold the rest.
+
+        Returns:
+          `contributed`, int64 [N], and `data`, uint32 [N], by which changed data
+          are recognised.
+        """
+        return {"contributed": self.contributed.copy(), "data": self._checksums}
+
+    async def rewind(self, state: Mapping[str, np.ndarray], key: int) -> None:
+        """Takes the files of an earlier run back to round `key`, and opens them.
+
+        The events are made anew: TensorBoard keeps none of a round that comes twice
+        apart from the other.
+
+        Args:
+          state: What `state` returned after that round.
+          key: The round.
+
+        Raises:
+          ValueError: If the data of a client have changed, or rows are missing; the
+            files are left as they are.
+        """
+        for client, then, now in zip(
+            self._clients, state["data"], self._checksums, strict=True
+        ):
+            if then != now:
+                raise ValueError(
+                    f"Expected the data that the run in {self._directory.path} began "
+                    f"with, found other data of client {client.name}."
+                )
+        rows = csv_table.read_rounds(self._directory.metrics, key)
+        csv_table.read_rounds(self._directory.timing, key)
+        self._directory.reopen(self._flags)
+        for path in (self._directory.metrics, self._directory.timing):
+            csv_table.cut(path, key)
+        self.rows = rows
+        self.contributed = np.array(state["contributed"])
+        self._write_clients()
+        shutil.rmtree(self._directory.events, ignore_errors=True)
+        self._open(continued=True)
+        for row in rows:
+            await self._events.release(_events(row), row["round"])
 
     def _write_clients(self) -> None:
         table = io.StringIO()
@@ -117,6 +163,11 @@ class Recorder:
             examples, contributed = len(client.labels), self.contributed[number]
             writer.writerow([number, client.name, examples, contributed])
         run_directory.write_atomically(self._directory.clients, table.getvalue())
+
+
+def _checksum(client: ClientData) -> int:
+    found = zlib.crc32(np.ascontiguousarray(client.features))
+    return zlib.crc32(np.ascontiguousarray(client.labels), found)
 
 
 def _events(row: metrics.Row) -> dict[str, dict[str, float]]:

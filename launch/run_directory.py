@@ -1,10 +1,16 @@
 """The directory that a run writes to."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+# Followed by the round.
+CHECKPOINT_PREFIX = "round_"
 
 
 class RunDirectory:
@@ -20,6 +26,7 @@ class RunDirectory:
       events: Directory of TensorBoard events.
       plot: The picture of the run.
       result: JSON, what the run came to; only a complete run leaves it.
+      checkpoints: Directory of what the run is resumed from.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -33,6 +40,7 @@ class RunDirectory:
         self.events = self.path / "events"
         self.plot = self.path / "summary.png"
         self.result = self.path / "result.json"
+        self.checkpoints = self.path / "checkpoints"
 
     def check(self) -> None:
         """Raises ValueError unless the directory is absent or empty."""
@@ -49,6 +57,14 @@ class RunDirectory:
                 f"{self.path}, which is left as it is."
             )
 
+    def check_resumable(self) -> None:
+        """Raises ValueError unless there is a checkpoint."""
+        if self.last_checkpoint() is None:
+            raise ValueError(
+                f"Expected a checkpoint in {self.checkpoints}, found none: the run "
+                "ended before its first one, or checkpoint_every was 0."
+            )
+
     def create(self, flags: Mapping[str, str]) -> None:
         """Makes the directory and writes the flags into it.
 
@@ -61,16 +77,58 @@ class RunDirectory:
         self.check()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lines = "".join(f"--{name}={value}\n" for name, value in flags.items())
             # Made here, not before: of two runs only one can begin.
             with self.flags.open("x", encoding="utf-8") as file:
-                file.write(lines)
-            write_atomically(self.flags_json, json.dumps(dict(flags), indent=2) + "\n")
+                file.write(_lines(flags))
+            write_atomically(self.flags_json, _json(flags))
         except OSError as error:
             raise ValueError(
                 f"Expected an output_dir that can be written, found {self.path} "
                 f"({error.strerror})."
             ) from error
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the directory, which exists.
+
+        Raises:
+          ValueError: If another program holds it.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"Expected {self.path} to be free, found a run at work in it."
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+    def last_checkpoint(self) -> int | None:
+        """The round of the last checkpoint; None where there is none."""
+        found = self.checkpoints.glob(f"{CHECKPOINT_PREFIX}*")
+        suffixes = [path.name.removeprefix(CHECKPOINT_PREFIX) for path in found]
+        return max(
+            (int(suffix) for suffix in suffixes if suffix.isdigit()), default=None
+        )
+
+    def remove_broken_checkpoints(self) -> None:
+        """Removes what was left where a run was killed while it wrote a checkpoint."""
+        for path in self.checkpoints.glob(f"{CHECKPOINT_PREFIX}*"):
+            if not path.name.removeprefix(CHECKPOINT_PREFIX).isdigit():
+                shutil.rmtree(path, ignore_errors=True)
+
+    def reopen(self, flags: Mapping[str, str]) -> None:
+        """Makes a complete run one that is not, and writes its flags anew.
+
+        Args:
+          flags: The flags of the run by name, as text.
+        """
+        self.result.unlink(missing_ok=True)
+        write_atomically(self.flags, _lines(flags))
+        write_atomically(self.flags_json, _json(flags))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the run as complete, when all its other files are written.
@@ -78,7 +136,15 @@ class RunDirectory:
         Args:
           result: What it came to.
         """
-        write_atomically(self.result, json.dumps(dict(result), indent=2) + "\n")
+        write_atomically(self.result, _json(result))
+
+
+def _lines(flags: Mapping[str, str]) -> str:
+    return "".join(f"--{name}={value}\n" for name, value in flags.items())
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), indent=2) + "\n"
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:

@@ -3,10 +3,13 @@
     python -m launch.train
     python -m launch.train --task=femnist --data_dir=DIR --clients=30 --time_budget=600
     python -m launch.train --controller=fixed --k=0.01 --rounds=100
+    python -m launch.train --resume=DIR
 
 `python -m launch.train --help` lists the flags.
 """
 
+import contextlib
+import logging as std_logging
 import os
 import sys
 import warnings
@@ -24,14 +27,27 @@ if TYPE_CHECKING:
 
 _HELP = ("help", "helpshort", "?", "h")
 _WRONG_INPUT = 2
+# In the paths of what logs more than a run has to say.
+_TALKATIVE = ("tensorflow", f"{os.sep}tff_gs{os.sep}")
 
 
 def main(options: RunOptions) -> int:
     """Runs the program; returns its exit code."""
     _silence_tensorflow()
-    directory = run_directory.RunDirectory(options.output_dir)
+    with contextlib.ExitStack() as held:
+        return _run(options, run_directory.RunDirectory(options.output_dir), held)
+
+
+def _run(
+    options: RunOptions,
+    directory: run_directory.RunDirectory,
+    held: contextlib.ExitStack,
+) -> int:
     try:
-        directory.check()
+        if options.resumed:
+            directory.check_resumable()
+        else:
+            directory.check()
         # Not before the flags are known to be right: this is where the time goes.
         from launch import experiment
 
@@ -39,13 +55,19 @@ def main(options: RunOptions) -> int:
             built = experiment.build(options)
         finally:
             _replace_default_context()
-        directory.create(flags.used())
+        if not options.resumed:
+            directory.create(flags.used())
+        held.enter_context(directory.lock())
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
     except KeyboardInterrupt:
         return _fail("Interrupted before the first round.", 130)
+    from tff_gs import programs
+
     try:
         return _train(built, options, directory)
+    except programs.ProgramStateError as error:
+        return _fail(f"{directory.path}: {error}", _WRONG_INPUT)
     except KeyboardInterrupt:
         return _fail(f"Interrupted twice; the rounds are in {directory.path}.", 130)
 
@@ -57,10 +79,23 @@ def _train(
 
     limits = options.training
     with (
-        recorder.Recorder(directory, experiment.task.clients) as record,
+        recorder.Recorder(
+            directory,
+            experiment.task.clients,
+            flags=flags.used(),
+            resumed=options.resumed,
+        ) as record,
         progress.Progress(rounds=limits.rounds, time_budget=limits.time_budget) as show,
     ):
-        result = training.run(experiment, limits, record, show)
+        result = training.run(
+            experiment,
+            limits,
+            record,
+            show,
+            directory,
+            checkpoint_every=options.checkpoint_every,
+            resumed=options.resumed,
+        )
     time_unit = time_label.TIME_LABELS[options.cost]
     if record.rows:
         captions = summary_plot.Captions(
@@ -136,10 +171,11 @@ def _silence_tensorflow() -> None:
     """Keeps what TensorFlow and its dependencies say of themselves off the screen."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    std_logging.getLogger("tensorflow").setLevel(std_logging.WARNING)
     logging.get_absl_logger().addFilter(
         lambda record: (
             record.levelno > logging.converter.STANDARD_INFO
-            or "tensorflow_federated" not in record.pathname
+            or not any(name in record.pathname for name in _TALKATIVE)
         )
     )
 

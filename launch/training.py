@@ -1,12 +1,16 @@
 """The rounds of a run."""
 
+import asyncio
 import math
-import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launch import experiment as experiment_lib
-from launch import interruption, progress, recorder, targets
+from launch import interruption, progress, recorder, run_directory, targets
 from launch.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from tff_gs import programs
 
 
 class Ending(NamedTuple):
@@ -21,21 +25,20 @@ class Ending(NamedTuple):
     sentence: str
 
 
-COMPLETE = Ending(0, "")
-
-
 class Result(NamedTuple):
     """What a run came to.
 
     Attributes:
       ending: How it ended.
       initial_bits: The size of the dense download by which each client began.
-      seconds: Wall-clock time of the rounds and evaluations.
+      seconds: Wall-clock time of the rounds and evaluations that this program ran.
+      resumed_from: The round that it went on from; 0 where it began anew.
     """
 
     ending: Ending
     initial_bits: int
     seconds: float
+    resumed_from: int = 0
 
 
 def run(
@@ -43,6 +46,10 @@ def run(
     options: TrainingOptions,
     record: recorder.Recorder,
     show: progress.Progress,
+    directory: run_directory.RunDirectory,
+    *,
+    checkpoint_every: int = 0,
+    resumed: bool = False,
 ) -> Result:
     """Runs rounds until they are enough, or the loss is not finite, or Ctrl-C.
 
@@ -53,71 +60,117 @@ def run(
       options: For how long.
       record: Writes down every round.
       show: Shows every round.
-    """
-    import tensorflow_federated as tff
+      directory: Where checkpoints go.
+      checkpoint_every: Rounds between two checkpoints; 0: none is written.
+      resumed: Whether the run goes on from its last checkpoint.
 
+    Raises:
+      ValueError: If the checkpoint is damaged, or is not of this experiment.
+    """
+    from tff_gs import programs
     from tff_gs.runtime import resident
 
-    process, clients_data = experiment.process, experiment.task.clients
-    wanted = targets.wanted(loss=options.target_loss, accuracy=options.target_accuracy)
+    manager = None
+    if checkpoint_every or resumed:
+        directory.remove_broken_checkpoints()
+        manager = _checkpoint_manager(directory)
     with (
         interruption.deferred() as interrupted,
         resident.execution_context() as runtime,
     ):
-        data = runtime.place(
-            [(client.features, client.labels) for client in clients_data],
-            tff.types.tensorflow_to_type(process.objective.input_spec),
-        )
-        state = process.initialize()
-        clients, bits = process.initialize_clients(
-            state, list(range(len(clients_data)))
-        )
-        begun = time.perf_counter()
-        ending = None
-        while ending is None:
-            started = time.perf_counter()
-            try:
-                state, clients, metrics, timing = process.next(state, clients, data)
-            except Exception:
-                # Ctrl-C in a terminal reaches the worker process too.
-                if not interrupted():
-                    raise
-                ending = _interrupted_after(len(record.rows))
-                break
-            ran = time.perf_counter()
-            ending = _ending(metrics, options, interrupted())
-            due = ending is COMPLETE or metrics["round"] % options.eval_every == 0
-            evaluated = experiment.evaluate(state) if due else None
-            row = record.record(
-                metrics,
-                evaluated,
-                timing=timing,
-                round_seconds=ran - started,
-                evaluation_seconds=time.perf_counter() - ran,
+
+        def should_stop() -> "programs.Stop | None":
+            row = record.rows[-1] if record.rows else None
+            if row is not None and not math.isfinite(row["training_loss"]):
+                return programs.Stop.FAILED
+            if row is not None and _is_enough(row, options):
+                return programs.Stop.COMPLETE
+            return programs.Stop.PAUSED if interrupted() else None
+
+        output = asyncio.run(
+            programs.train_model(
+                population=programs.Population(
+                    experiment.process,
+                    [(c.features, c.labels) for c in experiment.task.clients],
+                    context=runtime,
+                ),
+                is_last_round=lambda metrics: _is_last(metrics, options),
+                should_stop=should_stop,
+                evaluation=experiment.evaluate,
+                evaluation_periodicity=options.eval_every,
+                metrics_managers=[programs.RecordReleaseManager(_Rounds(record, show))],
+                program_state_manager=manager,
+                program_state_periodicity=checkpoint_every,
             )
-            show.update(row)
-            if ending is None and wanted and targets.first_reached(wanted, [row]):
-                ending = COMPLETE
-        return Result(ending, int(bits), time.perf_counter() - begun)
+        )
+        ending = _ending(output, record, options, directory)
+        return Result(ending, output.initial_bits, output.seconds, output.resumed_from)
+
+
+class _Rounds:
+    """A record that is shown as well."""
+
+    def __init__(self, record: recorder.Recorder, show: progress.Progress) -> None:
+        self._record, self._show = record, show
+
+    async def record(self, value: Any, key: int) -> None:
+        await self._record.record(value, key)
+        self._show.update(self._record.rows[-1])
+
+    def state(self) -> Any:
+        return self._record.state()
+
+    async def rewind(self, state: Any, key: int) -> None:
+        await self._record.rewind(state, key)
+        self._show.resume(self._record.rows)
+
+
+def _checkpoint_manager(directory: run_directory.RunDirectory) -> Any:
+    import tensorflow_federated as tff
+
+    # One at a time: it is as large as all clients' states.
+    return tff.program.FileProgramStateManager(
+        directory.checkpoints,
+        prefix=run_directory.CHECKPOINT_PREFIX,
+        keep_total=1,
+        keep_first=False,
+    )
+
+
+def _is_last(row: Mapping[str, Any], options: TrainingOptions) -> bool:
+    """Whether a limit is reached with a round, by its metrics or row."""
+    if not math.isfinite(row["training_loss"]):
+        return False
+    if options.rounds is not None and row["round"] >= options.rounds:
+        return True
+    return options.time_budget is not None and row["time"] >= options.time_budget
+
+
+def _is_enough(row: Mapping[str, Any], options: TrainingOptions) -> bool:
+    wanted = targets.wanted(loss=options.target_loss, accuracy=options.target_accuracy)
+    if wanted and targets.first_reached(wanted, [row]):
+        return True
+    return _is_last(row, options)
 
 
 def _ending(
-    metrics: dict[str, float], options: TrainingOptions, interrupted: bool
-) -> Ending | None:
-    """How the run ends with the round that `metrics` is of; None where it goes on."""
-    number, loss = int(metrics["round"]), float(metrics["training_loss"])
-    if not math.isfinite(loss):
+    output: "programs.TrainOutput",
+    record: recorder.Recorder,
+    options: TrainingOptions,
+    directory: run_directory.RunDirectory,
+) -> Ending:
+    from tff_gs import programs
+
+    number = output.round_number
+    if output.stop is programs.Stop.COMPLETE:
+        return Ending(0, "")
+    if output.stop is programs.Stop.FAILED:
         return Ending(
             1,
-            f"The training loss is {loss} in round {number} with learning_rate "
-            f"{options.learning_rate}: try a smaller one.",
+            f"The training loss is {record.rows[-1]['training_loss']} in round "
+            f"{number} with learning_rate {options.learning_rate}: try a smaller one.",
         )
-    if options.rounds is not None and number >= options.rounds:
-        return COMPLETE
-    if options.time_budget is not None and metrics["time"] >= options.time_budget:
-        return COMPLETE
-    return _interrupted_after(number) if interrupted else None
-
-
-def _interrupted_after(rounds: int) -> Ending:
-    return Ending(130, f"Interrupted after round {rounds}.")
+    resume = ""
+    if directory.last_checkpoint() is not None:
+        resume = f" Go on: python -m launch.train --resume={directory.path}"
+    return Ending(130, f"Interrupted after round {number}.{resume}")

@@ -2,6 +2,7 @@
 
 The packages, each importing only those after it:
 
+* `programs`: program logic that trains, evaluates, releases, saves and resumes;
 * `runtime`: execution contexts in which clients' state stays in the TFF runtime;
 * `learning`: federated SGD and averaging over sparse messages, with a k that is
   learned;

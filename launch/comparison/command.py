@@ -102,6 +102,11 @@ def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> dict[str, str]:
     given = flags.given([word for word in others if word != "--"])
     if "seed" in given:
         raise ValueError("Expected the seeds as --seeds, found --seed.")
+    if "resume" in given:
+        raise ValueError(
+            "Expected no --resume, found it: the same command again goes on with the "
+            "runs that are not complete."
+        )
     return given
 
 

@@ -12,7 +12,11 @@ from typing import Any
 DIRECTORY = pathlib.Path(__file__).parent / "presets"
 
 # These belong to the comparison as a whole, not to a run.
-RESERVED = {"seed": "seeds", "output_dir": "the output_dir of the comparison"}
+RESERVED = {
+    "seed": "seeds",
+    "output_dir": "the output_dir of the comparison",
+    "resume": "the same command again, which goes on with runs that are not complete",
+}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

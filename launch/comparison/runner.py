@@ -17,6 +17,8 @@ from launch.comparison import plan, standing
 _POLL_SECONDS = 0.2
 # A round in progress is finished before a run gives way to Ctrl-C.
 _PATIENCE_SECONDS = 60.0
+# The exit code of a run that cannot begin, or not go on from its checkpoint.
+_WRONG_INPUT = 2
 
 
 class Failure(NamedTuple):
@@ -37,6 +39,7 @@ class _Active(NamedTuple):
     log: IO[str]
     number: int
     started: float
+    resumed: bool
 
 
 @contextlib.contextmanager
@@ -158,16 +161,20 @@ class _Execution:
                     failed[run.directory] = run
                     break
 
-    def _start(self, run: plan.Run) -> None:
-        standing.prepare(run)
+    def _start(self, run: plan.Run, *, anew: bool = False) -> None:
+        resumed = not anew and standing.is_resumable(run)
+        if resumed:
+            arguments = [f"--resume={run.directory}"]
+        else:
+            standing.prepare(run)
+            arguments = [
+                f"--flagfile={standing.flagfile(run)}",
+                f"--output_dir={run.directory}",
+            ]
         self._begun += 1
         log = standing.log(run).open("w", encoding="utf-8")
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "launch.train"),
-                f"--flagfile={standing.flagfile(run)}",
-                f"--output_dir={run.directory}",
-            ],
+            [sys.executable, "-m", "launch.train", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -176,9 +183,10 @@ class _Execution:
             # Ctrl-C reaches this program alone, which passes it on.
             start_new_session=True,
         )
-        active = _Active(run, process, log, self._begun, time.monotonic())
+        active = _Active(run, process, log, self._begun, time.monotonic(), resumed)
         self._active.append(active)
-        self._say(f"[{self._begun}/{self._total}] {run}: begins")
+        verb = "goes on" if resumed else "begins"
+        self._say(f"[{self._begun}/{self._total}] {run}: {verb}")
 
     def _collect(self) -> None:
         for active in list(self._active):
@@ -188,7 +196,12 @@ class _Execution:
             self._end(active)
             seconds = time.monotonic() - active.started
             result = standing.read_result(active.run)
-            if active.process.returncode == 0 and result is not None:
+            if active.process.returncode == _WRONG_INPUT and active.resumed:
+                self._say(f"{active.run} does not go on: {_last_line(active.run)}")
+                self._begun -= 1
+                self._start(active.run, anew=True)
+            elif active.process.returncode == 0 and result is not None:
+                standing.remove_checkpoints(active.run)
                 self._complete.add(active.run.directory)
                 self._say(
                     f"[{active.number}/{self._total}] {active.run}: accuracy "

@@ -9,8 +9,8 @@ from typing import Any
 from launch import run_directory
 from launch.comparison import plan
 
-# Where the files of a run lie, and where those of a cache, changes no result.
-_WITHOUT_EFFECT = ("cache_dir",)
+# Where the files of a cache lie, and how often a run is saved, changes no result.
+_WITHOUT_EFFECT = ("cache_dir", "checkpoint_every")
 _HEADING = "# Written by launch.compare, which made the directory beside this file."
 
 
@@ -76,6 +76,29 @@ def _same(old: str | None, new: str | None, run: plan.Run) -> bool:
 
 def _shown(name: str, text: str | None) -> str:
     return f"no {name}" if text is None else f"{name}={text}"
+
+
+def is_resumable(run: plan.Run) -> bool:
+    """Whether an earlier attempt left a checkpoint, made with the run's flags."""
+    files = run_directory.RunDirectory(run.directory)
+    if not flagfile(run).is_file() or files.last_checkpoint() is None:
+        return False
+    try:
+        lines = files.flags.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    pairs = [line.removeprefix("--").partition("=") for line in lines]
+    found = {name: text for name, _, text in pairs}
+    return all(
+        name in _WITHOUT_EFFECT or _same(found.get(name), run.completed.get(name), run)
+        for name in (*run.completed, *found)
+    )
+
+
+def remove_checkpoints(run: plan.Run) -> None:
+    """Removes what only an incomplete run needs; many complete ones may be kept."""
+    files = run_directory.RunDirectory(run.directory)
+    shutil.rmtree(files.checkpoints, ignore_errors=True)
 
 
 def prepare(run: plan.Run) -> None:

@@ -1,3 +1,4 @@
+import inspect
 import json
 import pathlib
 import re
@@ -208,6 +209,85 @@ def test_a_target_and_a_time_budget_leave_the_rounds_open():
     assert _parse("--target_loss=0.5", "--time_budget=9").training.rounds is None
 
 
+@pytest.fixture(name="resumable")
+def _resumable(tmp_path):
+    """The directory of a run, with its flags."""
+    _parse("--k=7", "--controller=fixed", "--seed=5", "--time_budget=9")
+    lines = [f"--{name}={value}\n" for name, value in flags.used().items()]
+    (tmp_path / "flags.txt").write_text("".join(lines))
+    _forget()
+    return tmp_path
+
+
+def _forget():
+    for flag in [name for topic in flags.TOPICS for name in topic.flags]:
+        absl_flags.FLAGS[flag].unparse()
+
+
+def test_a_resumed_run_has_the_flags_that_it_began_with(resumable):
+    options = _parse(f"--resume={resumable}")
+    assert options.resumed
+    assert options.output_dir == str(resumable)
+    assert (options.controller, options.controller_options.k) == ("fixed", 7)
+    assert (options.training.seed, options.training.rounds) == (5, None)
+    text = (resumable / "flags.txt").read_text()
+    assert text == "".join(f"--{n}={value}\n" for n, value in flags.used().items())
+
+
+def test_what_ends_a_resumed_run_may_change(resumable):
+    options = _parse(
+        f"--resume={resumable}",
+        "--rounds=30",
+        "--time_budget=12",
+        "--target_loss=0.5",
+        "--checkpoint_every=0",
+        "--data_dir=elsewhere",
+        "--seed=5",
+        f"--output_dir={resumable}",
+    )
+    training = options.training
+    assert (training.rounds, training.time_budget) == (30, 12)
+    assert training.target_loss == 0.5
+    assert options.checkpoint_every == 0
+    assert options.task_options.data_dir == "elsewhere"
+    assert options.controller_options.k == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--k=8"], "resumed, which has --k=7, found --k=8."),
+        (["--alpha=2"], "resumed, which has no such flag, found --alpha=2.0."),
+        (["--task=femnist"], "which has --task=digits, found --task=femnist."),
+        (["--output_dir=x"], "found --output_dir=x."),
+        (["--resume=/nowhere"], "Expected the directory of a run as resume, found"),
+    ],
+)
+def test_other_flags_of_a_resumed_run_are_one_sentence(resumable, arguments, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)) as error:
+        _parse(f"--resume={resumable}", *arguments)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_flags_file_that_is_none_is_one_sentence(resumable):
+    (resumable / "flags.txt").write_text("--rouns=5\n")
+    with pytest.raises(ValueError, match=r"flags\.txt: Expected a flag that exists"):
+        _parse(f"--resume={resumable}")
+
+
+def test_the_rounds_of_a_bandit_cannot_change(resumable):
+    from tff_gs.controllers import registry
+
+    builders = registry.BUILDERS.items()
+    parameters = {name: inspect.signature(build).parameters for name, build in builders}
+    assert set(flags.BANDITS) == {n for n, p in parameters.items() if "horizon" in p}
+    path = resumable / "flags.txt"
+    lines = path.read_text().replace("controller=fixed", "controller=exp3")
+    path.write_text(f"{lines}--rounds=20\n")
+    with pytest.raises(ValueError, match="has --rounds=20, found --rounds=30"):
+        _parse(f"--resume={resumable}", "--rounds=30")
+
+
 def test_amounts_are_counts_or_fractions():
     options = _parse(
         "--k=1000",
@@ -238,6 +318,7 @@ def test_options_that_were_not_given_are_left_to_what_they_are_for():
     assert set(options.controller_options.given()) == {"rounds", "seed"}
     assert set(options.cost_options.given()) == {
         "batch_size",
+        "local_steps",
         "probe_examples",
         "seed",
     }
@@ -258,6 +339,5 @@ def test_used_flags_give_the_same_options(tmp_path):
     assert json.loads(json.dumps(used)) == used
     file = tmp_path / "flags.txt"
     file.write_text("".join(f"--{name}={value}\n" for name, value in used.items()))
-    for flag in [name for topic in flags.TOPICS for name in topic.flags]:
-        absl_flags.FLAGS[flag].unparse()
+    _forget()
     assert _parse(f"--flagfile={file}", "--output_dir=here") == options

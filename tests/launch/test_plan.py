@@ -3,6 +3,7 @@ import pathlib
 
 import pytest
 
+from launch import run_directory
 from launch.comparison import preset, standing
 from tests.launch import made_up_runs
 
@@ -130,6 +131,22 @@ def test_a_result_that_is_none_is_one_sentence(run, text):
         ValueError, match=r"the result of a run in .*result\.json, found"
     ):
         standing.is_complete(run)
+
+
+def test_an_attempt_with_a_checkpoint_and_the_same_flags_goes_on(run):
+    files = run_directory.RunDirectory(run.directory)
+    standing.prepare(run)
+    assert not standing.is_resumable(run)
+    files.create({**run.completed, "checkpoint_every": "7"})
+    assert not standing.is_resumable(run)
+    (files.checkpoints / "round_7").mkdir(parents=True)
+    assert standing.is_resumable(run)
+    files.reopen({**run.completed, "rounds": "8"})
+    assert not standing.is_resumable(run)
+    files.reopen(run.completed)
+    assert standing.is_resumable(run)
+    standing.remove_checkpoints(run)
+    assert not standing.is_resumable(run)
 
 
 def test_what_an_earlier_attempt_left_is_cleared_away(run):

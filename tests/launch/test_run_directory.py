@@ -40,6 +40,30 @@ def test_a_file_is_no_directory(tmp_path):
         run_directory.RunDirectory(tmp_path / "file" / "below").create({})
 
 
+def test_only_one_run_is_at_work_in_a_directory(tmp_path):
+    directory = run_directory.RunDirectory(tmp_path)
+    with (
+        directory.lock(),
+        pytest.raises(ValueError, match="to be free, found a run at work in it"),
+        directory.lock(),
+    ):
+        pass
+    with directory.lock():
+        pass
+
+
+def test_the_last_checkpoint_is_that_of_the_latest_round(tmp_path):
+    directory = run_directory.RunDirectory(tmp_path)
+    assert directory.last_checkpoint() is None
+    for name in ("round_9", "round_100", "round_200_temp12", "other"):
+        (directory.checkpoints / name).mkdir(parents=True)
+    directory.remove_broken_checkpoints()
+    found = {path.name for path in directory.checkpoints.iterdir()}
+    assert found == {"round_9", "round_100", "other"}
+    assert directory.last_checkpoint() == 100
+    directory.check_resumable()
+
+
 def test_atomic_writing_leaves_nothing_else_behind(tmp_path):
     path = tmp_path / "clients.csv"
     for text in ("a\n", "b\n"):

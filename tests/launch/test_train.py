@@ -19,6 +19,7 @@ _FILES = {
     "flags.json",
     "events",
     "summary.png",
+    "checkpoints",
 }
 _COMPLETE = {*_FILES, "result.json"}
 
@@ -70,7 +71,13 @@ def test_clients_sum_up_what_they_contributed(small_run):
 
 def test_wall_clock_time_has_its_own_file(small_run):
     timing = pd.read_csv(small_run.directory / "timing.csv")
-    assert list(timing) == ["round", "round_seconds", "evaluation_seconds"]
+    assert list(timing) == [
+        "round",
+        "round_seconds",
+        "evaluation_seconds",
+        "encode_seconds",
+        "decode_seconds",
+    ]
     assert timing["round"].tolist() == list(range(1, 8))
     assert (timing["round_seconds"] > 0).all()
 
@@ -116,8 +123,11 @@ def test_ctrl_c_keeps_what_ran(interrupted_run):
     rounds = len(_metrics(interrupted_run))
     assert interrupted_run.code == 130, interrupted_run.err
     assert interrupted_run.err.splitlines()[-1] == (
-        f"Interrupted after round {rounds}."
+        f"Interrupted after round {rounds}. Go on: python -m launch.train "
+        f"--resume={interrupted_run.directory}"
     )
+    checkpoints = (interrupted_run.directory / "checkpoints").iterdir()
+    assert [path.name for path in checkpoints] == [f"round_{rounds}"]
     assert rounds >= 5
     assert {path.name for path in interrupted_run.directory.iterdir()} == _FILES
     assert interrupted_run.out.startswith(f"digits: {rounds} rounds of 6 clients")

@@ -1,6 +1,10 @@
 """Iterative processes over sparse messages."""
 
 from tff_gs.exchange.catch_up import PartialParticipation
+from tff_gs.learning.federated_evaluation import (
+    build_federated_evaluation,
+    with_classification_metrics,
+)
 from tff_gs.learning.objective import Objective, build_objective
 from tff_gs.learning.sparsified_fed_avg import build_sparsified_fed_avg
 from tff_gs.learning.sparsified_fed_sgd import build_sparsified_fed_sgd
@@ -19,8 +23,10 @@ __all__ = [
     "RoundOutput",
     "ServerState",
     "SparsifiedProcess",
+    "build_federated_evaluation",
     "build_objective",
     "build_sparsified_fed_avg",
     "build_sparsified_fed_sgd",
     "build_sparsified_process",
+    "with_classification_metrics",
 ]

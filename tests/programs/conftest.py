@@ -1,0 +1,81 @@
+"""A small process with momentum at the server, its clients, and where it runs."""
+
+import numpy as np
+import pytest
+
+FEATURES, CLASSES = 3, 4
+
+
+def _build_process(features):
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    from tff_gs import learning
+
+    @tf.function
+    def predict(weights, x, training=True):
+        del training
+        (matrix, bias), _ = weights
+        return tf.matmul(x, matrix) + bias
+
+    def loss(output, label, sample_weight=None):
+        del sample_weight
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=output)
+        )
+
+    rng = np.random.default_rng(1)
+    matrix = rng.normal(size=(features, CLASSES)).astype(np.float32)
+    model = tff.learning.models.FunctionalModel(
+        initial_weights=((matrix, np.zeros(CLASSES, np.float32)), ()),
+        predict_on_batch_fn=predict,
+        loss_fn=loss,
+        input_spec=(
+            tf.TensorSpec([None, features], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+        ),
+    )
+    process = learning.build_sparsified_fed_sgd(
+        model,
+        learning_rate=0.1,
+        server_optimizer=tff.learning.optimizers.build_sgdm(0.1, momentum=0.9),
+        batch_size=4,
+        seed=3,
+    )
+    return model, process
+
+
+@pytest.fixture(scope="session")
+def model_and_process():
+    return _build_process(FEATURES)
+
+
+@pytest.fixture(scope="session")
+def process(model_and_process):
+    return model_and_process[1]
+
+
+@pytest.fixture(scope="session")
+def larger_process():
+    return _build_process(FEATURES + 1)[1]
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Three clients' examples."""
+    rng = np.random.default_rng(0)
+    return [
+        (
+            rng.normal(size=(size, FEATURES)).astype(np.float32),
+            rng.integers(0, CLASSES, size).astype(np.int32),
+        )
+        for size in (6, 9, 5)
+    ]
+
+
+@pytest.fixture(scope="session")
+def context():
+    from tff_gs import runtime
+
+    with runtime.execution_context() as installed:
+        yield installed

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from launch import evaluation
+from tasks import ClientData
+from tff_gs import learning
+
+
+@pytest.fixture(name="test_data", scope="module")
+def _test_data():
+    rng = np.random.default_rng(2)
+    features = rng.normal(size=(50, 3)).astype(np.float32)
+    return ClientData("test", features, rng.integers(0, 4, 50).astype(np.int32))
+
+
+def _batches(data, size):
+    return [
+        (data.features[i : i + size], data.labels[i : i + size])
+        for i in range(0, len(data.labels), size)
+    ]
+
+
+def test_it_is_the_evaluation_of_the_program(model_and_process, test_data, context):
+    model, process = model_and_process
+    here = evaluation.build_evaluate(model, process.objective, test_data)
+    batches = _batches(test_data, 8)
+    federated = learning.build_federated_evaluation(
+        learning.with_classification_metrics(model),
+        process,
+        [batches[:1], batches[1:3], batches[3:]],
+        context=context,
+    )
+    state = process.initialize()
+    for weights in (state.weights, -state.weights):
+        moved = state._replace(weights=weights)
+        expected, found = here(moved), federated(moved)
+        assert found["accuracy"] == expected.accuracy
+        np.testing.assert_allclose(found["loss"], expected.loss, rtol=1e-6)
+        assert found["examples"] == 50
+    assert 0 < expected.accuracy < 1

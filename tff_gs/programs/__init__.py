@@ -1,0 +1,24 @@
+"""Program logic: training that is measured, evaluated, saved and resumed."""
+
+from tff_gs.programs.population import Population
+from tff_gs.programs.releases import RecordReleaseManager, ResumableReleaseManager
+from tff_gs.programs.train import (
+    ProgramState,
+    ProgramStateError,
+    Release,
+    Stop,
+    TrainOutput,
+    train_model,
+)
+
+__all__ = [
+    "Population",
+    "ProgramState",
+    "ProgramStateError",
+    "RecordReleaseManager",
+    "Release",
+    "ResumableReleaseManager",
+    "Stop",
+    "TrainOutput",
+    "train_model",
+]

@@ -1,0 +1,292 @@
+"""Program logic for training with client state.
+
+It is organised as `tff.learning.programs.train_model` is: it goes on from the latest
+saved program state where there is one, runs rounds, evaluates some of them, releases
+their metrics and saves the program state. What differs, and why:
+
+* The program state holds the states of all clients, which TFF's clients do not have.
+  They are fetched from the runtime for that only, hence a period of saving.
+* There are no `tff.program` data sources and value references: all clients take part
+  in every round, their data are placed in the runtime once, and a call returns the
+  values of the server. So any TFF execution context will do, the resident one of
+  `tff_gs.runtime` or another; it need not be a `tff.program.FederatedContext`.
+* A round is released, and where due evaluated and saved, before the next one begins,
+  so that a program that is killed has released all rounds that it completed.
+* The initial state is not saved: it follows from the seed.
+"""
+
+import collections
+import enum
+import gc
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+from absl import logging
+
+from tff_gs.learning import sparsified_process
+from tff_gs.programs import population as population_lib
+from tff_gs.programs import releases
+
+
+class Stop(enum.Enum):
+    """Why a program ends after a round, and whether it saves its state then."""
+
+    #: The round was the last; the state is saved.
+    COMPLETE = enum.auto()
+    #: The program is to be resumed; the state is saved.
+    PAUSED = enum.auto()
+    #: The round came to nothing; the state saved before it is worth more.
+    FAILED = enum.auto()
+
+
+class ProgramState(NamedTuple):
+    """Everything from which a program goes on, with the same numbers to the bit.
+
+    Attributes:
+      state: `tff_gs.learning.ServerState`.
+      clients: `tff_gs.learning.Clients`, arrays [N, ...] of all clients' states: 2 N D
+        floats for plain SGD.
+      round_number: int64 scalar, the last round that has been run.
+      initial_bits: int64 scalar, the size of each client's dense download.
+      releases: The states of the `ResumableReleaseManager`s, in their order.
+    """
+
+    state: Any
+    clients: Any
+    round_number: Any
+    initial_bits: Any
+    releases: Any
+
+
+class ProgramStateError(ValueError):
+    """A saved program state from which the program cannot go on; in one sentence."""
+
+
+class Release(NamedTuple):
+    """What is released of a round.
+
+    Attributes:
+      train: The metrics of `SparsifiedProcess.next`.
+      evaluation: What the evaluation returned; None where there was none.
+      timing: Wall-clock seconds: `round_seconds`, `evaluation_seconds`, and what
+        `SparsifiedProcess.next` measured.
+    """
+
+    train: Mapping[str, Any]
+    evaluation: Any
+    timing: Mapping[str, float]
+
+
+class TrainOutput(NamedTuple):
+    """What a program came to.
+
+    Attributes:
+      state: `tff_gs.learning.ServerState` after the last round.
+      round_number: The last round that has been run, in this call or an earlier one.
+      resumed_from: The round that this call went on from; 0 where it began anew.
+      stop: Why it ended.
+      initial_bits: The size of each client's dense download.
+      seconds: Wall-clock time of the rounds of this call, with all that belongs to
+        them.
+    """
+
+    state: Any
+    round_number: int
+    resumed_from: int
+    stop: Stop
+    initial_bits: int
+    seconds: float
+
+
+async def train_model(
+    *,
+    population: population_lib.Population,
+    total_rounds: int | None = None,
+    is_last_round: Callable[[Mapping[str, Any]], bool] | None = None,
+    should_stop: Callable[[], Stop | None] | None = None,
+    evaluation: Callable[[sparsified_process.ServerState], Any] | None = None,
+    evaluation_periodicity: int = 1,
+    metrics_managers: Sequence[tff.program.ReleaseManager] = (),
+    program_state_manager: tff.program.ProgramStateManager | None = None,
+    program_state_periodicity: int = 1,
+) -> TrainOutput:
+    """Runs rounds of training, and evaluates, releases and saves on the way.
+
+    If `program_state_manager` has saved states, the latest is restored and the
+    program goes on from it; it then gives the numbers of a program that was never
+    stopped, to the bit. Otherwise it begins with round 1.
+
+    Args:
+      population: The clients, with the process that trains their model.
+      total_rounds: The most rounds, those of an earlier call included; None: no
+        limit.
+      is_last_round: Whether the round of these metrics is the last one. The last
+        round is always evaluated.
+      should_stop: Whether the program ends, and why; asked when a round has been
+        released, before the first one, and when a round raises an error: an error
+        of a round that is to be `Stop.PAUSED` is no error.
+      evaluation: From a server state to what is released of it, such as
+        `tff_gs.learning.build_federated_evaluation` returns.
+      evaluation_periodicity: Rounds between two evaluations.
+      metrics_managers: Where every round's `Release` goes; the key is the round.
+      program_state_manager: Where the program state is saved and restored; None:
+        nowhere. `tff.program.FileProgramStateManager` makes a new state whole before
+        it takes its name, and removes an old one after that; with `keep_total=1` and
+        `keep_first=False` the disk holds one, and two for a moment.
+      program_state_periodicity: Rounds between two savings; the state is also saved
+        when the program ends. 0: it is restored only.
+
+    Raises:
+      ProgramStateError: If the latest saved state cannot be read, or is not of this
+        process and these clients.
+      ValueError: If nothing would end the program.
+    """
+    if total_rounds is None and is_last_round is None and should_stop is None:
+        raise ValueError(
+            "Expected total_rounds, is_last_round or should_stop, found none of them."
+        )
+    resumable = [
+        manager
+        for manager in metrics_managers
+        if isinstance(manager, releases.ResumableReleaseManager)
+    ]
+    asked = should_stop or (lambda: None)
+
+    state = population.process.initialize()
+    saved = None
+    if program_state_manager is not None:
+        saved = await _load(program_state_manager, state, population, resumable)
+    if saved is None:
+        round_number = 0
+        initial_bits = population.initialize(state)
+    else:
+        state = saved.state
+        round_number, initial_bits = int(saved.round_number), int(saved.initial_bits)
+        population.restore(saved.clients)
+        logging.info("Resuming after training round %d", round_number)
+    resumed_from = round_number
+    # Else the states of all clients would stay in this process as well.
+    del saved
+    gc.collect()
+
+    begun = time.perf_counter()
+    stop = asked()
+    if stop is None and total_rounds is not None and round_number >= total_rounds:
+        stop = Stop.COMPLETE
+    while stop is None:
+        started = time.perf_counter()
+        try:
+            state, metrics, timing = population.next(state)
+        except Exception:
+            stop = asked()
+            if stop is not Stop.PAUSED:
+                raise
+            # Not saved: the clients' states may be lost with the runtime.
+            break
+        ran = time.perf_counter()
+        round_number += 1
+        is_last = round_number == total_rounds or (
+            is_last_round is not None and is_last_round(metrics)
+        )
+        evaluated = None
+        if evaluation is not None and (
+            is_last or round_number % evaluation_periodicity == 0
+        ):
+            evaluated = evaluation(state)
+        seconds = collections.OrderedDict(
+            round_seconds=ran - started,
+            evaluation_seconds=time.perf_counter() - ran,
+            **timing,
+        )
+        for manager in metrics_managers:
+            await manager.release(Release(metrics, evaluated, seconds), round_number)
+        stop = asked()
+        if stop is None and is_last:
+            stop = Stop.COMPLETE
+        if (
+            program_state_manager is not None
+            and program_state_periodicity
+            and stop is not Stop.FAILED
+            and (stop is not None or round_number % program_state_periodicity == 0)
+        ):
+            await program_state_manager.save(
+                ProgramState(
+                    state=state,
+                    clients=population.client_states(),
+                    round_number=np.int64(round_number),
+                    initial_bits=np.int64(initial_bits),
+                    releases=tuple(manager.state() for manager in resumable),
+                ),
+                version=round_number,
+            )
+            # A SavedModel leaves the state in cycles of few objects: large ones.
+            gc.collect()
+    return TrainOutput(
+        state=state,
+        round_number=round_number,
+        resumed_from=resumed_from,
+        stop=stop,
+        initial_bits=initial_bits,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+async def _load(
+    manager: tff.program.ProgramStateManager,
+    state: sparsified_process.ServerState,
+    population: population_lib.Population,
+    resumable: Sequence[releases.ResumableReleaseManager],
+) -> ProgramState | None:
+    """The latest program state, to which the release managers are taken back."""
+    expected = ProgramState(
+        state=state,
+        clients=population.client_states_spec(),
+        round_number=np.int64(0),
+        initial_bits=np.int64(0),
+        releases=tuple(manager.state() for manager in resumable),
+    )
+    try:
+        saved, version = await manager.load_latest(expected)
+    # What a damaged file leads to is not documented, and is of many kinds.
+    except Exception as error:
+        text = re.sub(r"{{.*?}}", "", str(error))
+        reason = " ".join(text.split()) or type(error).__name__
+        raise ProgramStateError(
+            "Expected a saved program state of this process that is whole, found one "
+            f"that cannot be read: {reason[:200].rstrip('.')}."
+        ) from error
+    if saved is None:
+        return None
+    _check(saved, expected, len(population))
+    try:
+        for resumed, its_state in zip(resumable, saved.releases, strict=True):
+            await resumed.rewind(its_state, version)
+    except ValueError as error:
+        raise ProgramStateError(str(error)) from error
+    return saved
+
+
+def _check(saved: ProgramState, expected: ProgramState, clients: int) -> None:
+    found = len(saved.clients.exchange.client_id)
+    if found != clients:
+        raise ProgramStateError(
+            f"Expected a saved program state of {clients} clients, found one of "
+            f"{found}."
+        )
+    leaves = zip(tf.nest.flatten(saved), tf.nest.flatten(expected), strict=True)
+    for leaf, wanted in leaves:
+        is_like = np.asarray(leaf).dtype == np.asarray(wanted).dtype
+        if not is_like or np.shape(leaf) != np.shape(wanted):
+            raise ProgramStateError(
+                f"Expected a saved program state of this process, with "
+                f"{_describe(wanted)}, found {_describe(leaf)} in its place."
+            )
+
+
+def _describe(leaf: Any) -> str:
+    return f"{np.asarray(leaf).dtype.name} {list(np.shape(leaf))}"
