@@ -4,7 +4,8 @@
 
 Every RUN is an output directory of `launch.train`. Counted are all messages of all
 clients: up, down, the probe's and the reports; not the dense download by which each
-client begins, which is the same in all runs. An empty cell: the run did not get there.
+client begins, which is the same in all runs. A method that sends no indices, such as
+`send_all`, uses the value code only. An empty cell: the run did not get there.
 """
 
 import json
@@ -25,7 +26,8 @@ def _row(run: pathlib.Path, targets: list[float]) -> dict[str, object]:
     used = json.loads((run / "flags.json").read_text())
     up, down = measures.sent_megabytes(metrics)
     row = {
-        "run": run.name,
+        "run": "/".join(run.parts[-2:]),
+        "method": used.get("sparsifier"),
         "uplink": used.get("uplink_encoder"),
         "downlink": used.get("downlink_encoder"),
         "last accuracy": metrics["test_accuracy"].dropna().iloc[-1],
