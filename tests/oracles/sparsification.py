@@ -38,9 +38,10 @@ def weighted_sums(residuals, client_weights, lists):
     sums = {}
     for vector, weight, entries in zip(residuals, client_weights, lists, strict=True):
         for j in entries:
-            term = float(weight) * float(vector[j]) / total
+            # Products of two float32 are exact in float64.
+            term = float(weight) * float(vector[j])
             sums[int(j)] = sums.get(int(j), 0.0) + term
-    return sums
+    return {j: weighted / total for j, weighted in sums.items()}
 
 
 def _selected(chosen, sums, kappa=0):

@@ -73,7 +73,8 @@ def data():
     ]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: an installed context would be that of other files' tests too.
+@pytest.fixture(scope="module")
 def context():
     from tff_gs import runtime
 
