@@ -17,6 +17,11 @@ class Purpose(enum.IntEnum):
     SHARED_ORDER = 7
 
 
+def of_run(seed: int) -> tf.Tensor:
+    """The seed of a run, int32 [2], from the number that a user gives."""
+    return tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32)
+
+
 def derive(seed: tf.Tensor, purpose: Purpose, number: tf.Tensor) -> tf.Tensor:
     """The seed of the `number`-th draw of a purpose.
 

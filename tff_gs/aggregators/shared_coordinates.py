@@ -42,7 +42,7 @@ class _Draws:
     def __init__(self, dimension: int, count: int, seed: int, *, periodic: bool):
         self._dimension = dimension
         self._count = count
-        self._seed = [seed & 0x7FFFFFFF, seed >> 31]
+        self._seed = seed
         self._periodic = periodic
 
     def draw(self, number: tf.Tensor) -> _Draw:
@@ -51,7 +51,7 @@ class _Draws:
         epoch = tf.zeros_like(number) if self._periodic else number
         passed = tf.cast(number - epoch, tf.int64) * self._count
         return _Draw(
-            seeds.derive(tf.constant(self._seed), seeds.Purpose.UPLINK, epoch),
+            seeds.derive(seeds.of_run(self._seed), seeds.Purpose.UPLINK, epoch),
             tf.cast(passed % self._dimension, tf.int32),
         )
 

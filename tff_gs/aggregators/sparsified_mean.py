@@ -176,7 +176,6 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         code = self._uplink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
         nothing_shared = np.zeros([0], np.int32)
         remembers = self._error_feedback
-        seed = [self._seed & 0x7FFFFFFF, self._seed >> 31]
 
         @tff.tensorflow.computation
         def initial_state() -> SparsifiedMeanState:
@@ -192,7 +191,9 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         def instruct(state: SparsifiedMeanState) -> _Instructions:
             return _Instructions(
                 rule.decide(state.rule).k,
-                seeds.derive(tf.constant(seed), seeds.Purpose.UPLINK, state.round),
+                seeds.derive(
+                    seeds.of_run(self._seed), seeds.Purpose.UPLINK, state.round
+                ),
             )
 
         instructions_type = instruct.type_signature.result
@@ -299,7 +300,9 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             updated = SparsifiedMeanState(
                 memory=memory,
                 round=state.round + 1,
-                rule=unaided.advance(rule, state.rule, tf.constant(seed), state.round),
+                rule=unaided.advance(
+                    rule, state.rule, seeds.of_run(self._seed), state.round
+                ),
             )
             result = sparse_vector.to_dense(selection.update, dimension)
             return updated, flat.unflatten(result), measurements

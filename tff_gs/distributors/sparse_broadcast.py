@@ -110,7 +110,6 @@ def build_sparse_broadcast_process(
     dimension = flat.dimension
     rule = count_rule.build_rule(k, dimension)
     code = downlink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
-    seed_of_run = [seed & 0x7FFFFFFF, seed >> 31]
     dense_bits = 32 * dimension
     whole_bits = _size_in_bits(parts.whole_type)
 
@@ -135,7 +134,7 @@ def build_sparse_broadcast_process(
         change = weights - cached
         count = tf.where(is_first, 0, rule.choose(state.rule, change))
         entries = sparse_vector.gather(change, top_k.top_k_indices(change, count))
-        run_seed = tf.constant(seed_of_run)
+        run_seed = seeds.of_run(seed)
         encoded = code.encode(
             entries, seeds.derive(run_seed, seeds.Purpose.DOWNLINK, state.round)
         )

@@ -255,7 +255,7 @@ def build_sparsified_process(
             sparsifier=method.initialize(),
             round=tf.constant(0),
             time=tf.constant(0.0, tf.float64),
-            seed=tf.constant([seed & 0x7FFFFFFF, seed >> 31], tf.int32),
+            seed=seeds.of_run(seed),
             last_changed=catching_up.initialize() if catching_up else (),
         )
 
