@@ -5,7 +5,8 @@
 Each setting runs in a process of its own, so that one's memory is not another's.
 A row gives the median seconds of a round, and the peak memory of the program and its
 worker together, sampled while the rounds run. Below the table stands the straight
-line that fits the time over N, and how far the rounds lie from it.
+line that fits the time over N (least squares of the relative errors), and how far the
+rounds lie from it.
 """
 
 import json
@@ -80,8 +81,8 @@ def main(argv: list[str]) -> None:
     over_model = [_in_a_process(10, side, rounds) for side in sides]
     endurance = [] if _QUICK.value else [_in_a_process(20, 28, 200)]
     report.show([*over_clients, *over_model, *endurance], _OUTPUT.value)
-    times = [row["round s"] for row in over_clients]
-    slope, start = np.polyfit(numbers, times, 1)
+    times = np.array([row["round s"] for row in over_clients])
+    slope, start = np.polyfit(numbers, times, 1, w=1 / times)
     off = np.abs(np.polyval((slope, start), numbers) / times - 1).max()
     print(
         f"Seconds of a round over N: {start:.3f} + {slope:.4f} N; "
