@@ -1,7 +1,6 @@
 """A distributor that broadcasts a sparse, encoded change of the model."""
 
 import collections
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,9 +13,6 @@ from tff_gs.distributors import count_rule
 from tff_gs.encoders import encoder, message_encoder
 from tff_gs.exchange import answer, message_size
 from tff_gs.sparsifiers import top_k
-
-#: Exact values, and the smallest of the index codes for each message.
-EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "auto", "float32")
 
 
 class SparseBroadcastState(NamedTuple):
@@ -45,7 +41,7 @@ def build_sparse_broadcast_process(
     value_type: tff.Type,
     *,
     k: count_rule.KOption,
-    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    downlink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
     seed: int = 0,
 ) -> tff.learning.templates.DistributionProcess:
     """Builds a process that sends the k largest entries of the model's change.

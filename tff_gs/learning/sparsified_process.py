@@ -34,7 +34,7 @@ from tff_gs.sparsifiers import fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 #: Index-value lists as they are, in as few bytes as Rice codes need.
-EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
+EXACT_RICE_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
 
 
 class ServerState(NamedTuple):
@@ -175,9 +175,9 @@ def build_sparsified_process(
     cost: Callable[[int], cost_lib.Cost] | None = None,
     sparsifier: Callable[..., sparsifier_lib.Sparsifier] = fab_top_k.FabTopK,
     controller: Callable[[int], controller_lib.Controller] = sign_descent.SignDescent,
-    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
-    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
-    probe_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
+    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
+    probe_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
     participation: catch_up.PartialParticipation | None = None,
     seed: int = 0,
 ) -> SparsifiedProcess:
