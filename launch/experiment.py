@@ -87,8 +87,8 @@ def _builder(
     if server_rate is None:
         server_rate = 1.0 if several else training.learning_rate
     server = None
-    if training.server_optimizer is not None or (several and server_rate != 1.0):
-        server = optimizers.build(training.server_optimizer or "sgd", server_rate)
+    if training.server_optimizer is not None:
+        server = optimizers.build(training.server_optimizer, server_rate)
     if several:
         return functools.partial(
             learning.build_sparsified_fed_avg,
@@ -96,6 +96,7 @@ def _builder(
                 training.client_optimizer or "sgd", training.learning_rate
             ),
             local_steps=training.local_steps,
+            server_learning_rate=server_rate,
             server_optimizer=server,
         )
     if training.client_optimizer is not None:

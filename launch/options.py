@@ -3,6 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
+from launch import targets as targets_lib
 from tasks import TaskOptions
 from tff_gs.controllers.options import ControllerOptions
 from tff_gs.costs.options import CostOptions
@@ -76,6 +77,11 @@ class TrainingOptions:
     target_accuracy: float | None
     eval_every: int
     seed: int
+
+    @property
+    def targets(self) -> tuple[targets_lib.Target, ...]:
+        """The targets that are given; the run ends where all are reached."""
+        return targets_lib.wanted(loss=self.target_loss, accuracy=self.target_accuracy)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

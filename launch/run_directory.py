@@ -1,13 +1,14 @@
 """The directory that a run writes to."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from launch import file_lock
 
 # Followed by the round.
 CHECKPOINT_PREFIX = "round_"
@@ -96,12 +97,7 @@ class RunDirectory:
         """
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(
-                    f"Expected {self.path} to be free, found a run at work in it."
-                ) from None
+            file_lock.take(handle, self.path, holder="a run")
             yield
         finally:
             os.close(handle)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import flags, run_directory, targets, time_label
+from launch import flags, run_directory, time_label
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ def _train(
                 result,
                 directory,
                 time_label=time_unit,
-                wanted=targets.wanted(
-                    loss=limits.target_loss, accuracy=limits.target_accuracy
-                ),
+                wanted=limits.targets,
             )
         )
     if result.ending.exit_code:

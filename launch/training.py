@@ -147,8 +147,7 @@ def _is_last(row: Mapping[str, Any], options: TrainingOptions) -> bool:
 
 
 def _is_enough(row: Mapping[str, Any], options: TrainingOptions) -> bool:
-    wanted = targets.wanted(loss=options.target_loss, accuracy=options.target_accuracy)
-    if wanted and targets.first_reached(wanted, [row]):
+    if options.targets and targets.first_reached(options.targets, [row]):
         return True
     return _is_last(row, options)
 

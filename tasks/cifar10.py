@@ -5,11 +5,10 @@ Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 
 import functools
 import pathlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks import partition
+from tasks import lazy_model, partition
 from tasks.task import (
     ClientData,
     DataError,
@@ -18,9 +17,6 @@ from tasks.task import (
     reject_options,
     require_data_dir,
 )
-
-if TYPE_CHECKING:
-    import tensorflow_federated as tff
 
 CLASSES = 10
 IMAGE_SHAPE = (32, 32, 3)
@@ -79,7 +75,7 @@ def build(options: TaskOptions) -> Task:
             for number, part in enumerate(parts)
         ),
         test=ClientData("test", standardize(test_images), test_labels),
-        build_model=_build_model,
+        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
         classes=CLASSES,
     )
 
@@ -101,12 +97,6 @@ def standardize(images: np.ndarray) -> np.ndarray:
     scaled = flat - mean.astype(np.float32)[:, np.newaxis]
     scaled /= std.astype(np.float32)[:, np.newaxis]
     return scaled.reshape(images.shape)
-
-
-def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
-    from tasks import cnn
-
-    return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
 
 
 def _read_batch(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:

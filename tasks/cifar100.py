@@ -5,17 +5,17 @@ clients by Reddi et al., "Adaptive federated optimization", ICLR 2021;
 `tff.simulation.datasets.cifar100`.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from tasks import cifar10, simulation
+from tasks import cifar10, lazy_model, simulation
 from tasks.task import (
     ClientData,
     DataError,
     Task,
     TaskOptions,
+    as_test_data,
     at_least_one,
     reject_options,
 )
@@ -88,12 +88,8 @@ def from_client_data(
     return Task(
         name="cifar100",
         clients=_read(train, train.client_ids[:clients]),
-        test=ClientData(
-            "test",
-            np.concatenate([client.features for client in tested]),
-            np.concatenate([client.labels for client in tested]),
-        ),
-        build_model=_build_model,
+        test=as_test_data(tested),
+        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
         classes=CLASSES,
     )
 
@@ -113,9 +109,3 @@ def _read(
     if missing:
         raise DataError(f"Expected examples of client {min(missing)!r}, found none.")
     return clients
-
-
-def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
-    from tasks import cnn
-
-    return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)

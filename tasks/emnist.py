@@ -4,18 +4,20 @@ Cohen et al., "EMNIST: an extension of MNIST to handwritten letters", 2017; Cald
 al., "LEAF: a benchmark for federated settings", 2018; `tff.simulation.datasets.emnist`.
 """
 
+import functools
 import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks import simulation
+from tasks import lazy_model, simulation
 from tasks.task import (
     ClientData,
     DataError,
     Task,
     TaskOptions,
+    as_test_data,
     at_least_one,
     reject_options,
 )
@@ -117,12 +119,8 @@ def from_client_data(
     return Task(
         name="emnist",
         clients=chosen,
-        test=ClientData(
-            "test",
-            np.concatenate([client.features for client in tested]),
-            np.concatenate([client.labels for client in tested]),
-        ),
-        build_model=_build_model,
+        test=as_test_data(tested),
+        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
         classes=CLASSES,
     )
 
@@ -148,9 +146,3 @@ def _checked_pixels(writer: str, pixels: np.ndarray) -> np.ndarray:
             f"Expected pixels in [0, 1] of writer {writer!r}, found {bad[0]}."
         )
     return pixels
-
-
-def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
-    from tasks import cnn
-
-    return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)

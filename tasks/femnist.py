@@ -3,13 +3,14 @@
 Caldas et al., "LEAF: a benchmark for federated settings", 2018.
 """
 
+import functools
 import json
 import pathlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from tasks import cache
+from tasks import cache, lazy_model
 from tasks.task import (
     ClientData,
     DataError,
@@ -19,9 +20,6 @@ from tasks.task import (
     reject_options,
     require_data_dir,
 )
-
-if TYPE_CHECKING:
-    import tensorflow_federated as tff
 
 CLASSES = 62
 IMAGE_SHAPE = (28, 28, 1)
@@ -99,15 +97,9 @@ def build(options: TaskOptions) -> Task:
             for writer, examples in zip(chosen, train, strict=True)
         ),
         test=ClientData("test", *_as_images(test)),
-        build_model=_build_model,
+        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
         classes=CLASSES,
     )
-
-
-def _build_model(seed: int) -> "tff.learning.models.FunctionalModel":
-    from tasks import cnn
-
-    return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
 
 
 def _files(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -1,7 +1,7 @@
 """What a task is: clients' data, test data and a model."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,6 +69,15 @@ class TaskOptions:
     partition: str | None = None
     min_examples: int | None = None
     seed: int = 0
+
+
+def as_test_data(clients: Sequence[ClientData]) -> ClientData:
+    """The examples of all clients, in their order, as a task's test data."""
+    return ClientData(
+        "test",
+        np.concatenate([client.features for client in clients]),
+        np.concatenate([client.labels for client in clients]),
+    )
 
 
 def reject_options(task: str, options: TaskOptions, names: tuple[str, ...]) -> None:

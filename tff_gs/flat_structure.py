@@ -6,6 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import tensor_specs
+
 
 class FlatStructure:
     """How values of a TFF type lie in one float32 vector: leaf after leaf.
@@ -28,9 +30,7 @@ class FlatStructure:
             defined shape, or there is no entry at all.
         """
         _check_is_structure_of_tensors(value_type)
-        self._specs = tff.types.structure_from_tensor_type_tree(
-            lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), value_type
-        )
+        self._specs = tensor_specs.structure(value_type)
         leaves = tf.nest.flatten(self._specs)
         for leaf in leaves:
             if not leaf.dtype.is_floating or not leaf.shape.is_fully_defined():

@@ -1,7 +1,6 @@
 """Makes the runs, each a process of `launch.train`, and says how far they are."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import signal
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import IO, NamedTuple, NoReturn, TextIO
 
+from launch import file_lock
 from launch.comparison import plan, standing
 
 _POLL_SECONDS = 0.2
@@ -58,13 +58,7 @@ def lock(comparison: pathlib.Path) -> Iterator[None]:
             f"({error.strerror})."
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"Expected {comparison} to be free, found another comparison at work "
-                "in it."
-            ) from None
+        file_lock.take(file, comparison, holder="another comparison")
         yield
 
 

@@ -83,6 +83,7 @@ def is_resumable(run: plan.Run) -> bool:
     files = run_directory.RunDirectory(run.directory)
     if not flagfile(run).is_file() or files.last_checkpoint() is None:
         return False
+    # Not flags.json: this is the file that --resume reads, and that is written first.
     try:
         lines = files.flags.read_text(encoding="utf-8").splitlines()
     except OSError:

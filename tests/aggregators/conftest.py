@@ -55,57 +55,26 @@ def secure_context():
 @pytest.fixture(scope="session")
 def linear_model():
     """A linear classifier, D = 15, of zeros."""
-    import tensorflow as tf
-    import tensorflow_federated as tff
+    from tests import models
 
-    @tf.function
-    def predict(weights, x, training=True):
-        del training
-        (kernel, bias), _ = weights
-        return tf.matmul(x, kernel) + bias
-
-    def loss(output, label, sample_weight=None):
-        del sample_weight
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=output)
-        )
-
-    return tff.learning.models.FunctionalModel(
-        initial_weights=(
-            (np.zeros([FEATURES, CLASSES], np.float32), np.zeros(CLASSES, np.float32)),
-            (),
-        ),
-        predict_on_batch_fn=predict,
-        loss_fn=loss,
-        input_spec=(
-            tf.TensorSpec([None, FEATURES], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ),
-    )
+    return models.linear(np.zeros([FEATURES, CLASSES], np.float32))
 
 
 @pytest.fixture(scope="session")
 def normalising_model():
     """A function that builds a Keras model with weights that training leaves alone."""
     import tensorflow as tf
-    import tensorflow_federated as tff
+
+    from tests import models
 
     def build():
         layers = tf.keras.layers
-        model = tf.keras.Sequential(
+        return models.of_layers(
             [
-                layers.InputLayer([FEATURES]),
                 layers.BatchNormalization(),
                 layers.Dense(CLASSES, kernel_initializer="zeros"),
-            ]
-        )
-        return tff.learning.models.from_keras_model(
-            model,
-            loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            input_spec=(
-                tf.TensorSpec([None, FEATURES], tf.float32),
-                tf.TensorSpec([None], tf.int32),
-            ),
+            ],
+            features=FEATURES,
         )
 
     return build

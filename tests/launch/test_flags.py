@@ -202,6 +202,8 @@ def test_a_time_budget_alone_limits_the_run():
 def test_a_target_leaves_the_limits_as_they_are():
     options = _parse("--target_loss=0.5", "--target_accuracy=0.8").training
     assert (options.target_loss, options.target_accuracy) == (0.5, 0.8)
+    columns = [target.column for target in options.targets]
+    assert columns == ["test_loss", "test_accuracy"]
     assert options.rounds == int(presets.PRESETS["digits"]["rounds"])
 
 

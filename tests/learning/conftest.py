@@ -62,56 +62,34 @@ def _initial_weights():
 def functional_model():
     """A small classifier whose weights lie in a tuple with a list in it; D = 48."""
     import tensorflow as tf
-    import tensorflow_federated as tff
 
-    @tf.function
-    def predict(weights, x, training=True):
-        del training
-        (first, (bias, second)), _ = weights
+    from tests import models
+
+    def logits(weights, x):
+        first, (bias, second) = weights
         return tf.matmul(tf.nn.tanh(tf.matmul(x, first) + bias), second)
 
-    def loss(output, label, sample_weight=None):
-        del sample_weight
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=output)
-        )
-
-    return tff.learning.models.FunctionalModel(
-        initial_weights=(_initial_weights(), ()),
-        predict_on_batch_fn=predict,
-        loss_fn=loss,
-        input_spec=(
-            tf.TensorSpec([None, FEATURES], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ),
-    )
+    return models.functional(_initial_weights(), logits, features=FEATURES)
 
 
 @pytest.fixture(scope="session")
 def variable_model():
     """A function that builds a Keras model with batch normalisation."""
     import tensorflow as tf
-    import tensorflow_federated as tff
+
+    from tests import models
 
     def build():
         layers = tf.keras.layers
         initializer = tf.keras.initializers.GlorotUniform(seed=1)
-        model = tf.keras.Sequential(
+        return models.of_layers(
             [
-                layers.InputLayer([FEATURES]),
                 layers.Dense(HIDDEN, kernel_initializer=initializer),
                 layers.BatchNormalization(),
                 layers.ReLU(),
                 layers.Dense(CLASSES, kernel_initializer=initializer),
-            ]
-        )
-        return tff.learning.models.from_keras_model(
-            model,
-            loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            input_spec=(
-                tf.TensorSpec([None, FEATURES], tf.float32),
-                tf.TensorSpec([None], tf.int32),
-            ),
+            ],
+            features=FEATURES,
         )
 
     return build

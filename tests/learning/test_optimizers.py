@@ -104,6 +104,30 @@ def test_local_updates_of_other_minibatches_in_every_step(fed_avg, client_data):
     np.testing.assert_allclose(output.state.weights, state.weights - mean, atol=2e-6)
 
 
+def test_a_server_learning_rate_is_that_of_plain_sgd_to_the_bit(
+    build_process, functional_model, scripted_controller, small_data
+):
+    def weights(**server):
+        process = build_process(
+            functional_model,
+            scripted_controller(k=9, k_probe=4),
+            client_optimizer=tff.learning.optimizers.build_sgdm(0.3),
+            local_steps=_STEPS,
+            probe_examples=4,
+            **server,
+        )
+        outputs = _rounds(process, small_data, 2)
+        losses = [output.metrics["loss_probe"] for output in outputs]
+        return outputs[-1].state.weights, losses
+
+    ours, our_losses = weights(server_learning_rate=0.7)
+    dense = tff.learning.optimizers.build_sgdm(0.7)
+    theirs, their_losses = weights(server_optimizer=dense)
+    np.testing.assert_array_equal(ours, theirs)
+    assert our_losses == their_losses
+    assert np.any(ours != weights()[0])
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -7,34 +7,14 @@ FEATURES, CLASSES = 3, 4
 
 
 def _build_process(features):
-    import tensorflow as tf
     import tensorflow_federated as tff
 
+    from tests import models
     from tff_gs import learning
-
-    @tf.function
-    def predict(weights, x, training=True):
-        del training
-        (matrix, bias), _ = weights
-        return tf.matmul(x, matrix) + bias
-
-    def loss(output, label, sample_weight=None):
-        del sample_weight
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=output)
-        )
 
     rng = np.random.default_rng(1)
     matrix = rng.normal(size=(features, CLASSES)).astype(np.float32)
-    model = tff.learning.models.FunctionalModel(
-        initial_weights=((matrix, np.zeros(CLASSES, np.float32)), ()),
-        predict_on_batch_fn=predict,
-        loss_fn=loss,
-        input_spec=(
-            tf.TensorSpec([None, features], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ),
-    )
+    model = models.linear(matrix)
     process = learning.build_sparsified_fed_sgd(
         model,
         learning_rate=0.1,

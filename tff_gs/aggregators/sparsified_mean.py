@@ -1,7 +1,6 @@
 """Mean of sparse messages: top-k, FAB-top-k and FUB-top-k without client state."""
 
 import collections
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,9 +19,6 @@ from tff_gs.sparsifiers import (
     unidirectional_top_k,
 )
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
-
-#: Exact values, and the smallest of the index codes for each message.
-EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "auto", "float32")
 
 
 class SparsifiedMeanState(NamedTuple):
@@ -124,7 +120,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         *,
         sparsifier: Callable[..., sparsifier_lib.Sparsifier],
         k: unaided.KOption,
-        uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+        uplink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
         error_feedback: bool = True,
         seed: int = 0,
     ) -> None:
@@ -344,7 +340,7 @@ class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFacto
         *,
         sparsifier: Callable[..., sparsifier_lib.Sparsifier],
         k: unaided.KOption,
-        uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+        uplink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
         error_feedback: bool = True,
         seed: int = 0,
     ) -> None:

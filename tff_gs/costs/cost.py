@@ -1,9 +1,12 @@
 """The interface of a model of a round's time."""
 
 import abc
+import dataclasses
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from tff_gs import checks
 
 
 class Traffic(NamedTuple):
@@ -81,12 +84,30 @@ class Cost(abc.ABC):
         )
 
 
-def compute_factor(
-    probed: tf.Tensor, *, probe_examples: int, batch_size: int, local_steps: int
-) -> tf.Tensor:
-    """Computing of a round relative to one minibatch gradient, float64 scalar.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Computing:
+    """What each client computes in a round.
 
-    tau local steps, and probe_examples / batch_size where the round was probed (Han,
-    Wang, Leung, ICDCS 2020, section V).
+    Attributes:
+      batch_size: Examples of a minibatch, positive.
+      probe_examples: Examples whose losses are evaluated for a probe, at least 0.
+      local_steps: tau, minibatch gradients of a round, positive.
     """
-    return local_steps + tf.cast(probed, tf.float64) * (probe_examples / batch_size)
+
+    batch_size: int
+    probe_examples: int
+    local_steps: int
+
+    def __post_init__(self) -> None:
+        checks.require_positive(self.batch_size, "batch_size")
+        checks.require_non_negative(self.probe_examples, "probe_examples")
+        checks.require_positive(self.local_steps, "local_steps")
+
+    def factor(self, probed: tf.Tensor) -> tf.Tensor:
+        """Computing of a round relative to one minibatch gradient, float64 scalar.
+
+        tau local steps, and probe_examples / batch_size where the round was probed
+        (Han, Wang, Leung, ICDCS 2020, section V).
+        """
+        probe = self.probe_examples / self.batch_size
+        return self.local_steps + tf.cast(probed, tf.float64) * probe

@@ -183,13 +183,12 @@ class LinkTime(cost.Cost):
           ValueError: If `batch_size` or `local_steps` is not positive, or
             `probe_examples` negative.
         """
-        checks.require_positive(batch_size, "batch_size")
-        checks.require_non_negative(probe_examples, "probe_examples")
-        checks.require_positive(local_steps, "local_steps")
         self._links = links
-        self._batch_size = batch_size
-        self._probe_examples = probe_examples
-        self._local_steps = local_steps
+        self._computing = cost.Computing(
+            batch_size=batch_size,
+            probe_examples=probe_examples,
+            local_steps=local_steps,
+        )
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
         """See base class; in seconds."""
@@ -197,12 +196,8 @@ class LinkTime(cost.Cost):
         def of_clients(column: np.ndarray) -> tf.Tensor:
             return tf.gather(tf.constant(column, tf.float64), traffic.client_ids)
 
-        compute = of_clients(self._links.compute_seconds) * cost.compute_factor(
-            traffic.probed,
-            probe_examples=self._probe_examples,
-            batch_size=self._batch_size,
-            local_steps=self._local_steps,
-        )
+        compute = of_clients(self._links.compute_seconds)
+        compute *= self._computing.factor(traffic.probed)
         up = traffic.uplink_bits / of_clients(self._links.up_bits_per_second)
         catch_up = tf.cast(traffic.catch_up_bits, tf.float64)
         down_bits = traffic.downlink_bits + traffic.probe_downlink_bits + catch_up

@@ -49,23 +49,16 @@ class NormalisedTime(cost.Cost):
         """
         checks.require_positive(dimension, "dimension")
         checks.require_non_negative(comm_time, "comm_time")
-        checks.require_positive(batch_size, "batch_size")
-        checks.require_non_negative(probe_examples, "probe_examples")
-        checks.require_positive(local_steps, "local_steps")
         self._unit_time = comm_time / (2.0 * dimension)
-        self._batch_size = batch_size
-        self._probe_examples = probe_examples
-        self._local_steps = local_steps
+        self._computing = cost.Computing(
+            batch_size=batch_size,
+            probe_examples=probe_examples,
+            local_steps=local_steps,
+        )
         self._price_probe_downlink = price_probe_downlink
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
         """See base class; in rounds of computing."""
-        compute = cost.compute_factor(
-            traffic.probed,
-            probe_examples=self._probe_examples,
-            batch_size=self._batch_size,
-            local_steps=self._local_steps,
-        )
         # Without clients the maximum is -inf, and nothing was sent.
         units = tf.maximum(tf.reduce_max(traffic.uplink_units), 0.0)
         units += traffic.downlink_units
@@ -73,4 +66,4 @@ class NormalisedTime(cost.Cost):
         units += tf.maximum(tf.reduce_max(catch_up), 0.0)
         if self._price_probe_downlink:
             units += traffic.probe_downlink_units
-        return compute + self._unit_time * units
+        return self._computing.factor(traffic.probed) + self._unit_time * units

@@ -1,22 +1,17 @@
 """A distributor that broadcasts a sparse, encoded change of the model."""
 
 import collections
-import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import flat_structure, seeds, sparse_vector
+from tff_gs import flat_structure, seeds, sparse_vector, tensor_specs
 from tff_gs.distributors import count_rule
 from tff_gs.encoders import encoder, message_encoder
 from tff_gs.exchange import answer, message_size
 from tff_gs.sparsifiers import top_k
-
-#: Exact values, and the smallest of the index codes for each message.
-EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "auto", "float32")
 
 
 class SparseBroadcastState(NamedTuple):
@@ -45,7 +40,7 @@ def build_sparse_broadcast_process(
     value_type: tff.Type,
     *,
     k: count_rule.KOption,
-    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    downlink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
     seed: int = 0,
 ) -> tff.learning.templates.DistributionProcess:
     """Builds a process that sends the k largest entries of the model's change.
@@ -233,10 +228,5 @@ def _apply(weights: tf.Tensor, change: sparse_vector.SparseVector) -> tf.Tensor:
 
 
 def _size_in_bits(value_type: tff.Type) -> int:
-    leaves = tf.nest.flatten(
-        tff.types.structure_from_tensor_type_tree(
-            lambda leaf: 8 * math.prod(leaf.shape) * tf.as_dtype(leaf.dtype).size,
-            value_type,
-        )
-    )
-    return sum(leaves)
+    leaves = tensor_specs.leaves(value_type)
+    return sum(8 * spec.shape.num_elements() * spec.dtype.size for spec in leaves)

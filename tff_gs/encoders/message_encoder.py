@@ -1,5 +1,6 @@
 """Messages: a header, values, indices and a checksum; one encoder for all codes."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -356,6 +357,10 @@ def build_encoder(
         VALUE_CODES[value](),
         dimension=dimension,
     )
+
+
+#: Exact values, and the smallest of the index codes for each message.
+EXACT_ENCODER = functools.partial(build_encoder, "auto", "float32")
 
 
 def _empty() -> sparse_vector.SparseVector:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import growing, sparse_vector
+from tff_gs import growing, sparse_vector, tensor_specs
 from tff_gs.encoders import checksum, encoder, leading_code, message_encoder
 from tff_gs.exchange import client_state, message_size, server_update
 from tff_gs.exchange.answer import read_answer
@@ -164,11 +164,7 @@ def build_catch_up(
     dimension = update.dimension
     code = _encoder(participation, dimension, tensor_sizes)
     replica_type = update.replica_type
-    optimizer_leaves = tf.nest.flatten(
-        tff.types.structure_from_tensor_type_tree(
-            lambda leaf: tf.TensorSpec(leaf.shape, leaf.dtype), replica_type.optimizer
-        )
-    )
+    optimizer_leaves = tensor_specs.leaves(replica_type.optimizer)
     optimizer_numbers = sum(spec.shape.num_elements() for spec in optimizer_leaves)
     nothing = functools.partial(tf.zeros, [0], tf.uint8)
 

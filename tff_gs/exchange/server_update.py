@@ -172,3 +172,25 @@ class OptimizerUpdate(ServerUpdate):
             replica.optimizer, replica.weights, gradient
         )
         return Replica(weights, state)
+
+
+def build_update(
+    dimension: int,
+    *,
+    learning_rate: float,
+    optimizer: tff.learning.optimizers.Optimizer | None = None,
+) -> ServerUpdate:
+    """Plain SGD, or the update of an optimizer where one is given.
+
+    Args:
+      dimension: D.
+      learning_rate: eta of plain SGD; not used with an optimizer.
+      optimizer: See `OptimizerUpdate`.
+
+    Raises:
+      ValueError: If `learning_rate` is used and not positive.
+      TypeError: If `optimizer` is no `tff.learning.optimizers.Optimizer`.
+    """
+    if optimizer is None:
+        return SparseSgd(dimension, learning_rate=learning_rate)
+    return OptimizerUpdate(dimension, optimizer=optimizer)

@@ -49,6 +49,8 @@ class LocalWork(client_work.ClientWork):
     """What both kinds of work share: minibatches, weights, probe examples.
 
     Attributes:
+      batch_size: Examples of a minibatch.
+      probe_examples: Examples on which a client evaluates the probe losses.
       steps: Minibatch gradients of a round.
     """
 
@@ -79,8 +81,8 @@ class LocalWork(client_work.ClientWork):
             probe_examples,
         )
         self._objective = objective
-        self._batch_size = batch_size
-        self._probe_examples = probe_examples
+        self.batch_size = batch_size
+        self.probe_examples = probe_examples
         self.inputs_type = tff.to_type(
             Inputs(
                 objective.non_trainable_type,
@@ -96,7 +98,7 @@ class LocalWork(client_work.ClientWork):
             client.seed,
             client.rounds * self.steps + step,
             minibatch.count_examples(data),
-            self._batch_size,
+            self.batch_size,
         )
         return minibatch.gather_examples(data, chosen)
 
@@ -113,7 +115,7 @@ class LocalWork(client_work.ClientWork):
             size[tf.newaxis],
             seeds.derive(client.seed, seeds.Purpose.PROBE, client.rounds),
         )
-        probed = tf.math.top_k(draw, tf.minimum(self._probe_examples, size)).indices
+        probed = tf.math.top_k(draw, tf.minimum(self.probe_examples, size)).indices
         weight = tf.cast(minibatch.count_examples(inputs.data), tf.float32)
         return client_work.Contribution(
             vector,

@@ -5,13 +5,10 @@ one minibatch gradient at w(m-1), and all take the step w(m) = w(m-1) - eta b.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow_federated as tff
 
-from tff_gs.costs import cost as cost_lib
-from tff_gs.costs import normalised
 from tff_gs.exchange import server_update
 from tff_gs.learning import local_work, sparsified_process
 from tff_gs.learning import objective as objective_lib
@@ -24,7 +21,6 @@ def build_sparsified_fed_sgd(
     server_optimizer: tff.learning.optimizers.Optimizer | None = None,
     batch_size: int = 32,
     probe_examples: int = 1,
-    cost: Callable[[int], cost_lib.Cost] | None = None,
     **options: Any,
 ) -> sparsified_process.SparsifiedProcess:
     """Builds the process.
@@ -38,26 +34,12 @@ def build_sparsified_fed_sgd(
       batch_size: Examples of a minibatch; a client with fewer uses all it has.
       probe_examples: Random examples of its minibatch on which a client evaluates
         the probe losses; the paper's 1.
-      cost: How long a round takes; called with D. By default the paper's normalised
-        time.
-      **options: As of `build_sparsified_process`: `sparsifier`, `controller`, the
-        encoders, `participation` and `seed`.
+      **options: As of `build_sparsified_process`: `cost`, `sparsifier`, `controller`,
+        the encoders, `participation` and `seed`.
 
     Raises:
       ValueError: If an argument is outside its range.
     """
-    if cost is None:
-        cost = functools.partial(
-            normalised.NormalisedTime,
-            batch_size=batch_size,
-            probe_examples=probe_examples,
-        )
-    if server_optimizer is None:
-        update = functools.partial(server_update.SparseSgd, learning_rate=learning_rate)
-    else:
-        update = functools.partial(
-            server_update.OptimizerUpdate, optimizer=server_optimizer
-        )
     return sparsified_process.build_sparsified_process(
         model,
         work=functools.partial(
@@ -65,7 +47,10 @@ def build_sparsified_fed_sgd(
             batch_size=batch_size,
             probe_examples=probe_examples,
         ),
-        update=update,
-        cost=cost,
+        update=functools.partial(
+            server_update.build_update,
+            learning_rate=learning_rate,
+            optimizer=server_optimizer,
+        ),
         **options,
     )

@@ -19,6 +19,7 @@ from tff_gs import seeds
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import sign_descent
 from tff_gs.costs import cost as cost_lib
+from tff_gs.costs import normalised
 from tff_gs.encoders import encoder, message_encoder
 from tff_gs.exchange import (
     catch_up,
@@ -33,7 +34,7 @@ from tff_gs.sparsifiers import fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 #: Index-value lists as they are, in as few bytes as Rice codes need.
-EXACT_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
+EXACT_RICE_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
 
 
 class ServerState(NamedTuple):
@@ -171,12 +172,12 @@ def build_sparsified_process(
     *,
     work: Callable[[objective_lib.Objective], local_work.LocalWork],
     update: Callable[[int], server_update.ServerUpdate],
-    cost: Callable[[int], cost_lib.Cost],
+    cost: Callable[[int], cost_lib.Cost] | None = None,
     sparsifier: Callable[..., sparsifier_lib.Sparsifier] = fab_top_k.FabTopK,
     controller: Callable[[int], controller_lib.Controller] = sign_descent.SignDescent,
-    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
-    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
-    probe_encoder: Callable[..., encoder.Encoder] = EXACT_ENCODER,
+    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
+    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
+    probe_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
     participation: catch_up.PartialParticipation | None = None,
     seed: int = 0,
 ) -> SparsifiedProcess:
@@ -190,7 +191,8 @@ def build_sparsified_process(
         that builds a `tff.learning.models.VariableModel`.
       work: What a client computes in a round; called with the objective.
       update: How the model changes by an update; called with D.
-      cost: How long a round takes; called with D.
+      cost: How long a round takes; called with D. By default the paper's normalised
+        time, in which a minibatch gradient takes 1.
       sparsifier: What clients send and what the server selects; called with keyword
         arguments `dimension` (D) and `probes` (whether the rule for k probes).
       controller: The rule for k; called with D.
@@ -213,6 +215,14 @@ def build_sparsified_process(
     rule = controller(dimension)
     method = sparsifier(dimension=dimension, probes=rule.probes)
     server = update(dimension)
+    client_work = work(objective)
+    if cost is None:
+        cost = functools.partial(
+            normalised.NormalisedTime,
+            batch_size=client_work.batch_size,
+            probe_examples=client_work.probe_examples,
+            local_steps=client_work.steps,
+        )
     codes = {
         name: build(dimension=dimension, tensor_sizes=objective.tensor_sizes)
         for name, build in (
@@ -222,7 +232,7 @@ def build_sparsified_process(
         )
     }
     exchange = sparse_exchange.build_sparse_exchange(
-        sparsifier=method, update=server, work=work(objective), **codes
+        sparsifier=method, update=server, work=client_work, **codes
     )
     measure = round_metrics.RoundMetrics(
         method=method,

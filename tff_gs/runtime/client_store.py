@@ -92,15 +92,20 @@ def as_list(client_ids: Sequence[int], states: Any) -> list[Any]:
       ValueError: If the ids are not distinct and not negative, or there is not one
         state for each.
     """
-    require_distinct(client_ids)
+    require_one_each(client_ids, states)
     if isinstance(states, resident.ResidentValue):
-        states = states.fetch_quickly()
+        return states.fetch_quickly()
+    return states
+
+
+def require_one_each(client_ids: Sequence[int], states: Any) -> None:
+    """Raises ValueError unless the ids are distinct, with a state for each."""
+    require_distinct(client_ids)
     if len(states) != len(client_ids):
         raise ValueError(
             f"Expected a state for each of {len(client_ids)} clients, found "
             f"{len(states)}."
         )
-    return states
 
 
 def require_distinct(client_ids: Sequence[int]) -> None:

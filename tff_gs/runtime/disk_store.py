@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import tensor_specs
 from tff_gs.runtime import client_store
 
 _MAGIC = b"tff_gs client states 1\n"
@@ -45,8 +46,9 @@ class DiskStore(client_store.ClientStore):
         if isinstance(state_type, tff.FederatedType):
             state_type = state_type.member
         self._path = pathlib.Path(path)
-        self._template = tff.types.structure_from_tensor_type_tree(_spec, state_type)
-        self._specs = tf.nest.flatten(self._template)
+        self._template = tensor_specs.structure(state_type)
+        self._specs = tensor_specs.leaves(state_type)
+        _require_fixed_shapes(self._specs)
         fields = [("numbers", np.int64, (_NUMBERS,))] + [
             (f"part{number}", spec.dtype.as_numpy_dtype, tuple(spec.shape))
             for number, spec in enumerate(self._specs)
@@ -215,12 +217,13 @@ class DiskStore(client_store.ClientStore):
         numbers[_ID] = client + 1
 
 
-def _spec(leaf: tff.TensorType) -> tf.TensorSpec:
-    if leaf.shape is None or None in leaf.shape:
-        raise ValueError(
-            f"Expected client states of tensors with a fixed shape, found {leaf}."
-        )
-    return tf.TensorSpec(leaf.shape, leaf.dtype)
+def _require_fixed_shapes(specs: Sequence[tf.TensorSpec]) -> None:
+    for spec in specs:
+        if not spec.shape.is_fully_defined():
+            raise ValueError(
+                "Expected client states of tensors with a fixed shape, found "
+                f"{tff.types.tensorflow_to_type(spec)}."
+            )
 
 
 def _whole_pages(size: int) -> int:

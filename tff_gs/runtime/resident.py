@@ -177,10 +177,7 @@ class ResidentContext(tff.framework.SyncContext):
 
     def fetch(self, value: Any, type_signature: tff.Type) -> Any:
         """The Python form of a value in the worker."""
-        computed = self._run(value.compute())
-        return tff.tensorflow.transform_result(
-            tff.types.type_to_py_container(computed, type_signature)
-        )
+        return self._run(_compute(value, type_signature))
 
     def invoke(self, comp: tff.Computation, arg: Any) -> Any:
         """See base class."""
@@ -244,9 +241,7 @@ class ResidentContext(tff.framework.SyncContext):
             and not type_signature.all_equal
         ):
             return ResidentValue(value, type_signature, clients, self)
-        fetched = tff.tensorflow.transform_result(
-            tff.types.type_to_py_container(await value.compute(), type_signature)
-        )
+        fetched = await _compute(value, type_signature)
         self._remember(fetched, value, executor)
         return fetched
 
@@ -281,6 +276,13 @@ class ResidentContext(tff.framework.SyncContext):
         return await executor.create_value(
             tff.tensorflow.transform_args(_to_python(arg)), type_signature
         )
+
+
+async def _compute(value: Any, type_signature: tff.Type) -> Any:
+    """The Python form of a value in the worker."""
+    return tff.tensorflow.transform_result(
+        tff.types.type_to_py_container(await value.compute(), type_signature)
+    )
 
 
 class _Fetched(NamedTuple):

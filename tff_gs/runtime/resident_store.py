@@ -43,17 +43,12 @@ class ResidentStore(client_store.ClientStore):
           ValueError: Likewise, and if the ids are not those of the first call.
           TypeError: If the states are not in the worker.
         """
-        client_store.require_distinct(client_ids)
         if not isinstance(states, resident.ResidentValue):
             raise TypeError(
                 "Expected states that live in an execution context of "
                 f"tff_gs.runtime, found {type(states).__name__}."
             )
-        if len(states) != len(client_ids):
-            raise ValueError(
-                f"Expected a state for each of {len(client_ids)} clients, found "
-                f"{len(states)}."
-            )
+        client_store.require_one_each(client_ids, states)
         if self._states is not None:
             self._require_all(client_ids)
         self._ids = [int(client) for client in client_ids]

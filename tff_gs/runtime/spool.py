@@ -16,6 +16,8 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from tensorflow.core.framework import tensor_pb2
 
+from tff_gs import tensor_specs
+
 
 class Spool:
     """A temporary folder, on a file system that the worker shares."""
@@ -49,7 +51,7 @@ class Spool:
         Raises:
           ValueError: If a value is not of the type.
         """
-        specs = _specs(member_type)
+        specs = tensor_specs.leaves(member_type)
         for number, value in zip(numbers, values, strict=True):
             leaves = [np.asarray(leaf) for leaf in tf.nest.flatten(value)]
             _check(leaves, specs)
@@ -60,7 +62,7 @@ class Spool:
 
     def read(self, numbers: Sequence[int], member_type: tff.Type) -> list[Any]:
         """The values that `writer` wrote under these numbers."""
-        template = tff.types.structure_from_tensor_type_tree(_spec, member_type)
+        template = tensor_specs.structure(member_type)
         count = len(tf.nest.flatten(template))
         return [
             tf.nest.pack_sequence_as(
@@ -107,7 +109,7 @@ class Spool:
         return tf.make_ndarray(tensor_pb2.TensorProto.FromString(content))
 
     def _build_reader(self, member_type: tff.Type) -> tff.Computation:
-        template = tff.types.structure_from_tensor_type_tree(_spec, member_type)
+        template = tensor_specs.structure(member_type)
         prefix = f"{self._folder.name}/"
 
         @tff.tensorflow.computation(np.int32)
@@ -158,16 +160,6 @@ def _take(
     size = tf.cast(tf.reduce_prod(tf.cast(shape, tf.int64)), tf.int32) * dtype.size
     part = tf.strings.substr(content, position, size)
     return tf.reshape(tf.io.decode_raw(part, dtype), shape), position + size
-
-
-def _spec(leaf: tff.TensorType) -> tf.TensorSpec:
-    return tf.TensorSpec(leaf.shape, leaf.dtype)
-
-
-def _specs(member_type: tff.Type) -> list[tf.TensorSpec]:
-    return tf.nest.flatten(
-        tff.types.structure_from_tensor_type_tree(_spec, member_type)
-    )
 
 
 def _check(leaves: list[np.ndarray], specs: list[tf.TensorSpec]) -> None:
