@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     (killed / "clients.states").unlink()
     run = train(f"--resume={killed}")
     assert run.code == 2
-    assert "Expected the state of client" in run.err
+    assert "Expected the saved state of client" in run.err
     assert len(run.err.splitlines()) == 1
     assert (killed / "checkpoints" / "round_4").is_dir()
 

@@ -120,7 +120,7 @@ def test_a_store_without_the_saved_states_is_refused(
     _train(cohort_process, data, tmp_path, "disk", total_rounds=2)
     saved = _files(tmp_path / "saved")
     (tmp_path / "clients").unlink()
-    with pytest.raises(programs.ProgramStateError, match="Expected the state of cli"):
+    with pytest.raises(programs.ProgramStateError, match="Expected the saved state of"):
         _train(cohort_process, data, tmp_path, "disk")
     assert _files(tmp_path / "saved") == saved
 

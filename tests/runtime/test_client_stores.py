@@ -336,6 +336,6 @@ def test_a_file_that_no_longer_holds_a_snapshot_is_left_alone(path):
     path.unlink()
     with (
         runtime.DiskStore(path, _TYPE) as store,
-        pytest.raises(ValueError, match=r"client 6 in record 0 of .*, found another"),
+        pytest.raises(ValueError, match=r"saved state of client 6 in .*, found none"),
     ):
         store.restore(_TYPE, snapshot)

@@ -139,12 +139,12 @@ class DiskStore(client_store.ClientStore):
             int(client): _Place(*(int(column[client]) for column in snapshot))
             for client in np.flatnonzero(snapshot.slots >= 0)
         }
+        count = self._count()
         for client, (slot, stamp) in places.items():
-            numbers = self._numbers(slot) if slot < self._count() else []
-            if list(numbers) != [stamp, stamp, client + 1]:
+            if slot >= count or list(self._numbers(slot)) != [stamp, stamp, client + 1]:
                 raise ValueError(
-                    f"Expected the state of client {client} in record {slot} of "
-                    f"{self._path}, as it was when it was saved, found another one."
+                    f"Expected the saved state of client {client} in record {slot} of "
+                    f"{self._path}, found {'another one' if slot < count else 'none'}."
                 )
         self._places = places
         self._last = {place.slot for place in places.values()}
@@ -283,9 +283,9 @@ class DiskStore(client_store.ClientStore):
         # Later than all others, even where the clock is set back.
         self._newest = stamp = max(self._newest + 1, time.time_ns())
         with self._mapped(self._position(slot), self._record_bytes) as mapped:
-            record = np.frombuffer(mapped, self._record, count=1)
-            self._fill(record, client, stamp, leaves)
-            del record  # A mapping that is in use cannot be closed.
+            self._fill(
+                np.frombuffer(mapped, self._record, count=1), client, stamp, leaves
+            )
         self._places[client] = _Place(slot, stamp)
 
     def _append(self) -> int:

@@ -39,7 +39,10 @@ def collect(state_type: tff.Type, clients: int, states: Mapping[int, Any]) -> Sn
       clients: N.
       states: By client id, each below N.
     """
-    arrays = tf.nest.map_structure(np.array, zeros(state_type, clients))
+    # Zeros that nobody writes to take no memory.
+    arrays = tf.nest.map_structure(
+        lambda like: np.zeros(like.shape, like.dtype), zeros(state_type, clients)
+    )
     known = np.zeros(clients, bool)
     for client, state in states.items():
         known[client] = True
