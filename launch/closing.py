@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from launch import run_directory, targets, training
+from launch import run_directory, targets, traffic, training
 from launch.experiment import Experiment
 from launch.metrics import Row
 
@@ -31,9 +31,8 @@ def closing_lines(
     count, last = len(experiment.task.clients), rows[-1]
     evaluated = [row for row in rows if row["test_accuracy"] != ""]
     ks = [row["k"] for row in rows]
-    up = sum(row["uplink_bits"] + row["report_bits"] for row in rows)
-    down = sum(row["downlink_bits"] + row["probe_downlink_bits"] for row in rows)
-    initial = result.initial_bits * count
+    # Clients join in different rounds where not all take part in every one.
+    cohorts = "joined" in last
     has_checkpoint = directory.last_checkpoint() is not None
     checkpoints = f", {directory.checkpoints.name}/" if has_checkpoint else ""
     entries = {
@@ -41,21 +40,44 @@ def closing_lines(
         **_describe_targets(wanted, rows),
         "time": f"{last['time']:,.1f}, {time_label}",
         "k": f"{ks[-1]:,} in the last round, {min(ks):,} to {max(ks):,} in all rounds",
-        "sent up": f"{_size(up)}, {_size(up / count)} by each client",
-        "sent down": f"{_size(down * count + initial)}, {_size(down)} to each client "
-        f"after a first dense download of {_size(result.initial_bits)}",
+        **(_describe_cohorts(rows) if cohorts else _describe_all(rows, result)),
         "files": f"{directory.path}/: {directory.metrics.name}, "
         f"{directory.clients.name}, {directory.timing.name}, {directory.plot.name}, "
         f"{directory.flags.name}, {directory.flags_json.name}, "
         f"{directory.events.name}/{checkpoints}",
     }
     resumed = f", after round {result.resumed_from}" if result.resumed_from else ""
+    taking_part = f"{last['clients']} of {count}" if cohorts else f"{count}"
     heading = (
-        f"{experiment.task.name}: {len(rows)} rounds of {count} clients in "
+        f"{experiment.task.name}: {len(rows)} rounds of {taking_part} clients in "
         f"{result.seconds:.0f} s{resumed}, D = {experiment.dimension:,}"
     )
     lines = [f"  {name:<10} {entry}" for name, entry in entries.items()]
     return "\n".join([heading, *lines])
+
+
+def _describe_all(rows: Sequence[Row], result: training.Result) -> dict[str, str]:
+    """The traffic, where all clients take part in every round."""
+    count = rows[-1]["clients"]
+    up, down = (sum(map(of, rows)) for of in (traffic.bits_up, traffic.bits_down))
+    initial = result.initial_bits
+    return {
+        "sent up": f"{_size(up)}, {_size(up / count)} by each client",
+        "sent down": f"{_size(down + initial * count)}, {_size(down / count)} to each "
+        f"client after a first dense download of {_size(initial)}",
+    }
+
+
+def _describe_cohorts(rows: Sequence[Row]) -> dict[str, str]:
+    joined = sum(row["joined"] for row in rows)
+    first = _size(sum(row["joined_bits"] for row in rows))
+    later = _size(sum(row["catch_up_bits"] for row in rows))
+    down = _size(sum(map(traffic.bits_down, rows)))
+    return {
+        "sent up": _size(sum(map(traffic.bits_up, rows))),
+        "sent down": f"{down}, of it {first} in the first dense downloads of "
+        f"{joined} clients, {later} to those that came back",
+    }
 
 
 def _describe_test(row: Row) -> str:

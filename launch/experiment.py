@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tasks
-from launch import evaluation, optimizers
+from launch import evaluation, optimizers, populations
 from launch.options import RunOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def build(options: RunOptions) -> Experiment:
     """
     # The data first: what is wrong with them shows before the long import.
     task = tasks.build(options.task, options.task_options)
+    populations.check_clients(options.participation, len(task.clients))
 
+    from tff_gs import learning
     from tff_gs.controllers import registry as controllers
     from tff_gs.costs import registry as costs
     from tff_gs.encoders import message_encoder
@@ -50,6 +52,9 @@ def build(options: RunOptions) -> Experiment:
 
     training = options.training
     model = task.build_model(training.seed)
+    participation = None
+    if options.participation.clients_per_round is not None:
+        participation = learning.PartialParticipation()
 
     def encoder(index: str, value: str) -> Callable[..., Any]:
         return functools.partial(message_encoder.build_encoder, index, value)
@@ -70,6 +75,7 @@ def build(options: RunOptions) -> Experiment:
         probe_encoder=encoder(options.method.downlink_encoder.index, "float32"),
         batch_size=training.batch_size,
         probe_examples=training.probe_examples,
+        participation=participation,
         seed=training.seed,
     )
     evaluate = evaluation.build_evaluate(model, process.objective, task.test)

@@ -10,8 +10,13 @@ from typing import Any, TypeVar
 from absl import flags
 
 import tasks
-from launch import flag_types, optimizers, presets, run_directory
-from launch.options import MethodOptions, RunOptions, TrainingOptions
+from launch import flag_types, optimizers, populations, presets, run_directory
+from launch.options import (
+    MethodOptions,
+    ParticipationOptions,
+    RunOptions,
+    TrainingOptions,
+)
 from tff_gs.controllers import names as controller_names
 from tff_gs.controllers.options import ControllerOptions
 from tff_gs.costs import names as cost_names
@@ -30,6 +35,7 @@ MAY_CHANGE = (
     "checkpoint_every",
     "data_dir",
     "cache_dir",
+    "client_store_dir",
 )
 
 # These choose their constants by the number of rounds, so that it cannot change.
@@ -377,6 +383,25 @@ TRAINING.define(
     "seed", flag_types.whole_number(0, flag_types.MAX_SEED), "fixes every draw", "0"
 )
 
+PARTICIPATION = Topic("Participation", choices={"Client stores": populations.STORES})
+PARTICIPATION.define(
+    "clients_per_round",
+    flag_types.whole_number(1),
+    "clients drawn at random for each round; one that was away is brought up to date "
+    "first; by default all take part in every round",
+)
+PARTICIPATION.define(
+    "client_store",
+    flag_types.choice(populations.STORES),
+    "with clients_per_round: where clients' states are between their rounds; by "
+    "default disk, or runtime where these are all clients",
+)
+PARTICIPATION.define(
+    "client_store_dir",
+    flag_types.text("a directory"),
+    "disk: a directory for the states of this one run; by default output_dir",
+)
+
 OUTPUT = Topic("Evaluation and output")
 OUTPUT.define(
     "eval_every",
@@ -394,8 +419,8 @@ OUTPUT.define(
     "checkpoint_every",
     flag_types.whole_number(0),
     "rounds between two checkpoints, from which a run that was interrupted or killed "
-    "is resumed; one is kept, which takes 8 bytes for every weight of every client; "
-    "0: none",
+    "is resumed; one is kept, which takes 8 bytes for every weight of every client, "
+    "in the client store where that is on disk; 0: none",
     "50",
 )
 OUTPUT.define(
@@ -405,7 +430,7 @@ OUTPUT.define(
     f"flags; those that may be given anew: {', '.join(MAY_CHANGE)}",
 )
 
-TOPICS = (DATA, METHOD, ENCODERS, RULE, COST, TRAINING, OUTPUT)
+TOPICS = (DATA, METHOD, ENCODERS, RULE, COST, TRAINING, PARTICIPATION, OUTPUT)
 
 
 def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOptions:
@@ -429,6 +454,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
     if values.output_dir is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         values.set_default("output_dir", f"runs/{values.task}-{now}")
+    participation = _collect(ParticipationOptions, values)
+    populations.check_options(participation)
     return RunOptions(
         task=values.task,
         task_options=_collect(tasks.TaskOptions, values),
@@ -438,6 +465,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
         cost=values.cost,
         cost_options=_collect(CostOptions, values),
         training=_collect(TrainingOptions, values),
+        participation=participation,
         output_dir=values.output_dir,
         checkpoint_every=values.checkpoint_every,
         resumed=values.resume is not None,

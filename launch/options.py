@@ -85,6 +85,22 @@ class TrainingOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ParticipationOptions:
+    """Who takes part in a round, and where clients' states are between rounds.
+
+    Attributes:
+      clients_per_round: How many clients are drawn for each round; None: all take
+        part in every round.
+      client_store: A name in `launch.populations.STORES`; None: the best one.
+      client_store_dir: The directory of a store on disk; None: that of the run.
+    """
+
+    clients_per_round: int | None
+    client_store: str | None
+    client_store_dir: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Everything that a run is built from.
 
@@ -97,6 +113,7 @@ class RunOptions:
       cost: The name of the model of time.
       cost_options: The model's options.
       training: How the model is trained.
+      participation: Who takes part in a round.
       output_dir: Where the results go.
       checkpoint_every: Rounds between two checkpoints; 0: none is written.
       resumed: Whether the run of output_dir goes on from its last checkpoint.
@@ -110,6 +127,7 @@ class RunOptions:
     cost: str
     cost_options: CostOptions
     training: TrainingOptions
+    participation: ParticipationOptions
     output_dir: str
     checkpoint_every: int
     resumed: bool

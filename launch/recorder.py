@@ -24,7 +24,7 @@ _EVENTS = {
     "loss": ("training_loss", "test_loss"),
     "test": ("test_accuracy",),
     "time": ("time", "round_time"),
-    "traffic": ("uplink_bits", "downlink_bits"),
+    "traffic": ("uplink_bits", "downlink_bits", "catch_up_bits", "joined_bits"),
 }
 
 
@@ -173,7 +173,7 @@ def _checksum(client: ClientData) -> int:
 def _events(row: metrics.Row) -> dict[str, dict[str, float]]:
     """The numbers of `row` for TensorBoard, without those that are not known."""
     groups = {
-        heading: {name: row[name] for name in names if _is_known(row[name])}
+        heading: {name: row[name] for name in names if _is_known(row.get(name, ""))}
         for heading, names in _EVENTS.items()
     }
     return {heading: group for heading, group in groups.items() if group}

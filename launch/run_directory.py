@@ -28,6 +28,8 @@ class RunDirectory:
       plot: The picture of the run.
       result: JSON, what the run came to; only a complete run leaves it.
       checkpoints: Directory of what the run is resumed from.
+      client_states: What a store of clients' states on disk is, and a checkpoint
+        refers to.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -42,6 +44,7 @@ class RunDirectory:
         self.plot = self.path / "summary.png"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
+        self.client_states = self.path / "clients.states"
 
     def check(self) -> None:
         """Raises ValueError unless the directory is absent or empty."""

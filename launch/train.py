@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import flags, run_directory, time_label
+from launch import flags, populations, run_directory, time_label
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def _run(
             directory.check_resumable()
         else:
             directory.check()
+        populations.check_directory(options.participation, resumed=options.resumed)
         # Not before the flags are known to be right: this is where the time goes.
         from launch import experiment
 
@@ -93,6 +94,7 @@ def _train(
             record,
             show,
             directory,
+            participation=options.participation,
             checkpoint_every=options.checkpoint_every,
             resumed=options.resumed,
         )
@@ -102,7 +104,8 @@ def _train(
             title=_title(experiment, options),
             dimension=experiment.dimension,
             time_label=time_unit,
-            guaranteed=options.method.sparsifier == "fab_top_k",
+            guaranteed=options.method.sparsifier == "fab_top_k"
+            and options.participation.clients_per_round is None,
         )
         summary_plot.draw(
             directory.metrics, directory.clients, directory.plot, captions
@@ -139,8 +142,10 @@ def _summary(
 
 
 def _title(experiment: "Experiment", options: RunOptions) -> str:
+    cohort = options.participation.clients_per_round
+    share = "" if cohort is None else f"{cohort} of "
     return (
-        f"{options.task}, {len(experiment.task.clients)} clients: "
+        f"{options.task}, {share}{len(experiment.task.clients)} clients: "
         f"{options.method.sparsifier}, k by {options.controller}, seed "
         f"{options.training.seed}"
     )

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from launch import experiment as experiment_lib
-from launch import interruption, progress, recorder, run_directory, targets
-from launch.options import TrainingOptions
+from launch import (
+    interruption,
+    populations,
+    progress,
+    recorder,
+    run_directory,
+    targets,
+)
+from launch.options import ParticipationOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from tff_gs import programs
@@ -30,7 +37,8 @@ class Result(NamedTuple):
 
     Attributes:
       ending: How it ended.
-      initial_bits: The size of the dense download by which each client began.
+      initial_bits: The size of the dense download of each client before the first
+        round; 0 where clients begin later.
       seconds: Wall-clock time of the rounds and evaluations that this program ran.
       resumed_from: The round that it went on from; 0 where it began anew.
     """
@@ -48,6 +56,7 @@ def run(
     show: progress.Progress,
     directory: run_directory.RunDirectory,
     *,
+    participation: ParticipationOptions,
     checkpoint_every: int = 0,
     resumed: bool = False,
 ) -> Result:
@@ -61,6 +70,7 @@ def run(
       record: Writes down every round.
       show: Shows every round.
       directory: Where checkpoints go.
+      participation: Who takes part in a round.
       checkpoint_every: Rounds between two checkpoints; 0: none is written.
       resumed: Whether the run goes on from its last checkpoint.
 
@@ -77,6 +87,15 @@ def run(
     with (
         interruption.deferred() as interrupted,
         resident.execution_context() as runtime,
+        populations.build(
+            populations.Setting(
+                experiment,
+                participation,
+                options.seed,
+                populations.states_file(participation, directory),
+                runtime,
+            )
+        ) as population,
     ):
 
         def should_stop() -> "programs.Stop | None":
@@ -89,11 +108,7 @@ def run(
 
         output = asyncio.run(
             programs.train_model(
-                population=programs.Population(
-                    experiment.process,
-                    [(c.features, c.labels) for c in experiment.task.clients],
-                    context=runtime,
-                ),
+                population=population,
                 is_last_round=lambda metrics: _is_last(metrics, options),
                 should_stop=should_stop,
                 evaluation=experiment.evaluate,

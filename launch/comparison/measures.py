@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from launch import targets as targets_lib
+from launch import traffic
 
 _BITS_A_MEGABYTE = 8e6
 
@@ -43,12 +44,10 @@ def time_to(metrics: pd.DataFrame, targets: Sequence[targets_lib.Target]) -> flo
 def sent_megabytes(metrics: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Megabytes up and down by the end of every round, over all clients.
 
-    The dense download by which each client begins is not among them.
+    The dense download of all clients before the first round is not among them.
     """
-    up = (metrics["uplink_bits"] + metrics["report_bits"]).cumsum()
-    each = metrics["downlink_bits"] + metrics["probe_downlink_bits"]
-    down = (each * metrics["clients"]).cumsum()
-    return up / _BITS_A_MEGABYTE, down / _BITS_A_MEGABYTE
+    up, down = traffic.bits_up(metrics), traffic.bits_down(metrics)
+    return up.cumsum() / _BITS_A_MEGABYTE, down.cumsum() / _BITS_A_MEGABYTE
 
 
 def initial_megabytes(bits: int, clients: int) -> float:

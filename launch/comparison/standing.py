@@ -10,7 +10,7 @@ from launch import run_directory
 from launch.comparison import plan
 
 # Where the files of a cache lie, and how often a run is saved, changes no result.
-_WITHOUT_EFFECT = ("cache_dir", "checkpoint_every")
+_WITHOUT_EFFECT = ("cache_dir", "checkpoint_every", "client_store_dir")
 _HEADING = "# Written by launch.compare, which made the directory beside this file."
 
 
@@ -100,6 +100,7 @@ def remove_checkpoints(run: plan.Run) -> None:
     """Removes what only an incomplete run needs; many complete ones may be kept."""
     files = run_directory.RunDirectory(run.directory)
     shutil.rmtree(files.checkpoints, ignore_errors=True)
+    files.client_states.unlink(missing_ok=True)
 
 
 def prepare(run: plan.Run) -> None:

@@ -91,6 +91,7 @@ def test_a_message_by_hand(pairs):
     # The round takes 4 bytes; a message of n entries 4 bytes of header, n of 8, and 4
     # of checksum. Who has the model of this round is sent nothing.
     assert [r.bits for r in receipts] == [8 * (4 + 24), 8 * (4 + 16), 0]
+    assert [r.rounds for r in receipts] == [4, 1, 0]
     assert [r.elements for r in receipts] == [2, 1, 0]
     assert [r.units for r in receipts] == [4, 2, 0]
     assert [r.dense for r in receipts] == [0, 0, 0]

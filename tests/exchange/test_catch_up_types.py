@@ -29,7 +29,7 @@ def test_type_signature():
     assert found.parameter.clients == tff.FederatedType(clients, tff.CLIENTS)
     assert found.parameter.rounds == tff.FederatedType(np.int32, tff.CLIENTS)
     assert found.result == tff.FederatedType(
-        catch_up.CaughtUp(clients, np.int32, catch_up.CatchUpReceipt(*[np.int64] * 4)),
+        catch_up.CaughtUp(clients, np.int32, catch_up.CatchUpReceipt(*[np.int64] * 5)),
         tff.CLIENTS,
     )
 

@@ -21,6 +21,23 @@ SMALL = (
 )
 
 
+# Ends as `kill -9` does, when the files have what round 5 came to.
+_KILLED = """
+import os, signal
+from launch import recorder, train
+
+record = recorder.Recorder.record
+
+async def record_and_die(self, value, key):
+    await record(self, value, key)
+    if key == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+recorder.Recorder.record = record_and_die
+train.run()
+"""
+
+
 class Run(NamedTuple):
     directory: pathlib.Path
     code: int
@@ -57,6 +74,24 @@ def train(*arguments, directory=None):
     if directory is not None:
         arguments = (*arguments, f"--output_dir={directory}")
     return finish(start(*arguments), directory)
+
+
+def train_until_killed(*arguments, directory):
+    """Runs the program, which is killed after round 5."""
+    run = subprocess.run(
+        [sys.executable, "-c", _KILLED, *arguments, f"--output_dir={directory}"],
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    assert run.returncode == -9, run.stderr
+
+
+@pytest.fixture(name="train_until_killed", scope="session")
+def _train_until_killed():
+    return train_until_killed
 
 
 @pytest.fixture(name="start", scope="session")

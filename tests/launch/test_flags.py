@@ -10,7 +10,7 @@ import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
-from launch import flags, presets
+from launch import flags, populations, presets
 from tasks import TASKS
 from tff_gs.controllers import names as controller_names
 from tff_gs.costs import names as cost_names
@@ -53,6 +53,7 @@ def test_help_is_quick_and_names_everything(train, name):
         encoder_names.INDEX_NAMES,
         encoder_names.VALUE_NAMES,
         sparsifier_names.SPARSIFIERS,
+        populations.STORES,
     ):
         assert all(word in run.out for word in glossary)
     assert ("--verbosity" in run.out) == (name == "helpfull")
@@ -343,3 +344,94 @@ def test_used_flags_give_the_same_options(tmp_path):
     file.write_text("".join(f"--{name}={value}\n" for name, value in used.items()))
     _forget()
     assert _parse(f"--flagfile={file}", "--output_dir=here") == options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--client_store=disk"],
+            "Expected clients_per_round with client_store, found client_store=disk "
+            "alone.",
+        ),
+        (
+            ["--client_store_dir=here"],
+            "Expected clients_per_round with client_store_dir, found "
+            "client_store_dir=here alone.",
+        ),
+        (
+            ["--clients_per_round=2", "--client_store=memory", "--client_store_dir=x"],
+            "Expected client_store=disk with client_store_dir, found memory.",
+        ),
+        (
+            ["--clients_per_round=0"],
+            "Flag --clients_per_round=0: expected a whole number of at least 1.",
+        ),
+        (
+            ["--clients_per_round=2", "--client_store=tape"],
+            "Flag --client_store=tape: expected one of runtime, memory, disk.",
+        ),
+    ],
+)
+def test_flags_of_participation_that_do_not_fit_are_one_sentence(arguments, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        _parse(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--clients_per_round=4"], "at most 3, all clients of the task, found 4."),
+        (
+            ["--clients_per_round=2", "--client_store=runtime"],
+            "found runtime with 2 of 3 clients: no cohort can be taken out",
+        ),
+    ],
+)
+def test_cohorts_that_the_task_cannot_give_are_one_sentence(arguments, sentence):
+    options = _parse("--clients=3", *arguments)
+    with pytest.raises(ValueError, match=sentence) as error:
+        populations.check_clients(options.participation, 3)
+    assert len(str(error.value).splitlines()) == 1
+    populations.check_clients(_parse().participation, 3)
+    populations.check_clients(_parse("--clients_per_round=3").participation, 3)
+
+
+def test_too_many_clients_are_found_before_the_long_import():
+    code = """
+import sys
+from launch import experiment, flags
+
+try:
+    experiment.build(flags.parse(["", "--clients=3", "--clients_per_round=4"]))
+except ValueError as error:
+    print(error)
+print([m for m in sys.modules if m.startswith("tensorflow")])
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=_ROOT,
+    )
+    assert shown.stdout.splitlines() == [
+        "Expected clients_per_round of at most 3, all clients of the task, found 4.",
+        "[]",
+    ]
+
+
+def test_the_directory_of_a_store_is_that_of_one_run(tmp_path):
+    def check(path, *, resumed):
+        options = _parse("--clients_per_round=2", f"--client_store_dir={path}")
+        populations.check_directory(options.participation, resumed=resumed)
+
+    with pytest.raises(ValueError, match=r"exists as client_store_dir, found .*none"):
+        check(tmp_path / "none", resumed=False)
+    check(tmp_path, resumed=False)
+    with pytest.raises(ValueError, match=r"states of the run in .*, found no such"):
+        check(tmp_path, resumed=True)
+    (tmp_path / "clients.states").touch()
+    check(tmp_path, resumed=True)
+    with pytest.raises(ValueError, match=r"without states of another run, found "):
+        check(tmp_path, resumed=False)

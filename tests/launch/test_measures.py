@@ -78,6 +78,23 @@ def test_traffic_is_of_all_clients():
     assert measures.initial_megabytes(bits=16_000_000, clients=5) == 10.0
 
 
+def test_traffic_of_cohorts_has_what_brings_clients_up_to_date():
+    metrics = made_up_runs.metrics(
+        [1, 2],
+        [None, 1.0],
+        uplink_bits=[8_000_000, 8_000_000],
+        downlink_bits=[2_000_000, 2_000_000],
+        clients=[2, 2],
+        joined_bits=[16_000_000, 0],
+        catch_up_bits=[0, 800_000],
+        catch_up_request_bits=[0, 1_600_000],
+    )
+    up, down = measures.sent_megabytes(metrics)
+    # (2 (2) + 16) / 8, then (2 (2) + 0.8) / 8 more.
+    np.testing.assert_allclose(up, [1.0, 2.2])
+    np.testing.assert_allclose(down, [2.5, 3.1])
+
+
 @pytest.mark.parametrize(
     ("ends", "quarters"),
     [

@@ -1,11 +1,7 @@
 """Runs that were killed or interrupted, and go on from their last checkpoint."""
 
 import json
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -13,43 +9,16 @@ import pytest
 from launch import run_directory
 from launch.comparison import standing
 
-_ROOT = pathlib.Path(__file__).parents[2]
-_SECONDS = 600
-# Ends as `kill -9` does, when the files have what round 5 came to.
-_KILLED = """
-import os, signal
-from launch import recorder, train
-
-record = recorder.Recorder.record
-
-async def record_and_die(self, value, key):
-    await record(self, value, key)
-    if key == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-recorder.Recorder.record = record_and_die
-train.run()
-"""
-
 
 @pytest.fixture(name="killed", scope="module")
-def _killed(small_run, tmp_path_factory):
+def _killed(small_run, train_until_killed, tmp_path_factory):
     """The small run, killed after round 5; it has a checkpoint of round 4."""
     directory = tmp_path_factory.mktemp("killed") / "run"
-    run = subprocess.run(
-        [
-            *(sys.executable, "-c", _KILLED),
-            f"--flagfile={small_run.directory / 'flags.txt'}",
-            "--checkpoint_every=2",
-            f"--output_dir={directory}",
-        ],
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-        capture_output=True,
-        timeout=_SECONDS,
-        check=False,
+    train_until_killed(
+        f"--flagfile={small_run.directory / 'flags.txt'}",
+        "--checkpoint_every=2",
+        directory=directory,
     )
-    assert run.returncode == -9, run.stderr
     return directory
 
 

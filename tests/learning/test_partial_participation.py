@@ -82,7 +82,7 @@ def test_replicas_equal_the_server_whatever_the_history(process, client_data, co
             _assert_replica(run.clients[client], run.state)
         metrics = output.metrics
         # Bytes of a round's number, header, checksum and n pairs, or all weights.
-        sizes, elements, units = [0], [], [0]
+        sizes, elements, units, behind = [0], [], [0], []
         for client in cohort:
             missed = history[last[client] :]
             changed = np.zeros(_D, bool)
@@ -94,7 +94,10 @@ def test_replicas_equal_the_server_whatever_the_history(process, client_data, co
                 dense = 8 * count > 4 * _D
                 elements.append(_D if dense else count)
                 units.append(_D if dense else 2 * count)
+            behind.append(number - 1 - last[client])
             last[client] = number
+        assert metrics["catch_up_rounds"] == sum(behind)
+        assert metrics["catch_up_rounds_max"] == max(behind)
         assert metrics["catch_up_bits"] == sum(sizes)
         assert metrics["catch_up_bits_max"] == max(sizes)
         assert metrics["catch_up_elements"] == sum(elements)

@@ -45,7 +45,14 @@ def test_the_option_adds_what_it_needs(partial):
     clients = signature.parameter.clients.member
     assert clients.model_round == tff.TensorType(np.int32)
     metrics = signature.result.metrics.member
-    for name in ("elements", "bits", "bits_max", "request_bits"):
+    for name in (
+        "rounds",
+        "rounds_max",
+        "elements",
+        "bits",
+        "bits_max",
+        "request_bits",
+    ):
         assert metrics[f"catch_up_{name}"] == tff.TensorType(np.int64), name
     assert metrics["catch_up_dense"] == tff.TensorType(np.int32)
 

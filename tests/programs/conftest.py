@@ -6,7 +6,7 @@ import pytest
 FEATURES, CLASSES = 3, 4
 
 
-def _build_process(features):
+def _build_process(features, **options):
     import tensorflow_federated as tff
 
     from tests import models
@@ -21,6 +21,7 @@ def _build_process(features):
         server_optimizer=tff.learning.optimizers.build_sgdm(0.1, momentum=0.9),
         batch_size=4,
         seed=3,
+        **options,
     )
     return model, process
 
@@ -33,6 +34,14 @@ def model_and_process():
 @pytest.fixture(scope="session")
 def process(model_and_process):
     return model_and_process[1]
+
+
+@pytest.fixture(scope="session")
+def cohort_process():
+    """The process for any cohorts."""
+    from tff_gs import learning
+
+    return _build_process(FEATURES, participation=learning.PartialParticipation())[1]
 
 
 @pytest.fixture(scope="session")

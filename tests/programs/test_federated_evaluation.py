@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import tasks
 from launch import evaluation
 from tasks import ClientData
 from tff_gs import learning
@@ -38,3 +39,22 @@ def test_it_is_the_evaluation_of_the_program(model_and_process, test_data, conte
         np.testing.assert_allclose(found["loss"], expected.loss, rtol=1e-6)
         assert found["examples"] == 50
     assert 0 < expected.accuracy < 1
+
+
+def test_digits_at_the_clients_are_digits_at_the_program(context):
+    task = tasks.build("digits", tasks.TaskOptions(clients=3))
+    model = task.build_model(0)
+    process = learning.build_sparsified_fed_sgd(model, learning_rate=0.1)
+    here = evaluation.build_evaluate(model, process.objective, task.test)
+    batches = _batches(task.test, 32)
+    federated = learning.build_federated_evaluation(
+        learning.with_classification_metrics(model),
+        process,
+        [batches[:4], batches[4:]],
+        context=context,
+    )
+    state = process.initialize()
+    expected, found = here(state), federated(state)
+    assert found["examples"] == len(task.test.labels) == 355
+    assert found["accuracy"] == expected.accuracy
+    np.testing.assert_allclose(found["loss"], expected.loss, rtol=1e-6)

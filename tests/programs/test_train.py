@@ -48,7 +48,7 @@ def _saved(path):
 
 
 def _train(process, data, context, *managers, path=None, **options):
-    population = programs.Population(process, data, context=context)
+    population = programs.WholePopulation(process, data, context=context)
     options = {"total_rounds": _ROUNDS, **options}
     output = asyncio.run(
         programs.train_model(
@@ -187,7 +187,7 @@ def test_the_reason_to_stop_decides_what_is_saved(
 
 
 def test_an_error_is_none_where_the_program_is_to_pause(process, data, context):
-    class Broken(programs.Population):
+    class Broken(programs.WholePopulation):
         def next(self, state):
             raise _BreakError
 

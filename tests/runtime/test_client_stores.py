@@ -1,12 +1,16 @@
 """Stores of clients' states: what is written is read, also by a later program."""
 
 import mmap
+import pathlib
+import tempfile
 from typing import Any, NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
+from hypothesis import strategies as st
 
 from tff_gs import runtime
 
@@ -188,9 +192,17 @@ def test_a_cut_file_is_refused(path):
     )
 
 
-def test_two_records_of_one_client_are_refused(path):
+def test_of_two_records_of_one_client_the_later_one_counts(path):
+    # What is left where the program is killed before its first snapshot is saved.
     _write_number(_filled(path), 2 * _PAGE + 16, 7)
-    _reopening_fails(path, r"distinct ids .*, found 6 in record 1")
+    with runtime.DiskStore(path, _TYPE) as store:
+        assert store.client_ids.tolist() == [6]
+        _assert_equal(store.read([6]), [_state(8)])
+
+
+def test_an_id_that_is_none_is_refused(path):
+    _write_number(_filled(path), 2 * _PAGE + 16, -3)
+    _reopening_fails(path, r"ids of clients from 0 on in .*, found -4 in record 1")
 
 
 def test_one_store_at_a_time(path):
@@ -235,3 +247,95 @@ def test_a_type_without_a_fixed_size_is_refused(path):
     with pytest.raises(ValueError, match=r"fixed shape, found int32\[\?\]"):
         runtime.DiskStore(path, tff.to_type([(np.int32, [None])]))
     assert not path.exists()
+
+
+def _reopened(store, path):
+    store.close()
+    if isinstance(store, runtime.MemoryStore):
+        return runtime.MemoryStore()
+    return runtime.DiskStore(path, _TYPE)
+
+
+def test_a_later_program_comes_back_to_a_snapshot(store, path):
+    store.write([4, 1], [_state(4), _state(1)])
+    snapshot = store.snapshot(_TYPE, 6)
+    spec = store.snapshot_spec(_TYPE, 6)
+    tf.nest.assert_same_structure(snapshot, spec)
+    for leaf, wanted in zip(
+        tf.nest.flatten(snapshot), tf.nest.flatten(spec), strict=True
+    ):
+        assert len(leaf) == 6
+        assert (leaf.shape, leaf.dtype) == (wanted.shape, wanted.dtype)
+    store.write([1, 5], [_state(10), _state(50)])
+    _assert_equal(store.read([1, 4, 5]), [_state(10), _state(4), _state(50)])
+    with _reopened(store, path) as later:
+        later.restore(_TYPE, snapshot)
+        assert later.client_ids.tolist() == [1, 4]
+        _assert_equal(later.read([4, 1]), [_state(4), _state(1)])
+
+
+def test_a_snapshot_of_no_client(store, path):
+    snapshot = store.snapshot(_TYPE, 3)
+    store.write([2], [_state(2)])
+    with _reopened(store, path) as later:
+        later.restore(_TYPE, snapshot)
+        assert later.client_ids.tolist() == []
+
+
+_steps = st.lists(
+    st.sampled_from(["save", "killed before it is saved", "killed"])
+    | st.sets(st.integers(0, 3), min_size=1).map(sorted),
+    max_size=25,
+)
+
+
+@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.given(steps=_steps)
+def test_a_file_follows_its_snapshots_whatever_happens(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "states"
+        store = runtime.DiskStore(path, _TYPE)
+        now, saved = {}, {}
+        snapshot = store.snapshot(_TYPE, 4)
+        for number, step in enumerate(steps):
+            if step == "save":
+                snapshot, saved = store.snapshot(_TYPE, 4), dict(now)
+                store.forget_earlier_snapshots()
+            elif isinstance(step, list):
+                states = [_state(10 * number + client) for client in step]
+                store.write(step, states)
+                now.update(zip(step, states, strict=True))
+            else:
+                if step != "killed":
+                    store.snapshot(_TYPE, 4)
+                store.close()
+                store = runtime.DiskStore(path, _TYPE)
+                store.restore(_TYPE, snapshot)
+                now = dict(saved)
+            assert store.client_ids.tolist() == sorted(now)
+            _assert_equal(store.read(sorted(now)), [now[c] for c in sorted(now)])
+            # At most one record for the snapshot, and one that is written anew.
+            assert path.stat().st_size <= (1 + 2 * 4) * _PAGE
+        store.close()
+
+
+def test_a_file_that_no_longer_holds_a_snapshot_is_left_alone(path):
+    with runtime.DiskStore(path, _TYPE) as store:
+        store.write([6, 8], [_state(6), _state(8)])
+        snapshot = store.snapshot(_TYPE, 9)
+        store.write([6, 8], [_state(60), _state(80)])
+        # Without the earlier one being restored, its records are used again.
+        store.snapshot(_TYPE, 9)
+        store.forget_earlier_snapshots()
+    before = path.read_bytes()
+    with runtime.DiskStore(path, _TYPE) as store:
+        with pytest.raises(ValueError, match=r"client 6 in record 0 of .*, found ano"):
+            store.restore(_TYPE, snapshot)
+        _assert_equal(store.read([6, 8]), [_state(60), _state(80)])
+    assert path.read_bytes() == before
+    path.unlink()
+    with (
+        runtime.DiskStore(path, _TYPE) as store,
+        pytest.raises(ValueError, match=r"saved state of client 6 in .*, found none"),
+    ):
+        store.restore(_TYPE, snapshot)

@@ -86,6 +86,16 @@ def test_all_clients_over_every_store(process, data, tmp_path):
             resident.read(everybody).fetch_quickly(),
             resident.read(everybody).fetch(),
         )
+        snapshot = resident.snapshot(
+            process.next.type_signature.parameter.clients.member, _CLIENTS
+        )
+        with runtime.ResidentStore() as restored:
+            restored.restore(
+                process.next.type_signature.parameter.clients.member, snapshot
+            )
+            _assert_same(
+                restored.read(everybody).fetch(), resident.read(everybody).fetch()
+            )
         state = expected[0]
         with pytest.raises(ValueError, match=r"all 4 clients .*, found \[0, 2\]"):
             runtime.run_round(process, state, resident, [0, 2], [data[0], data[2]])

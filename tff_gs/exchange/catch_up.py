@@ -89,6 +89,7 @@ class CatchUpReceipt(NamedTuple):
     Of several clients, int64 [N].
 
     Attributes:
+      rounds: How many rounds its model was behind.
       elements: Weights in the message.
       dense: 1 where these were all D weights, else 0.
       units: Numbers in it (see `tff_gs.costs.cost.Traffic`): two for each weight, or
@@ -96,6 +97,7 @@ class CatchUpReceipt(NamedTuple):
       bits: Its size.
     """
 
+    rounds: tf.Tensor
     elements: tf.Tensor
     dense: tf.Tensor
     units: tf.Tensor
@@ -133,7 +135,7 @@ class CatchUp:
       advance: `(last_changed, before, after, round) -> last_changed` with the weights
         (float32 [D]) before and after the round of that number, counted from 1.
       write: `(CurrentModel, client_round) -> CatchUpMessage`.
-      read: `(Replica, CatchUpMessage) -> (Replica, CatchUpReceipt)`.
+      read: `(Replica, client_round, CatchUpMessage) -> (Replica, CatchUpReceipt)`.
       next: `(current@SERVER, clients@CLIENTS, rounds@CLIENTS) -> CaughtUp@CLIENTS`
         with a `CurrentModel`, `ClientState`s and the rounds of their models.
     """
@@ -142,7 +144,7 @@ class CatchUp:
     advance: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
     write: Callable[[CurrentModel, tf.Tensor], CatchUpMessage]
     read: Callable[
-        [server_update.Replica, CatchUpMessage],
+        [server_update.Replica, tf.Tensor, CatchUpMessage],
         tuple[server_update.Replica, CatchUpReceipt],
     ]
     next: tff.Computation
@@ -211,7 +213,7 @@ def build_catch_up(
         )
 
     def read(
-        replica: server_update.Replica, message: CatchUpMessage
+        replica: server_update.Replica, client_round: tf.Tensor, message: CatchUpMessage
     ) -> tuple[server_update.Replica, CatchUpReceipt]:
         behind = tf.size(message.round) > 0
 
@@ -234,6 +236,8 @@ def build_catch_up(
             )
         dense = tf.equal(elements, dimension)
         receipt = CatchUpReceipt(
+            # Nothing is in the message of a client that is not behind.
+            rounds=tf.cast(tf.reduce_sum(message.round - client_round), tf.int64),
             elements=tf.cast(elements, tf.int64),
             dense=tf.cast(dense, tf.int64),
             units=tf.cast(tf.where(dense, dimension, 2 * elements), tf.int64)
@@ -265,7 +269,7 @@ def build_catch_up(
         messages: tf.data.Dataset,
     ) -> CaughtUp:
         message = messages.get_single_element()
-        replica, receipt = read(client.replica, message)
+        replica, receipt = read(client.replica, client_round, message)
         updated = client._replace(weights=replica.weights, optimizer=replica.optimizer)
         newest = tf.concat([message.round, client_round[tf.newaxis]], axis=0)[0]
         return CaughtUp(updated, newest, receipt)

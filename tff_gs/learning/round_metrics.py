@@ -164,8 +164,10 @@ def _catch_up_traffic(report: probe.Report) -> dict[str, tf.Tensor]:
 def _catch_up_metrics(report: probe.Report) -> dict[str, tf.Tensor]:
     if not report.catch_up:
         return {}
-    elements, dense, _, bits = report.catch_up
+    rounds, elements, dense, _, bits = report.catch_up
     return {
+        "catch_up_rounds": tf.reduce_sum(rounds),
+        "catch_up_rounds_max": tf.reduce_max(rounds),
         "catch_up_elements": tf.reduce_sum(elements),
         "catch_up_bits": tf.reduce_sum(bits),
         "catch_up_bits_max": tf.reduce_max(bits),

@@ -125,6 +125,8 @@ class SparsifiedProcess:
       `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN where
       nothing was probed); `sign` int32, the estimated sign of the derivative;
     * with partial participation, what brought the clients of the round up to date:
+      `catch_up_rounds` int64, by how many rounds their models were behind, of all
+      together, and `catch_up_rounds_max` int64, of the one that was most;
       `catch_up_elements` and `catch_up_bits` int64, of all together,
       `catch_up_bits_max` int64, of the client that received most, `catch_up_dense`
       int32, how many were sent all weights, and `catch_up_request_bits` int64, what

@@ -1,6 +1,10 @@
 """Program logic: training that is measured, evaluated, saved and resumed."""
 
-from tff_gs.programs.population import Population
+from tff_gs.programs.population import (
+    CohortPopulation,
+    Population,
+    WholePopulation,
+)
 from tff_gs.programs.releases import RecordReleaseManager, ResumableReleaseManager
 from tff_gs.programs.train import (
     ProgramState,
@@ -12,6 +16,7 @@ from tff_gs.programs.train import (
 )
 
 __all__ = [
+    "CohortPopulation",
     "Population",
     "ProgramState",
     "ProgramStateError",
@@ -20,5 +25,6 @@ __all__ = [
     "ResumableReleaseManager",
     "Stop",
     "TrainOutput",
+    "WholePopulation",
     "train_model",
 ]

@@ -1,6 +1,8 @@
 """All clients of a run: their data, and their states from round to round."""
 
-from collections.abc import Sequence
+import abc
+import collections
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,71 @@ import tensorflow_federated as tff
 
 from tff_gs import runtime
 from tff_gs.learning import sparsified_process
+from tff_gs.runtime import snapshots
 
 
-class Population:
+class Population(abc.ABC):
+    """The clients of a run, and who of them takes part in a round.
+
+    Attributes:
+      process: What a round computes.
+    """
+
+    def __init__(self, process: sparsified_process.SparsifiedProcess):
+        """Begins without client states: `initialize` or `restore` makes them."""
+        self.process = process
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """N, the number of clients."""
+
+    @abc.abstractmethod
+    def initialize(self, state: sparsified_process.ServerState) -> int:
+        """Begins with the first round.
+
+        Args:
+          state: The server's.
+
+        Returns:
+          The bits of the dense model that each client has received before it.
+        """
+
+    @abc.abstractmethod
+    def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
+        """Runs a round.
+
+        Where it raises an error, the clients' states are those from before it.
+
+        Returns:
+          The server's state, the metrics and the timing, as in `RoundOutput`.
+        """
+
+    @abc.abstractmethod
+    def client_states(self) -> Any:
+        """What `restore` needs to go on from here: a structure of arrays [N, ...]."""
+
+    @abc.abstractmethod
+    def client_states_spec(self) -> Any:
+        """Arrays of the structure, shapes and dtypes of `client_states`."""
+
+    @abc.abstractmethod
+    def restore(self, states: Any) -> None:
+        """Goes on from what `client_states` has returned.
+
+        Raises:
+          ValueError: In one sentence, if that is not possible; nothing is changed
+            then.
+        """
+
+    @abc.abstractmethod
+    def client_states_saved(self) -> None:
+        """Called when what `client_states` returned last is saved.
+
+        What it returned before is needed no longer.
+        """
+
+
+class WholePopulation(Population):
     """The clients of a run, all of which take part in every round.
 
     In a resident context data and states stay in the worker; `client_states` copies
@@ -33,7 +97,7 @@ class Population:
           context: The resident context that the process runs in; None: it runs in
             another one, and clients' values travel through Python.
         """
-        self.process = process
+        super().__init__(process)
         self._count = len(data)
         self._context = context
         self._clients_type = process.next.type_signature.parameter.clients
@@ -44,53 +108,39 @@ class Population:
         return self._count
 
     def initialize(self, state: sparsified_process.ServerState) -> int:
-        """Begins with clients that have just received the dense model.
-
-        Args:
-          state: The server's.
-
-        Returns:
-          The bits of that download, for each client.
-        """
+        """See base class."""
         self._clients, bits = self.process.initialize_clients(
             state, list(range(self._count))
         )
         return int(bits)
 
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
-        """Runs a round.
-
-        Where it raises an error, the clients' states are those from before it.
-
-        Returns:
-          The server's state, the metrics and the timing, as in `RoundOutput`.
-        """
+        """See base class."""
         output = self.process.next(state, self._clients, self._data)
         self._clients = output.clients
         return output.state, output.metrics, output.timing
 
     def client_states(self) -> sparsified_process.Clients:
-        """The states of all clients: arrays [N, ...] in place of each client's."""
+        """See base class; the states of all clients."""
         clients = self._clients
         if isinstance(clients, runtime.ResidentValue):
             clients = clients.fetch()
         return tf.nest.map_structure(lambda *values: np.stack(values), *clients)
 
     def client_states_spec(self) -> sparsified_process.Clients:
-        """Arrays of the structure, shapes and dtypes of `client_states`, all zeros.
-
-        They take no memory.
-        """
-        member = self._clients_type.member
-        return tff.types.type_to_py_container(_zeros(member, self._count), member)
+        """See base class; they take no memory."""
+        return snapshots.zeros(self._clients_type.member, self._count)
 
     def restore(self, states: sparsified_process.Clients) -> None:
-        """Goes on from what `client_states` has returned."""
+        """See base class."""
         clients = [
             tf.nest.map_structure(lambda values, i=i: values[i], states)
             for i in range(self._count)
         ]
         self._clients = self._place(clients, self._clients_type)
+
+    def client_states_saved(self) -> None:
+        """See base class; nothing is to be done."""
 
     def _place(self, values: list[Any], type_signature: tff.Type) -> Any:
         if self._context is None:
@@ -98,11 +148,78 @@ class Population:
         return self._context.place(values, type_signature)
 
 
-def _zeros(type_signature: tff.Type, count: int) -> Any:
-    if isinstance(type_signature, tff.StructType):
-        return tff.structure.Struct(
-            (name, _zeros(element, count))
-            for name, element in tff.structure.iter_elements(type_signature)
+class CohortPopulation(Population):
+    """The clients of a run, of which a cohort takes part in a round.
+
+    A client receives the dense model when it takes part for the first time, and what
+    it missed when it comes back. The metrics of a round say it of each:
+
+    * `joined` int32, how many clients took part for the first time, and `joined_bits`
+      int64, what they received before, all together;
+    * those of `tff_gs.learning.PartialParticipation`, of clients that came back.
+    """
+
+    def __init__(
+        self,
+        process: sparsified_process.SparsifiedProcess,
+        data: Sequence[Any],
+        *,
+        cohort: Callable[[int], Sequence[int]],
+        store: runtime.ClientStore,
+    ):
+        """Begins with the clients that the store knows.
+
+        Args:
+          process: What a round computes; built with `participation`.
+          data: For each client all its examples, a structure like the model's batch.
+          cohort: From a round's number, from 0 on, to the ids of who takes part; such
+            as `tff_gs.runtime.build_cohort_fn` returns. A client's id is its place
+            in `data`.
+          store: Where clients' states are between their rounds.
+        """
+        super().__init__(process)
+        self._data = list(data)
+        self._cohort = cohort
+        self._store = store
+        self._state_type = process.next.type_signature.parameter.clients.member
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def initialize(self, state: sparsified_process.ServerState) -> int:
+        """See base class: none, each client receives it in its own first round."""
+        del state
+        return 0
+
+    def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
+        """See base class."""
+        ids = self._cohort(int(state.round))
+        output = runtime.run_round(
+            self.process,
+            state,
+            self._store,
+            ids,
+            [self._data[client] for client in ids],
         )
-    shape = (count, *type_signature.shape)
-    return np.broadcast_to(np.zeros((), type_signature.dtype), shape)
+        metrics = collections.OrderedDict(
+            output.metrics,
+            joined=np.int32(output.joined),
+            joined_bits=np.int64(output.joined_bits),
+        )
+        return output.state, metrics, output.timing
+
+    def client_states(self) -> Any:
+        """See base class; a snapshot of the store."""
+        return self._store.snapshot(self._state_type, len(self))
+
+    def client_states_spec(self) -> Any:
+        """See base class."""
+        return self._store.snapshot_spec(self._state_type, len(self))
+
+    def restore(self, states: Any) -> None:
+        """See base class."""
+        self._store.restore(self._state_type, states)
+
+    def client_states_saved(self) -> None:
+        """See base class."""
+        self._store.forget_earlier_snapshots()

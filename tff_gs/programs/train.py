@@ -4,12 +4,14 @@ It is organised as `tff.learning.programs.train_model` is: it goes on from the l
 saved program state where there is one, runs rounds, evaluates some of them, releases
 their metrics and saves the program state. What differs, and why:
 
-* The program state holds the states of all clients, which TFF's clients do not have.
-  They are fetched from the runtime for that only, hence a period of saving.
-* There are no `tff.program` data sources and value references: all clients take part
-  in every round, their data are placed in the runtime once, and a call returns the
-  values of the server. So any TFF execution context will do, the resident one of
-  `tff_gs.runtime` or another; it need not be a `tff.program.FederatedContext`.
+* The program state holds the states of all clients, which TFF's clients do not have,
+  or says where they are kept. They are fetched from the runtime for that only, hence a
+  period of saving.
+* There are no `tff.program` data sources and value references: who takes part in a
+  round, and where data and states are meanwhile, is the population's affair, and a
+  call returns the values of the server. So any TFF execution context will do, the
+  resident one of `tff_gs.runtime` or another; it need not be a
+  `tff.program.FederatedContext`.
 * A round is released, and where due evaluated and saved, before the next one begins,
   so that a program that is killed has released all rounds that it completed.
 * The initial state is not saved: it follows from the seed.
@@ -49,10 +51,11 @@ class ProgramState(NamedTuple):
 
     Attributes:
       state: `tff_gs.learning.ServerState`.
-      clients: `tff_gs.learning.Clients`, arrays [N, ...] of all clients' states: 2 N D
-        floats for plain SGD.
+      clients: Arrays [N, ...], as of `Population.client_states`: all clients' states,
+        2 N D floats for plain SGD, or where a store keeps them.
       round_number: int64 scalar, the last round that has been run.
-      initial_bits: int64 scalar, the size of each client's dense download.
+      initial_bits: int64 scalar, the size of each client's dense download before the
+        first round.
       releases: The states of the `ResumableReleaseManager`s, in their order.
     """
 
@@ -90,7 +93,8 @@ class TrainOutput(NamedTuple):
       round_number: The last round that has been run, in this call or an earlier one.
       resumed_from: The round that this call went on from; 0 where it began anew.
       stop: Why it ended.
-      initial_bits: The size of each client's dense download.
+      initial_bits: The size of each client's dense download before the first round;
+        0 where clients begin later, each with its own first round.
       seconds: Wall-clock time of the rounds of this call, with all that belongs to
         them.
     """
@@ -160,14 +164,21 @@ async def train_model(
     state = population.process.initialize()
     saved = None
     if program_state_manager is not None:
-        saved = await _load(program_state_manager, state, population, resumable)
+        expected = ProgramState(
+            state=state,
+            clients=population.client_states_spec(),
+            round_number=np.int64(0),
+            initial_bits=np.int64(0),
+            releases=tuple(manager.state() for manager in resumable),
+        )
+        saved = await _load(program_state_manager, expected, len(population))
     if saved is None:
         round_number = 0
         initial_bits = population.initialize(state)
     else:
         state = saved.state
         round_number, initial_bits = int(saved.round_number), int(saved.initial_bits)
-        population.restore(saved.clients)
+        await _restore(saved, population, resumable)
         logging.info("Resuming after training round %d", round_number)
     resumed_from = round_number
     # Else the states of all clients would stay in this process as well.
@@ -224,6 +235,7 @@ async def train_model(
                 ),
                 version=round_number,
             )
+            population.client_states_saved()
             # A SavedModel leaves the state in cycles of few objects: large ones.
             gc.collect()
     return TrainOutput(
@@ -237,21 +249,11 @@ async def train_model(
 
 
 async def _load(
-    manager: tff.program.ProgramStateManager,
-    state: sparsified_process.ServerState,
-    population: population_lib.Population,
-    resumable: Sequence[releases.ResumableReleaseManager],
+    manager: tff.program.ProgramStateManager, expected: ProgramState, clients: int
 ) -> ProgramState | None:
-    """The latest program state, to which the release managers are taken back."""
-    expected = ProgramState(
-        state=state,
-        clients=population.client_states_spec(),
-        round_number=np.int64(0),
-        initial_bits=np.int64(0),
-        releases=tuple(manager.state() for manager in resumable),
-    )
+    """The latest program state, which is like `expected`."""
     try:
-        saved, version = await manager.load_latest(expected)
+        saved, _ = await manager.load_latest(expected)
     # What a damaged file leads to is not documented, and is of many kinds.
     except Exception as error:
         text = re.sub(r"{{.*?}}", "", str(error))
@@ -260,19 +262,27 @@ async def _load(
             "Expected a saved program state of this process that is whole, found one "
             f"that cannot be read: {reason[:200].rstrip('.')}."
         ) from error
-    if saved is None:
-        return None
-    _check(saved, expected, len(population))
-    try:
-        for resumed, its_state in zip(resumable, saved.releases, strict=True):
-            await resumed.rewind(its_state, version)
-    except ValueError as error:
-        raise ProgramStateError(str(error)) from error
+    if saved is not None:
+        _check(saved, expected, clients)
     return saved
 
 
+async def _restore(
+    saved: ProgramState,
+    population: population_lib.Population,
+    resumable: Sequence[releases.ResumableReleaseManager],
+) -> None:
+    """Takes population and release managers back to the program state."""
+    try:
+        population.restore(saved.clients)
+        for manager, its_state in zip(resumable, saved.releases, strict=True):
+            await manager.rewind(its_state, int(saved.round_number))
+    except ValueError as error:
+        raise ProgramStateError(str(error)) from error
+
+
 def _check(saved: ProgramState, expected: ProgramState, clients: int) -> None:
-    found = len(saved.clients.exchange.client_id)
+    found = len(tf.nest.flatten(saved.clients)[0])
     if found != clients:
         raise ProgramStateError(
             f"Expected a saved program state of {clients} clients, found one of "

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_federated as tff
 
-from tff_gs.runtime import resident
+from tff_gs.runtime import resident, snapshots
 
 
 class ClientStore(abc.ABC):
@@ -16,6 +17,10 @@ class ClientStore(abc.ABC):
     A state is what `SparsifiedProcess.next` takes and gives for one client, and those
     of several clients are in the order of their ids. Only the states that are asked for
     are read or written.
+
+    A snapshot is what a checkpoint keeps of the store: arrays [N, ...] in a structure
+    that follows from the type of a state and the number N of all clients, whose ids
+    are below N. It may be a copy of the states, or say where the store keeps them.
     """
 
     @property
@@ -49,6 +54,46 @@ class ClientStore(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Ends the use of the store, with all that was written where it belongs."""
+
+    def snapshot(self, state_type: tff.Type, clients: int) -> Any:
+        """What `restore` needs to come back to the states as they are now.
+
+        What is written later leaves it as it is.
+
+        Args:
+          state_type: The type of one client's state.
+          clients: N.
+        """
+        ids = self.client_ids.tolist()
+        states = as_list(ids, self.read(ids)) if ids else []
+        return snapshots.collect(
+            state_type, clients, dict(zip(ids, states, strict=True))
+        )
+
+    def snapshot_spec(self, state_type: tff.Type, clients: int) -> Any:
+        """Arrays of the structure, shapes and dtypes of `snapshot`, all zeros."""
+        return snapshots.Snapshot(
+            np.zeros(clients, bool), snapshots.zeros(state_type, clients)
+        )
+
+    def restore(self, state_type: tff.Type, snapshot: Any) -> None:
+        """Comes back to the states of a snapshot, in a store without others.
+
+        Args:
+          state_type: The type of one client's state.
+          snapshot: What `snapshot` returned, of this store or of an earlier program's.
+
+        Raises:
+          ValueError: In one sentence, if the states are not there any more; nothing
+            is changed then.
+        """
+        del state_type  # Of use to stores that place values.
+        states = snapshots.take_apart(snapshot)
+        self.write(list(states), list(states.values()))
+
+    # Nothing is to be done where snapshots are copies.
+    def forget_earlier_snapshots(self) -> None:  # noqa: B027
+        """Called when the last snapshot is saved: none before it is restored again."""
 
     def __enter__(self) -> "ClientStore":
         return self

@@ -69,7 +69,8 @@ def run_round(
     """Runs a round of the process with a cohort.
 
     Clients that the store does not know receive the dense model first; the states of
-    the cohort, and of nobody else, are read from the store and written back.
+    the cohort, and of nobody else, are read from the store and written back. Where the
+    round raises an error, the store is as it was before.
 
     Args:
       process: Built with `participation`, unless all clients take part every time.
@@ -82,21 +83,37 @@ def run_round(
     """
     known = set(store.client_ids.tolist())
     new = [int(client) for client in client_ids if int(client) not in known]
-    joined_bits = 0
+    clients, joined_bits = None, 0
     if new:
         clients, bits = process.initialize_clients(state, new)
-        store.write(new, clients)
         joined_bits = int(bits) * len(new)
+    if len(new) < len(client_ids):
+        clients = _join(store, client_ids, new, clients)
     parameter = process.next.type_signature.parameter
     output = process.next(
         state,
-        _placed(store.read(client_ids), parameter.clients),
+        _placed(clients, parameter.clients),
         _placed(data, parameter.data),
     )
     store.write(client_ids, output.clients)
     return CohortOutput(
         output.state, output.metrics, output.timing, len(new), joined_bits
     )
+
+
+def _join(
+    store: client_store.ClientStore,
+    client_ids: Sequence[int],
+    new: Sequence[int],
+    new_states: Any,
+) -> Any:
+    """The states of a cohort, in the order of its ids, of which some are kept."""
+    if not new:
+        return store.read(client_ids)
+    kept = [int(client) for client in client_ids if int(client) not in new]
+    states = dict(zip(new, client_store.as_list(new, new_states), strict=True))
+    states.update(zip(kept, client_store.as_list(kept, store.read(kept)), strict=True))
+    return [states[int(client)] for client in client_ids]
 
 
 def _placed(values: Any, type_signature: tff.Type) -> Any:

@@ -3,6 +3,10 @@
 The file is a header of whole pages and one record of fixed size for each client, in the
 order in which the clients came. A record is mapped into memory only while it is read or
 written, so that memory holds no more than one state at a time, however many clients.
+
+A snapshot copies nothing: it says which records the states are in, and these are left
+alone from then on. A client whose record belongs to a snapshot is written to another
+one, so that the file holds at most two records of a client once the snapshot is saved.
 """
 
 import contextlib
@@ -11,8 +15,9 @@ import json
 import mmap
 import os
 import pathlib
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +30,24 @@ _MAGIC = b"tff_gs client states 1\n"
 _PAGE = mmap.ALLOCATIONGRANULARITY
 _BEGUN, _ENDED, _ID = range(3)  # What the int64 numbers before a state are.
 _NUMBERS = 3
+
+
+class DiskSnapshot(NamedTuple):
+    """Where a `DiskStore` keeps the states of a moment.
+
+    Attributes:
+      slots: int64 [N], the number of each client's record; -1: the client has none.
+      stamps: int64 [N], when each record was written, in nanoseconds: no two records
+        are written at the same time.
+    """
+
+    slots: np.ndarray
+    stamps: np.ndarray
+
+
+class _Place(NamedTuple):
+    slot: int
+    stamp: int
 
 
 class DiskStore(client_store.ClientStore):
@@ -64,7 +87,10 @@ class DiskStore(client_store.ClientStore):
         try:
             self._lock()
             self._header_bytes = self._check_header(str(state_type))
-            self._slots = self._read_slots()
+            self._newest = 0
+            # The records of the last snapshot.
+            self._last: set[int] = set()
+            self._places, self._free, self._kept = self._read_places()
         except BaseException:
             self._file.close()
             raise
@@ -72,7 +98,7 @@ class DiskStore(client_store.ClientStore):
     @property
     def client_ids(self) -> np.ndarray:
         """See base class."""
-        return np.array(sorted(self._slots), np.int64)
+        return np.array(sorted(self._places), np.int64)
 
     def read(self, client_ids: Sequence[int]) -> list[Any]:
         """See base class.
@@ -80,7 +106,7 @@ class DiskStore(client_store.ClientStore):
         Raises:
           ValueError: Likewise, and if a state was written only in part.
         """
-        client_store.require_known(client_ids, self._slots)
+        client_store.require_known(client_ids, self._places)
         return [self._read(int(client)) for client in client_ids]
 
     def write(self, client_ids: Sequence[int], states: Any) -> None:
@@ -92,6 +118,49 @@ class DiskStore(client_store.ClientStore):
         states = client_store.as_list(client_ids, states)
         for client, state in zip(client_ids, states, strict=True):
             self._write(int(client), state)
+
+    def snapshot(self, state_type: tff.Type, clients: int) -> DiskSnapshot:
+        """See base class; the states are then on the disk itself."""
+        os.fsync(self._file.fileno())
+        found = self.snapshot_spec(state_type, clients)
+        for client, place in self._places.items():
+            found.slots[client], found.stamps[client] = place
+        self._last = {place.slot for place in self._places.values()}
+        self._kept |= self._last
+        return found
+
+    def snapshot_spec(self, state_type: tff.Type, clients: int) -> DiskSnapshot:
+        """See base class."""
+        del state_type  # That of the file.
+        return DiskSnapshot(np.full(clients, -1, np.int64), np.zeros(clients, np.int64))
+
+    def restore(self, state_type: tff.Type, snapshot: DiskSnapshot) -> None:
+        """See base class; all other records are used again."""
+        del state_type  # That of the file.
+        places = {
+            int(client): _Place(*(int(column[client]) for column in snapshot))
+            for client in np.flatnonzero(snapshot.slots >= 0)
+        }
+        count = self._count()
+        for client, (slot, stamp) in places.items():
+            if slot >= count or list(self._numbers(slot)) != [stamp, stamp, client + 1]:
+                raise ValueError(
+                    f"Expected the saved state of client {client} in record {slot} of "
+                    f"{self._path}, found {'another one' if slot < count else 'none'}."
+                )
+        self._places = places
+        self._last = {place.slot for place in places.values()}
+        self._kept = set(range(self._count())) - set(self._free)
+        self.forget_earlier_snapshots()
+
+    def forget_earlier_snapshots(self) -> None:
+        """See base class; the records of earlier ones are used again."""
+        used = {place.slot for place in self._places.values()} | self._last
+        for slot in sorted(self._kept - used):
+            with self._mapped(self._position(slot), _PAGE) as mapped:
+                np.frombuffer(mapped, np.int64, _NUMBERS)[_ID] = 0
+            self._free.append(slot)
+        self._kept = set(self._last)
 
     def close(self) -> None:
         """See base class; the states are then on the disk itself."""
@@ -132,8 +201,8 @@ class DiskStore(client_store.ClientStore):
             )
         return size
 
-    def _read_slots(self) -> dict[int, int]:
-        """The position of each client's record."""
+    def _count(self) -> int:
+        """How many records there are."""
         size = os.fstat(self._file.fileno()).st_size - self._header_bytes
         count, rest = divmod(size, self._record_bytes)
         if rest:
@@ -141,22 +210,36 @@ class DiskStore(client_store.ClientStore):
                 f"Expected whole records of {self._record_bytes} bytes in "
                 f"{self._path}, found {count} and {rest} bytes."
             )
-        slots = {}
-        self._free = []
-        for slot in range(count):
-            numbers = os.pread(self._file.fileno(), 8 * _NUMBERS, self._position(slot))
-            client = int(np.frombuffer(numbers, np.int64)[_ID]) - 1
+        return count
+
+    def _numbers(self, slot: int) -> np.ndarray:
+        numbers = os.pread(self._file.fileno(), 8 * _NUMBERS, self._position(slot))
+        return np.frombuffer(numbers, np.int64)
+
+    def _read_places(self) -> tuple[dict[int, _Place], list[int], set[int]]:
+        """Each client's last record, the records of nobody, and all others.
+
+        The others may belong to a snapshot.
+        """
+        places: dict[int, _Place] = {}
+        free, others = [], set()
+        for slot in range(self._count()):
+            numbers = self._numbers(slot)
+            client, place = int(numbers[_ID]) - 1, _Place(slot, int(numbers[_BEGUN]))
+            self._newest = max(self._newest, place.stamp)
             if client == -1:
                 # It was being added when the program was ended.
-                self._free.append(slot)
+                free.append(slot)
                 continue
-            if client in slots or client < 0:
+            if client < 0:
                 raise ValueError(
-                    f"Expected distinct ids of clients from 0 on in {self._path}, "
-                    f"found {client} in record {slot}."
+                    f"Expected ids of clients from 0 on in {self._path}, found "
+                    f"{client} in record {slot}."
                 )
-            slots[client] = slot
-        return slots
+            known = places.get(client, place)
+            places[client] = max(known, place, key=lambda p: p.stamp)
+            others.add(slot)
+        return places, free, others - {place.slot for place in places.values()}
 
     def _position(self, slot: int) -> int:
         return self._header_bytes + slot * self._record_bytes
@@ -172,7 +255,7 @@ class DiskStore(client_store.ClientStore):
 
     def _read(self, client: int) -> Any:
         with self._mapped(
-            self._position(self._slots[client]), self._record_bytes
+            self._position(self._places[client].slot), self._record_bytes
         ) as mapped:
             # Copied: the arrays outlive the mapping.
             record = np.frombuffer(mapped, self._record, count=1).copy()[0]
@@ -194,12 +277,18 @@ class DiskStore(client_store.ClientStore):
                 f"Expected a state of {len(wanted)} arrays of the type of "
                 f"{self._path}, found {[f'{t}{shape}' for t, shape in found]}."
             )
-        slot = self._slots.get(client)
-        if slot is None:
+        place = self._places.get(client)
+        if place is None or place.slot in self._kept:
             slot = self._free.pop() if self._free else self._append()
+        else:
+            slot = place.slot
+        # Later than all others, even where the clock is set back.
+        self._newest = stamp = max(self._newest + 1, time.time_ns())
         with self._mapped(self._position(slot), self._record_bytes) as mapped:
-            self._fill(np.frombuffer(mapped, self._record, count=1), client, leaves)
-        self._slots[client] = slot
+            self._fill(
+                np.frombuffer(mapped, self._record, count=1), client, stamp, leaves
+            )
+        self._places[client] = _Place(slot, stamp)
 
     def _append(self) -> int:
         """Makes room for one more record."""
@@ -207,12 +296,14 @@ class DiskStore(client_store.ClientStore):
         os.truncate(self._file.fileno(), end + self._record_bytes)
         return (end - self._header_bytes) // self._record_bytes
 
-    def _fill(self, record: np.ndarray, client: int, leaves: list[np.ndarray]) -> None:
+    def _fill(
+        self, record: np.ndarray, client: int, stamp: int, leaves: list[np.ndarray]
+    ) -> None:
         numbers = record["numbers"][0]
-        numbers[_BEGUN] += 1
+        numbers[_BEGUN] = stamp
         for name, leaf in zip(self._record.names[1:], leaves, strict=True):
             record[name][0] = leaf
-        numbers[_ENDED] = numbers[_BEGUN]
+        numbers[_ENDED] = stamp
         # Last, so that a record with an id has been written once; 0 stands for none.
         numbers[_ID] = client + 1
 

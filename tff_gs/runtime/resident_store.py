@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow_federated as tff
 
-from tff_gs.runtime import client_store, resident
+from tff_gs.runtime import client_store, resident, snapshots
 
 
 class ResidentStore(client_store.ClientStore):
@@ -53,6 +54,13 @@ class ResidentStore(client_store.ClientStore):
             self._require_all(client_ids)
         self._ids = [int(client) for client in client_ids]
         self._states = states
+
+    def restore(self, state_type: tff.Type, snapshot: snapshots.Snapshot) -> None:
+        """See base class; into the worker of the execution context in use."""
+        states = snapshots.take_apart(snapshot)
+        context = tff.framework.get_context_stack().current
+        placed = context.place_quickly(list(states.values()), state_type)
+        self.write(list(states), placed)
 
     def close(self) -> None:
         """See base class; drops the states."""

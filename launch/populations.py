@@ -1,0 +1,193 @@
+"""Who takes part in the rounds of a run, and where clients' states are meanwhile."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from launch import run_directory
+from launch.options import ParticipationOptions
+
+if TYPE_CHECKING:
+    from launch.experiment import Experiment
+    from tff_gs import programs, runtime
+
+STORES: Mapping[str, str] = {
+    "runtime": "in TFF's worker; only where all clients take part in every round",
+    "memory": "in the program's memory",
+    "disk": "in a memory-mapped file, of which memory holds the cohort's part only",
+}
+
+_FILE = "clients.states"
+_TAKES_DIRECTORY = "disk"
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a population is built from.
+
+    Attributes:
+      experiment: The clients' data, and what a round computes.
+      options: Who takes part.
+      seed: Draws the cohorts.
+      file: Where a store on disk is.
+      context: Where computations run.
+    """
+
+    experiment: "Experiment"
+    options: ParticipationOptions
+    seed: int
+    file: pathlib.Path
+    context: "runtime.ResidentContext"
+
+
+@contextlib.contextmanager
+def build(setting: Setting) -> Iterator["programs.Population"]:
+    """The population, for as long as the `with` block lasts.
+
+    Raises:
+      tff_gs.programs.ProgramStateError: If the store on disk cannot be used.
+    """
+    name = _store(setting.options, len(setting.experiment.task.clients))
+    with contextlib.ExitStack() as held:
+        yield _BUILDERS[name](setting, held)
+
+
+def check_options(options: ParticipationOptions) -> None:
+    """Raises ValueError, in one sentence, if the options do not fit together."""
+    for name in ("client_store", "client_store_dir"):
+        value = getattr(options, name)
+        if options.clients_per_round is None and value is not None:
+            raise ValueError(
+                f"Expected clients_per_round with {name}, found {name}={value} alone."
+            )
+    if options.client_store_dir is not None and options.client_store not in (
+        None,
+        _TAKES_DIRECTORY,
+    ):
+        raise ValueError(
+            f"Expected client_store={_TAKES_DIRECTORY} with client_store_dir, found "
+            f"{options.client_store}."
+        )
+
+
+def check_clients(options: ParticipationOptions, clients: int) -> None:
+    """Raises ValueError if the options do not fit to the number of clients."""
+    cohort = options.clients_per_round
+    if cohort is None:
+        return
+    if cohort > clients:
+        raise ValueError(
+            f"Expected clients_per_round of at most {clients}, all clients of the "
+            f"task, found {cohort}."
+        )
+    if options.client_store == "runtime" and cohort < clients:
+        raise ValueError(
+            "Expected client_store memory or disk where not all clients take part in "
+            f"every round, found runtime with {cohort} of {clients} clients: no cohort "
+            "can be taken out of TFF's worker."
+        )
+
+
+def states_file(
+    options: ParticipationOptions, directory: run_directory.RunDirectory
+) -> pathlib.Path:
+    """Where a store on disk is."""
+    if options.client_store_dir is None:
+        return directory.client_states
+    return pathlib.Path(options.client_store_dir) / _FILE
+
+
+def check_directory(options: ParticipationOptions, *, resumed: bool) -> None:
+    """Checks client_store_dir, if there is one.
+
+    Args:
+      options: Who takes part.
+      resumed: Whether an earlier run is continued.
+
+    Raises:
+      ValueError: If it is no directory, or lacks the states of the run that is
+        continued, or holds those of another.
+    """
+    if options.client_store_dir is None:
+        return
+    path = pathlib.Path(options.client_store_dir)
+    if not path.is_dir():
+        raise ValueError(
+            f"Expected a directory that exists as client_store_dir, found {path}."
+        )
+    file = path / _FILE
+    if resumed and not file.is_file():
+        raise ValueError(
+            f"Expected the clients' states of the run in {file}, found no such file."
+        )
+    if not resumed and file.exists():
+        raise ValueError(
+            f"Expected a client_store_dir without states of another run, found {file}."
+        )
+
+
+def _store(options: ParticipationOptions, clients: int) -> str:
+    if options.client_store is not None:
+        return options.client_store
+    everybody = options.clients_per_round in (None, clients)
+    # Data and states that never leave the worker are quickest.
+    return "runtime" if everybody and options.client_store_dir is None else "disk"
+
+
+def _runtime(
+    setting: Setting, held: contextlib.ExitStack
+) -> "programs.WholePopulation":
+    from tff_gs import programs
+
+    del held  # The worker's own.
+    return programs.WholePopulation(
+        setting.experiment.process, _data(setting), context=setting.context
+    )
+
+
+def _memory(
+    setting: Setting, held: contextlib.ExitStack
+) -> "programs.CohortPopulation":
+    from tff_gs import runtime
+
+    return _of_cohorts(setting, held.enter_context(runtime.MemoryStore()))
+
+
+def _disk(setting: Setting, held: contextlib.ExitStack) -> "programs.CohortPopulation":
+    from tff_gs import programs, runtime
+
+    process = setting.experiment.process
+    state_type = process.next.type_signature.parameter.clients
+    try:
+        store = runtime.DiskStore(setting.file, state_type)
+    except ValueError as error:
+        raise programs.ProgramStateError(str(error)) from error
+    return _of_cohorts(setting, held.enter_context(store))
+
+
+_BUILDERS: Mapping[
+    str, Callable[[Setting, contextlib.ExitStack], "programs.Population"]
+] = {"runtime": _runtime, "memory": _memory, "disk": _disk}
+
+
+def _of_cohorts(
+    setting: Setting, store: "runtime.ClientStore"
+) -> "programs.CohortPopulation":
+    from tff_gs import programs, runtime
+
+    data = _data(setting)
+    return programs.CohortPopulation(
+        setting.experiment.process,
+        data,
+        cohort=runtime.build_cohort_fn(
+            range(len(data)), setting.options.clients_per_round, seed=setting.seed
+        ),
+        store=store,
+    )
+
+
+def _data(setting: Setting) -> list:
+    clients = setting.experiment.task.clients
+    return [(client.features, client.labels) for client in clients]
