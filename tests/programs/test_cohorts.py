@@ -43,7 +43,7 @@ def _train(process, data, path, store, **options):
         population = programs.CohortPopulation(
             process,
             data,
-            cohort=runtime.build_cohort_fn(range(len(data)), 2, seed=2),
+            cohort=runtime.build_cohort_fn(range(len(data)), 2, seed=7),
             store=opened,
         )
         output = asyncio.run(
