@@ -77,8 +77,8 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
 
     def update() -> Any:
         kept = method.forget(sent.indices, sent.indices, nothing, tf.constant(0))
-        residual = tf.tensor_scatter_nd_update(
-            gradient, sent.indices[:, tf.newaxis], tf.where(kept, 0.0, sent.values)
+        residual = sparse_vector.put(
+            gradient, sent.indices, tf.where(kept, 0.0, sent.values)
         )
         return server.step(replica, sent).weights[0] + residual[0]
 

@@ -219,8 +219,8 @@ def build_catch_up(
 
         def changed() -> tuple[tf.Tensor, tf.Tensor]:
             entries = read_answer(code, message.weights, dimension)
-            weights = tf.tensor_scatter_nd_update(
-                replica.weights, entries.indices[:, tf.newaxis], entries.values
+            weights = sparse_vector.put(
+                replica.weights, entries.indices, entries.values
             )
             return weights, tf.size(entries.indices)
 

@@ -92,10 +92,8 @@ class SparseSgd(ServerUpdate):
     def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
         """See base class."""
         return replica._replace(
-            weights=tf.tensor_scatter_nd_sub(
-                replica.weights,
-                update.indices[:, tf.newaxis],
-                self._learning_rate * update.values,
+            weights=sparse_vector.subtract(
+                replica.weights, update.indices, self._learning_rate * update.values
             )
         )
 
@@ -108,9 +106,9 @@ class SparseSgd(ServerUpdate):
     ) -> tf.Tensor:
         """See base class; w(m) but for the coordinates that k' changes."""
         del update
-        return tf.tensor_scatter_nd_update(
+        return sparse_vector.put(
             after.weights,
-            differences.indices[:, tf.newaxis],
+            differences.indices,
             tf.gather(before.weights, differences.indices)
             - self._learning_rate * differences.values,
         )
@@ -160,9 +158,9 @@ class OptimizerUpdate(ServerUpdate):
     ) -> tf.Tensor:
         """See base class; a step of its own from w(m-1)."""
         del after
-        probed = tf.tensor_scatter_nd_update(
+        probed = sparse_vector.put(
             sparse_vector.to_dense(update, self.dimension),
-            differences.indices[:, tf.newaxis],
+            differences.indices,
             differences.values,
         )
         return self._step(before, probed).weights

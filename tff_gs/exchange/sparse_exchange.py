@@ -108,17 +108,15 @@ class Sent(NamedTuple):
 
     Attributes:
       residual: float32 [D], a_i as it was sent from.
-      indices: int32 [n], those of the message, ascending.
+      coordinates: int32 [n], those of the entries in the message, in its order.
       lost: float32 [n], what the value code changed: sent less received values.
-      shared: int32 [s], what the client was told.
       encode_seconds: float64 scalar, the client's time for encoding.
       kept: See `tff_gs.exchange.client_work.Contribution`.
     """
 
     residual: tf.Tensor
-    indices: tf.Tensor
+    coordinates: tf.Tensor
     lost: tf.Tensor
-    shared: tf.Tensor
     encode_seconds: tf.Tensor
     kept: Any
 
@@ -258,8 +256,9 @@ def build_sparse_exchange(
         contribution = work(client, inputs)
         residual = client.residual + contribution.vector
         indices = sparsifier.sparsify(residual, decision.k, shared)
+        coordinates = sparsifier.coordinates(indices, shared)
         entries = sparse_vector.SparseVector(
-            indices, tf.gather(residual, sparsifier.coordinates(indices, shared))
+            indices, sparse_vector.take(residual, coordinates)
         )
         encoded, seconds = stopwatch.timed(
             uplink_encoder.encode,
@@ -270,9 +269,7 @@ def build_sparse_exchange(
             client.client_id, contribution.weight, decision, encoded.message
         )
         lost = entries.values - encoded.received
-        return message, Sent(
-            residual, indices, lost, shared, seconds, contribution.kept
-        )
+        return message, Sent(residual, coordinates, lost, seconds, contribution.kept)
 
     message_type, _ = upload.type_signature.result
 
@@ -376,18 +373,16 @@ def build_sparse_exchange(
     ) -> Received:
         indices, values = read_answer(downlink_encoder, answer.update, dimension)
         selected = sparse_vector.SparseVector(
-            sparsifier.coordinates(indices, sent.shared), values
+            sparsifier.answer_coordinates(indices, sent.coordinates), values
         )
         replica = update.step(client.replica, selected)
         accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
         forgotten = accepted & sparsifier.forget(
-            sent.indices, indices, answer.notes, client.client_id
+            sent.coordinates, selected.indices, answer.notes, client.client_id
         )
-        at = sparsifier.coordinates(
-            tf.boolean_mask(sent.indices, forgotten), sent.shared
-        )
-        residual = tf.tensor_scatter_nd_update(
-            sent.residual, at[:, tf.newaxis], tf.boolean_mask(sent.lost, forgotten)
+        remembered = sparse_vector.take(sent.residual, sent.coordinates)
+        residual = sparse_vector.put(
+            sent.residual, sent.coordinates, tf.where(forgotten, sent.lost, remembered)
         )
         updated = client_state.ClientState(
             client_id=client.client_id,
@@ -397,7 +392,8 @@ def build_sparse_exchange(
             seed=client.seed,
             rounds=client.rounds + 1,
         )
-        return Received(updated, tf.size(at), selected)
+        contributed = tf.reduce_sum(tf.cast(forgotten, tf.int32))
+        return Received(updated, contributed, selected)
 
     arguments = (
         tff.FederatedType(replica_type, tff.SERVER),

@@ -39,6 +39,10 @@ class PositionalSums(sparsifier.Sparsifier):
         del residual
         return growing.open_length(tf.range(self.count(k, shared)))
 
+    def answer_coordinates(self, indices: tf.Tensor, sent: tf.Tensor) -> tf.Tensor:
+        """See base class; positions among those that all send."""
+        return sparse_vector.take(sent, indices)
+
     def zero(self) -> tf.Tensor:
         """See base class."""
         return growing.empty(tf.float64)
@@ -51,10 +55,8 @@ class PositionalSums(sparsifier.Sparsifier):
         indices, values = upload.entries
         weighted = tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64)
         length = tf.reduce_max(tf.concat([indices, [-1]], 0)) + 1
-        return growing.add(
-            accumulator,
-            tf.scatter_nd(indices[:, tf.newaxis], weighted, length[tf.newaxis]),
-        )
+        nothing = tf.zeros(length[tf.newaxis], tf.float64)
+        return growing.add(accumulator, sparse_vector.put(nothing, indices, weighted))
 
     def merge(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         """See base class."""

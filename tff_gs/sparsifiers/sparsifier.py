@@ -59,7 +59,7 @@ class Sparsifier(abc.ABC):
 
     Where coordinates are known to both ends, indices are implicit: the indices in
     messages are positions, 0 to n - 1, which `coordinates` translates; so are those
-    that `sparsify` returns and `forget` takes.
+    that `sparsify` returns.
 
     Attributes:
       implicit_indices: Whether the indices in messages are positions.
@@ -115,6 +115,21 @@ class Sparsifier(abc.ABC):
           int32 [n], in the order of `indices`.
         """
         del shared
+        return indices
+
+    def answer_coordinates(self, indices: tf.Tensor, sent: tf.Tensor) -> tf.Tensor:
+        """`coordinates` of the server's answer, for a client that knows what it sent.
+
+        Unless a method says otherwise: the indices themselves.
+
+        Args:
+          indices: int32 [m], those in the answer, ascending.
+          sent: int32 [n], the coordinates that the client sent, in their order.
+
+        Returns:
+          int32 [m], in the order of `indices`.
+        """
+        del sent
         return indices
 
     def sparsify(
@@ -199,8 +214,8 @@ class Sparsifier(abc.ABC):
         Unless a method says otherwise: those that the server selected (J_i and J).
 
         Args:
-          sent: int32 [n], what the client sent, ascending.
-          selected: int32 [m], J, likewise.
+          sent: int32 [n], the coordinates that the client sent.
+          selected: int32 [m], J.
           notes: int32 [l], see `Selection`.
           client_id: int32 scalar, the client's own.
 
@@ -212,9 +227,9 @@ class Sparsifier(abc.ABC):
 
     def _among(self, indices: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
         """Which of `indices` are among `others` (both int32), bool."""
-        mask = tf.tensor_scatter_nd_update(
+        mask = sparse_vector.put(
             tf.zeros([self.dimension], tf.bool),
-            others[:, tf.newaxis],
+            others,
             tf.ones_like(others, dtype=tf.bool),
         )
-        return tf.gather(mask, indices)
+        return sparse_vector.take(mask, indices)
