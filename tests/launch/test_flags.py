@@ -401,7 +401,7 @@ import sys
 from launch import experiment, flags
 
 try:
-    experiment.build(flags.parse(["", "--clients=3", "--clients_per_round=4"]))
+    experiment.build(flags.parse(["", "--clients=6", "--clients_per_round=7"]))
 except ValueError as error:
     print(error)
 print([m for m in sys.modules if m.startswith("tensorflow")])
@@ -414,7 +414,7 @@ print([m for m in sys.modules if m.startswith("tensorflow")])
         cwd=_ROOT,
     )
     assert shown.stdout.splitlines() == [
-        "Expected clients_per_round of at most 3, all clients of the task, found 4.",
+        "Expected clients_per_round of at most 6, all clients of the task, found 7.",
         "[]",
     ]
 
