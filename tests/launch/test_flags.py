@@ -393,8 +393,18 @@ def test_cohorts_that_the_task_cannot_give_are_one_sentence(arguments, sentence)
     with pytest.raises(ValueError, match=sentence) as error:
         populations.check_clients(options.participation, 3)
     assert len(str(error.value).splitlines()) == 1
-    populations.check_clients(_parse().participation, 3)
-    populations.check_clients(_parse("--clients_per_round=3").participation, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--clients_per_round=2", "--client_store=memory"],
+        ["--clients_per_round=3", "--client_store=runtime"],
+    ],
+)
+def test_cohorts_that_the_task_can_give_pass(arguments):
+    populations.check_clients(_parse(*arguments).participation, 3)
 
 
 def test_too_many_clients_are_found_before_the_long_import():
@@ -403,7 +413,7 @@ import sys
 from launch import experiment, flags
 
 try:
-    experiment.build(flags.parse(["", "--clients=3", "--clients_per_round=4"]))
+    experiment.build(flags.parse(["", "--clients=6", "--clients_per_round=7"]))
 except ValueError as error:
     print(error)
 print([m for m in sys.modules if m.startswith("tensorflow")])
@@ -416,7 +426,7 @@ print([m for m in sys.modules if m.startswith("tensorflow")])
         cwd=_ROOT,
     )
     assert shown.stdout.splitlines() == [
-        "Expected clients_per_round of at most 3, all clients of the task, found 4.",
+        "Expected clients_per_round of at most 6, all clients of the task, found 7.",
         "[]",
     ]
 

@@ -42,7 +42,7 @@ def test_it_is_the_evaluation_of_the_program(model_and_process, test_data, conte
 
 
 def test_digits_at_the_clients_are_digits_at_the_program(context):
-    task = tasks.build("digits", tasks.TaskOptions(clients=3))
+    task = tasks.build("digits", tasks.TaskOptions(clients=5))
     model = task.build_model(0)
     process = learning.build_sparsified_fed_sgd(model, learning_rate=0.1)
     here = evaluation.build_evaluate(model, process.objective, task.test)
