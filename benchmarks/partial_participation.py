@@ -15,6 +15,7 @@ worker included.
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -74,9 +75,17 @@ def _sum(metrics: pd.DataFrame, column: str) -> int:
     return metrics[column].sum() if column in metrics else 0
 
 
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Checks the flags; `main` reads them once more, behind its own defaults."""
+    try:
+        flags.read(argv, absl_flags.FLAGS)
+    except ValueError as error:
+        sys.exit(str(error))
+    return list(argv)
+
+
 def main(argv: list[str]) -> None:
     """Runs the rounds, and prints the table."""
-    flags.read(argv, absl_flags.FLAGS)
     defaults = _SHORT if _QUICK.value else _FULL
     arguments = [f"--{name}={text}" for name, text in defaults.items()]
     with tempfile.TemporaryDirectory() as folder:
@@ -94,4 +103,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=list)
+    app.run(main, flags_parser=_parse)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tasks
-from launch import evaluation, optimizers, populations
+from launch import evaluation, optimizers, populations, weightings
 from launch.options import RunOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def build(options: RunOptions) -> Experiment:
         probe_encoder=encoder(options.method.downlink_encoder.index, "float32"),
         batch_size=training.batch_size,
         probe_examples=training.probe_examples,
+        client_weighting=weightings.build(training.client_weighting),
         participation=participation,
         seed=training.seed,
     )

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 from absl import flags
 
 import tasks
-from launch import flag_types, optimizers, populations, presets, run_directory
+from launch import (
+    flag_types,
+    optimizers,
+    populations,
+    presets,
+    run_directory,
+    weightings,
+)
 from launch.options import (
     MethodOptions,
     ParticipationOptions,
@@ -320,7 +327,13 @@ def _by_task(name: str) -> str:
     return ", ".join(f"{preset[name]} for {t}" for t, preset in presets.PRESETS.items())
 
 
-TRAINING = Topic("Training", choices={"Optimizers": optimizers.OPTIMIZERS})
+TRAINING = Topic(
+    "Training",
+    choices={
+        "Optimizers": optimizers.OPTIMIZERS,
+        "Client weightings": weightings.WEIGHTINGS,
+    },
+)
 TRAINING.define(
     "learning_rate",
     flag_types.positive_number(),
@@ -350,6 +363,12 @@ TRAINING.define(
 )
 TRAINING.define(
     "batch_size", flag_types.whole_number(1), "examples of a client's minibatch", "32"
+)
+TRAINING.define(
+    "client_weighting",
+    flag_types.choice(weightings.WEIGHTINGS),
+    "how much a client counts in the mean of the updates",
+    "num_examples",
 )
 TRAINING.define(
     "probe_examples",

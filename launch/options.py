@@ -52,6 +52,7 @@ class TrainingOptions:
       server_learning_rate: Of the server's step; None: eta where clients contribute
         gradients, 1 where they contribute local updates.
       batch_size: Examples of a client's minibatch.
+      client_weighting: A name in `launch.weightings.WEIGHTINGS`.
       probe_examples: Examples on which a client evaluates the probe losses.
       rounds: The most rounds; None: as many as the time budget holds.
       time_budget: The run ends with the round that reaches this time, in the units
@@ -70,6 +71,7 @@ class TrainingOptions:
     server_optimizer: str | None
     server_learning_rate: float | None
     batch_size: int
+    client_weighting: str
     probe_examples: int
     rounds: int | None
     time_budget: float | None

@@ -34,7 +34,7 @@ class Kept(NamedTuple):
     """What a client keeps of its work until the answer comes.
 
     Attributes:
-      weight: float32 scalar, C_i.
+      weight: float32 scalar, C_i, or 1 where all clients weigh alike.
       training_loss: float32 scalar, the mean loss of its minibatches, each at the
         weights that it was used at.
       probe_examples: A batch of random examples of its first minibatch.
@@ -62,6 +62,9 @@ class LocalWork(client_work.ClientWork):
         *,
         batch_size: int,
         probe_examples: int = 1,
+        client_weighting: tff.learning.ClientWeighting = (
+            tff.learning.ClientWeighting.NUM_EXAMPLES
+        ),
     ) -> None:
         """Builds the work.
 
@@ -70,6 +73,8 @@ class LocalWork(client_work.ClientWork):
           batch_size: Examples of a minibatch; a client with fewer uses all it has.
           probe_examples: Random examples of its minibatch on which a client
             evaluates the probe losses.
+          client_weighting: Whether clients weigh by their numbers of examples, as in
+            the paper, or all alike.
 
         Raises:
           ValueError: If an argument is outside its range.
@@ -83,6 +88,7 @@ class LocalWork(client_work.ClientWork):
         self._objective = objective
         self.batch_size = batch_size
         self.probe_examples = probe_examples
+        self._client_weighting = client_weighting
         self.inputs_type = tff.to_type(
             Inputs(
                 objective.non_trainable_type,
@@ -116,7 +122,7 @@ class LocalWork(client_work.ClientWork):
             seeds.derive(client.seed, seeds.Purpose.PROBE, client.rounds),
         )
         probed = tf.math.top_k(draw, tf.minimum(self.probe_examples, size)).indices
-        weight = tf.cast(minibatch.count_examples(inputs.data), tf.float32)
+        weight = self._weight(inputs.data)
         return client_work.Contribution(
             vector,
             weight,
@@ -126,6 +132,11 @@ class LocalWork(client_work.ClientWork):
                 minibatch.gather_examples(first_batch, probed),
             ),
         )
+
+    def _weight(self, data: Any) -> tf.Tensor:
+        if self._client_weighting is tff.learning.ClientWeighting.UNIFORM:
+            return tf.constant(1.0)
+        return tf.cast(minibatch.count_examples(data), tf.float32)
 
 
 class MinibatchGradient(LocalWork):
@@ -151,8 +162,7 @@ class LocalUpdates(LocalWork):
         *,
         optimizer: tff.learning.optimizers.Optimizer,
         steps: int,
-        batch_size: int,
-        probe_examples: int = 1,
+        **options: Any,
     ) -> None:
         """Builds the work.
 
@@ -161,15 +171,12 @@ class LocalUpdates(LocalWork):
           optimizer: Begins anew in every round; called with weights and gradients of
             float32 [D].
           steps: tau, local steps of a round, each on a minibatch of its own.
-          batch_size: See base class.
-          probe_examples: See base class.
+          **options: As of the base class.
 
         Raises:
           ValueError: If an argument is outside its range.
         """
-        super().__init__(
-            objective, batch_size=batch_size, probe_examples=probe_examples
-        )
+        super().__init__(objective, **options)
         checks.require(steps >= 1, "at least 1 local step", steps)
         self.steps = steps
         self._optimizer = optimizer

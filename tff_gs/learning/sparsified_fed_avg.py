@@ -26,6 +26,9 @@ def build_sparsified_fed_avg(
     server_optimizer: tff.learning.optimizers.Optimizer | None = None,
     batch_size: int = 32,
     probe_examples: int = 1,
+    client_weighting: tff.learning.ClientWeighting = (
+        tff.learning.ClientWeighting.NUM_EXAMPLES
+    ),
     **options: Any,
 ) -> sparsified_process.SparsifiedProcess:
     """Builds the process.
@@ -40,6 +43,7 @@ def build_sparsified_fed_avg(
         `server_learning_rate` is then not used.
       batch_size: See `build_sparsified_fed_sgd`.
       probe_examples: Likewise.
+      client_weighting: Likewise.
       **options: As of `build_sparsified_process`: `cost`, `sparsifier`, `controller`,
         the encoders, `participation` and `seed`.
 
@@ -54,6 +58,7 @@ def build_sparsified_fed_avg(
             steps=local_steps,
             batch_size=batch_size,
             probe_examples=probe_examples,
+            client_weighting=client_weighting,
         ),
         update=functools.partial(
             server_update.build_update,

@@ -21,6 +21,9 @@ def build_sparsified_fed_sgd(
     server_optimizer: tff.learning.optimizers.Optimizer | None = None,
     batch_size: int = 32,
     probe_examples: int = 1,
+    client_weighting: tff.learning.ClientWeighting = (
+        tff.learning.ClientWeighting.NUM_EXAMPLES
+    ),
     **options: Any,
 ) -> sparsified_process.SparsifiedProcess:
     """Builds the process.
@@ -34,6 +37,8 @@ def build_sparsified_fed_sgd(
       batch_size: Examples of a minibatch; a client with fewer uses all it has.
       probe_examples: Random examples of its minibatch on which a client evaluates
         the probe losses; the paper's 1.
+      client_weighting: Whether clients weigh by their numbers of examples, as in the
+        paper, or all alike.
       **options: As of `build_sparsified_process`: `cost`, `sparsifier`, `controller`,
         the encoders, `participation` and `seed`.
 
@@ -46,6 +51,7 @@ def build_sparsified_fed_sgd(
             local_work.MinibatchGradient,
             batch_size=batch_size,
             probe_examples=probe_examples,
+            client_weighting=client_weighting,
         ),
         update=functools.partial(
             server_update.build_update,
