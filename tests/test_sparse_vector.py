@@ -97,6 +97,21 @@ def test_all_entries_by_hand(order):
     )
 
 
+def test_sizes_that_are_known_when_traced():
+    @tf.function
+    def change(indices, values):
+        vector = tf.constant([1.0, 2.0, 3.0])
+        return (
+            sparse_vector.take(vector, indices),
+            sparse_vector.put(vector, indices, values),
+            sparse_vector.subtract(vector, indices, values),
+        )
+
+    found = change(tf.constant([2, 0]), tf.constant([7.0, 5.0]))
+    for one, expected in zip(found, ([3, 1], [5, 2, 7], [-4, 2, -4]), strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
 def test_put_takes_any_type_and_length():
     found = sparse_vector.put(
         tf.zeros([3], tf.bool), tf.constant([1]), tf.constant([True])

@@ -1,5 +1,6 @@
 """The index-value list: what every sparse message means."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -33,8 +34,9 @@ def take(vector: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     Like `put` and `subtract`, it is quick where these are all entries in order: to
     gather or scatter a whole vector takes ten times as long as to look at it.
     """
-    return tf.cond(
-        _is_everything(indices, vector),
+    return _choose(
+        indices,
+        vector,
         lambda: tf.convert_to_tensor(vector),
         lambda: tf.gather(vector, indices),
     )
@@ -48,8 +50,9 @@ def put(vector: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
       indices: int32 [n], distinct, in any order.
       values: [n], of the same type as `vector`.
     """
-    replaced = tf.cond(
-        _is_everything(indices, vector),
+    replaced = _choose(
+        indices,
+        vector,
         lambda: tf.convert_to_tensor(values),
         lambda: tf.tensor_scatter_nd_update(vector, indices[:, tf.newaxis], values),
     )
@@ -61,11 +64,26 @@ def put(vector: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 def subtract(vector: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`vector` less `values` at `indices`; arguments as of `put`."""
-    return tf.cond(
-        _is_everything(indices, vector),
+    return _choose(
+        indices,
+        vector,
         lambda: vector - values,
         lambda: tf.tensor_scatter_nd_sub(vector, indices[:, tf.newaxis], values),
     )
+
+
+def _choose(
+    indices: tf.Tensor,
+    vector: tf.Tensor,
+    everything: Callable[[], tf.Tensor],
+    some: Callable[[], tf.Tensor],
+) -> tf.Tensor:
+    """What to do with all entries in order, or else with some of them."""
+    entries, size = (tf.TensorShape(t.shape).num_elements() for t in (indices, vector))
+    # Both ways are traced, and the first has no meaning for fewer entries.
+    if None not in (entries, size) and entries != size:
+        return some()
+    return tf.cond(_is_everything(indices, vector), everything, some)
 
 
 def _is_everything(indices: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
