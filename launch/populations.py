@@ -19,7 +19,6 @@ STORES: Mapping[str, str] = {
     "disk": "in a memory-mapped file, of which memory holds the cohort's part only",
 }
 
-_FILE = "clients.states"
 _TAKES_DIRECTORY = "disk"
 
 
@@ -96,7 +95,7 @@ def states_file(
     """Where a store on disk is."""
     if options.client_store_dir is None:
         return directory.client_states
-    return pathlib.Path(options.client_store_dir) / _FILE
+    return pathlib.Path(options.client_store_dir) / run_directory.CLIENT_STATES
 
 
 def check_directory(options: ParticipationOptions, *, resumed: bool) -> None:
@@ -117,7 +116,7 @@ def check_directory(options: ParticipationOptions, *, resumed: bool) -> None:
         raise ValueError(
             f"Expected a directory that exists as client_store_dir, found {path}."
         )
-    file = path / _FILE
+    file = path / run_directory.CLIENT_STATES
     if resumed and not file.is_file():
         raise ValueError(
             f"Expected the clients' states of the run in {file}, found no such file."

@@ -13,6 +13,9 @@ from launch import file_lock
 # Followed by the round.
 CHECKPOINT_PREFIX = "round_"
 
+# Of a store of clients' states on disk, here or in a directory of its own.
+CLIENT_STATES = "clients.states"
+
 
 class RunDirectory:
     """A directory of one run, and the names of its files.
@@ -44,7 +47,7 @@ class RunDirectory:
         self.plot = self.path / "summary.png"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
-        self.client_states = self.path / "clients.states"
+        self.client_states = self.path / CLIENT_STATES
 
     def check(self) -> None:
         """Raises ValueError unless the directory is absent or empty."""

@@ -1,14 +1,12 @@
 """Messages against the oracle, byte by byte, and what a receiver refuses."""
 
-import subprocess
-import sys
-
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
+from tests import fresh_python
 from tests.oracles import wire_format
 from tff_gs import sparse_vector
 from tff_gs.encoders import entropy, message_encoder, names
@@ -573,7 +571,4 @@ def test_names_do_not_import_tensorflow():
         "import sys; from tff_gs.encoders import names; "
         "assert 'tensorflow' not in sys.modules; print(len(names.ERRORS))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "11"
+    assert fresh_python.printed(program).strip() == "11"

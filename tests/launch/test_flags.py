@@ -3,8 +3,6 @@ import json
 import pathlib
 import re
 import resource
-import subprocess
-import sys
 
 import pytest
 from absl import flags as absl_flags
@@ -12,6 +10,7 @@ from absl.testing import flagsaver
 
 from launch import flags, populations, presets
 from tasks import TASKS
+from tests import fresh_python
 from tff_gs.controllers import names as controller_names
 from tff_gs.costs import names as cost_names
 from tff_gs.encoders import names as encoder_names
@@ -70,14 +69,7 @@ def test_importing_any_module_imports_no_tensorflow():
         f"import {name}\n" for name in _MODULES if "__init__" not in name
     )
     code += "print([m for m in sys.modules if m.startswith('tensorflow')])"
-    shown = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=pathlib.Path(__file__).parents[2],
-    )
-    assert shown.stdout.strip() == "[]"
+    assert fresh_python.printed(code).strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -418,14 +410,7 @@ except ValueError as error:
     print(error)
 print([m for m in sys.modules if m.startswith("tensorflow")])
 """
-    shown = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=_ROOT,
-    )
-    assert shown.stdout.splitlines() == [
+    assert fresh_python.printed(code).splitlines() == [
         "Expected clients_per_round of at most 6, all clients of the task, found 7.",
         "[]",
     ]

@@ -1,13 +1,7 @@
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 import tasks
-
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
-
+from tests import fresh_python
 
 _NAMES = ["digits", "femnist", "cifar10", "emnist", "cifar100"]
 
@@ -24,14 +18,7 @@ def test_build_by_name():
 
 def _imported(code, modules):
     code += f"; import sys; print(*[m for m in {modules!r} if m in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=_ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return result.stdout.split()
+    return fresh_python.printed(code).split()
 
 
 def test_importing_the_tasks_is_light():
