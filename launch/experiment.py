@@ -89,27 +89,33 @@ def _builder(
     """Federated SGD, or local updates, with the optimizers of both sides."""
     from tff_gs import learning
 
-    several = training.local_steps > 1
+    if training.local_epochs is not None and training.local_steps is not None:
+        raise ValueError(
+            "Expected either local_steps or local_epochs, found "
+            f"{training.local_steps} and {training.local_epochs}."
+        )
+    locally = training.updates_locally
     server_rate = training.server_learning_rate
     if server_rate is None:
-        server_rate = 1.0 if several else training.learning_rate
+        server_rate = 1.0 if locally else training.learning_rate
     server = None
     if training.server_optimizer is not None:
         server = optimizers.build(training.server_optimizer, server_rate)
-    if several:
+    if locally:
         return functools.partial(
             learning.build_sparsified_fed_avg,
             client_optimizer=optimizers.build(
                 training.client_optimizer or "sgd", training.learning_rate
             ),
             local_steps=training.local_steps,
+            local_epochs=training.local_epochs,
             server_learning_rate=server_rate,
             server_optimizer=server,
         )
     if training.client_optimizer is not None:
         raise ValueError(
-            "Expected local_steps above 1 with client_optimizer, found 1 and "
-            f"{training.client_optimizer!r}."
+            "Expected local_epochs, or local_steps above 1, with client_optimizer, "
+            f"found 1 local step and {training.client_optimizer!r}."
         )
     return functools.partial(
         learning.build_sparsified_fed_sgd,

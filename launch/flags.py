@@ -342,14 +342,18 @@ TRAINING.define(
 TRAINING.define(
     "local_steps",
     flag_types.whole_number(1),
-    "tau, minibatch gradients of a round; with several, clients take local steps and "
-    "send what these change",
-    "1",
+    "tau, minibatch gradients of a round (1); with several, clients take local steps "
+    "and send what these change",
+)
+TRAINING.define(
+    "local_epochs",
+    flag_types.whole_number(1),
+    "instead of local_steps: how often a client goes through its examples in a round",
 )
 TRAINING.define(
     "client_optimizer",
     flag_types.choice(optimizers.OPTIMIZERS),
-    "takes the local steps, where there are several (sgd)",
+    "takes the local steps, where clients send what these change (sgd)",
 )
 TRAINING.define(
     "server_optimizer",
@@ -359,7 +363,7 @@ TRAINING.define(
 TRAINING.define(
     "server_learning_rate",
     flag_types.positive_number(),
-    "of the server's step; by default learning_rate, or 1 with several local steps",
+    "of the server's step; by default learning_rate, or 1 with local updates",
 )
 TRAINING.define(
     "batch_size", flag_types.whole_number(1), "examples of a client's minibatch", "32"

@@ -44,9 +44,11 @@ class TrainingOptions:
     """How the model is trained, and for how long.
 
     Attributes:
-      learning_rate: eta; of the local steps where there are several.
-      local_steps: tau; 1: clients contribute one gradient each.
-      client_optimizer: Takes several local steps; a name in
+      learning_rate: eta; of the local steps where clients send local updates.
+      local_steps: tau; 1 or None: clients contribute one gradient each.
+      local_epochs: Instead of local_steps: passes through a client's examples; None:
+        local_steps counts.
+      client_optimizer: Takes the local steps; a name in
         `launch.optimizers.OPTIMIZERS`, None: plain SGD.
       server_optimizer: Takes the server's step; likewise.
       server_learning_rate: Of the server's step; None: eta where clients contribute
@@ -66,7 +68,8 @@ class TrainingOptions:
     """
 
     learning_rate: float
-    local_steps: int
+    local_steps: int | None
+    local_epochs: int | None
     client_optimizer: str | None
     server_optimizer: str | None
     server_learning_rate: float | None
@@ -79,6 +82,11 @@ class TrainingOptions:
     target_accuracy: float | None
     eval_every: int
     seed: int
+
+    @property
+    def updates_locally(self) -> bool:
+        """Whether clients contribute local updates, not one gradient each."""
+        return self.local_epochs is not None or (self.local_steps or 1) > 1
 
     @property
     def targets(self) -> tuple[targets_lib.Target, ...]:

@@ -23,7 +23,14 @@ LINKS = table((1.0, 1000.0, 2000.0, 0.0), (8.0, 1000.0, 2000.0, 0.25), (1, 100, 
 
 
 def traffic(
-    client_ids, up_bits, down_bits, *, probe_bits=0.0, probed=False, catch_up=0.0
+    client_ids,
+    up_bits,
+    down_bits,
+    *,
+    probe_bits=0.0,
+    probed=False,
+    catch_up=0.0,
+    local_steps=1.0,
 ):
     return cost.Traffic(
         client_ids=tf.constant(client_ids, tf.int32),
@@ -35,6 +42,7 @@ def traffic(
         probe_downlink_bits=tf.constant(probe_bits, tf.float64),
         probed=tf.constant(probed),
         catch_up_bits=tf.constant(catch_up, tf.float64),
+        local_steps=tf.constant(local_steps, tf.float64),
     )
 
 
@@ -55,6 +63,8 @@ def traffic(
         (traffic([2, 0], [10.0, 500.0], 400.0, catch_up=[0.0, 3000.0]), 3.2),
         # 8 + 0.5 + 0.2 + 2 / 2000, with a third latency
         (traffic([0, 1], [500.0, 500.0], 400.0, catch_up=[0.0, 2.0]), 9.451),
+        # client 0 makes 9 steps of 1, client 1 one of 8
+        (traffic([0, 1], [500.0, 500.0], 400.0, local_steps=[9.0, 1.0]), 9.7),
         (traffic([], [], 400.0), 0.0),
     ],
 )

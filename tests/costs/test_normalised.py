@@ -5,7 +5,7 @@ import tensorflow_federated as tff
 from tff_gs.costs import cost, normalised
 
 
-def traffic(up, down, *, probe=0.0, probed=False, catch_up=0.0):
+def traffic(up, down, *, probe=0.0, probed=False, catch_up=0.0, local_steps=1.0):
     up = tf.constant(up, tf.float64)
     return cost.Traffic(
         client_ids=tf.range(tf.size(up)),
@@ -17,6 +17,7 @@ def traffic(up, down, *, probe=0.0, probed=False, catch_up=0.0):
         probe_downlink_bits=tf.constant(32.0 * probe, tf.float64),
         probed=tf.constant(probed),
         catch_up_units=tf.constant(catch_up, tf.float64),
+        local_steps=tf.constant(local_steps, tf.float64),
     )
 
 
@@ -31,10 +32,12 @@ def traffic(up, down, *, probe=0.0, probed=False, catch_up=0.0):
         (traffic([20.0, 20.0], 20.0, probed=True), 1.2 + 1 / 32),
         (traffic([20.0, 20.0], 20.0, probe=8.0, probed=True), 1.2 + 1 / 32),
         (traffic([1.0], 20.0), 1.105),  # a seed costs a seed
-        (traffic([], 20.0), 1.1),
+        (traffic([], 20.0), 0.1),  # nobody computed
+        # So does the client that computes most: 7 + 1 / 32 + 0.2.
+        (traffic([20.0, 20.0], 20.0, local_steps=[3.0, 7.0], probed=True), 7.23125),
         # The client that was away longest counts, whoever sends most.
         (traffic([20.0, 2.0], 20.0, catch_up=[6.0, 200.0]), 2.2),
-        (traffic([], 20.0, catch_up=[]), 1.1),
+        (traffic([], 20.0, catch_up=[]), 0.1),
     ],
 )
 def test_by_hand(given, expected):

@@ -311,12 +311,7 @@ def test_what_describes_the_run_reaches_all_options():
 def test_options_that_were_not_given_are_left_to_what_they_are_for():
     options = _parse()
     assert set(options.controller_options.given()) == {"rounds", "seed"}
-    assert set(options.cost_options.given()) == {
-        "batch_size",
-        "local_steps",
-        "probe_examples",
-        "seed",
-    }
+    assert set(options.cost_options.given()) == {"batch_size", "probe_examples", "seed"}
 
 
 def test_used_flags_give_the_same_options(tmp_path):

@@ -158,6 +158,24 @@ def test_links_price_the_bits_that_were_counted(interrupted_run):
     np.testing.assert_allclose(metrics["round_time"], expected, rtol=1e-4)
 
 
+def test_local_epochs_take_as_long_as_the_largest_client(train, tmp_path):
+    run = train(
+        "--clients=5",
+        "--batch_size=64",
+        "--rounds=1",
+        "--local_epochs=2",
+        "--controller=fixed",
+        "--k=0.1",
+        "--comm_time=0",
+        directory=tmp_path / "run",
+    )
+    assert run.code == 0, run.err
+    largest = pd.read_csv(run.directory / "clients.csv")["examples"].max()
+    steps = -(-2 * largest // 64)
+    assert _metrics(run)["local_steps"].tolist() == [steps]
+    assert _metrics(run)["round_time"].tolist() == [steps]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(diverged_run):
     assert diverged_run.code == 1
     last = _metrics(diverged_run).iloc[-1]
@@ -191,6 +209,8 @@ def test_results_are_left_alone(small_run, train):
             ["--controller=fixed", "--k=20000"],
             "Expected k to be a count (int) in [1, 13706]",
         ),
+        (["--client_optimizer=adam"], "found 1 local step and 'adam'"),
+        (["--local_epochs=2", "--local_steps=3"], "local_epochs, found 3 and 2."),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arguments, sentence, train, tmp_path):

@@ -1,6 +1,7 @@
 """Local updates and the server's optimizers, against TFF's own algorithms."""
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -79,6 +80,26 @@ def test_sending_everything_is_tffs_federated_averaging(
         np.testing.assert_allclose(output.state.weights, expected, atol=2e-6)
 
 
+def _averaged_by_hand(process, state, clients, data, drawn, taken):
+    """The weights after a round of FedAvg, client i on `taken[i]` minibatches of 4."""
+    from tff_gs.learning import minibatch
+
+    changes = []
+    for client, (x, y), first, steps in zip(clients, data, drawn, taken, strict=True):
+        weights = tf.constant(state.weights)
+        for number in range(first, first + steps):
+            chosen = minibatch.minibatch_indices(
+                tf.constant(client.exchange.seed), tf.constant(number), len(y), 4
+            ).numpy()
+            _, gradient = process.objective.loss_and_gradient(
+                weights, (), (tf.constant(x[chosen]), tf.constant(y[chosen]))
+            )
+            weights -= 0.3 * gradient
+        changes.append(state.weights - weights.numpy())
+    mean = np.average(changes, axis=0, weights=[len(y) for _, y in data])
+    return state.weights - mean
+
+
 def test_local_updates_of_other_minibatches_in_every_step(fed_avg, client_data):
     """With more examples than fit, the steps go through the passes in order."""
     (output,) = _rounds(fed_avg, client_data, 1)
@@ -86,22 +107,37 @@ def test_local_updates_of_other_minibatches_in_every_step(fed_avg, client_data):
     assert output.metrics["round_time"] == _STEPS + 10
     state = fed_avg.initialize()
     clients, _ = fed_avg.initialize_clients(state, list(range(len(client_data))))
-    from tff_gs.learning import minibatch
+    number = len(client_data)
+    expected = _averaged_by_hand(
+        fed_avg, state, clients, client_data, [0] * number, [_STEPS] * number
+    )
+    np.testing.assert_allclose(output.state.weights, expected, atol=2e-6)
 
-    changes = []
-    for client, (x, y) in zip(clients, client_data, strict=True):
-        weights = tf.constant(state.weights)
-        for step in range(_STEPS):
-            chosen = minibatch.minibatch_indices(
-                tf.constant(client.exchange.seed), tf.constant(step), len(y), 4
-            ).numpy()
-            _, gradient = fed_avg.objective.loss_and_gradient(
-                weights, (), (tf.constant(x[chosen]), tf.constant(y[chosen]))
-            )
-            weights -= 0.3 * gradient
-        changes.append(state.weights - weights.numpy())
-    mean = np.average(changes, axis=0, weights=[len(y) for _, y in client_data])
-    np.testing.assert_allclose(output.state.weights, state.weights - mean, atol=2e-6)
+
+def test_epochs_take_the_steps_that_a_clients_examples_need(
+    build_process, functional_model, scripted_controller, client_data
+):
+    process = build_process(
+        functional_model,
+        scripted_controller(k=_D, k_probe=0, probes=False),
+        sparsifier=send_all.SendAll,
+        client_optimizer=tff.learning.optimizers.build_sgdm(0.3),
+        local_epochs=2,
+    )
+    # Minibatches of 4, or of all examples where these are fewer.
+    sizes = [len(y) for _, y in client_data]
+    taken = [math.ceil(2 * size / min(4, size)) for size in sizes]
+    assert len(set(taken)) > 1
+    state = process.initialize()
+    clients, _ = process.initialize_clients(state, list(range(len(client_data))))
+    drawn = [0] * len(taken)
+    for output in _rounds(process, client_data, 2):
+        expected = _averaged_by_hand(process, state, clients, client_data, drawn, taken)
+        np.testing.assert_allclose(output.state.weights, expected, atol=5e-6)
+        # The round lasts as long as the client that computes most.
+        assert output.metrics["local_steps"] == max(taken)
+        assert output.metrics["round_time"] == max(taken) + 10
+        state, clients, drawn = output.state, output.clients, taken
 
 
 def test_a_server_learning_rate_is_that_of_plain_sgd_to_the_bit(
@@ -215,5 +251,20 @@ def test_bad_arguments_are_one_sentence(
             client_optimizer=tff.learning.optimizers.build_sgdm(0.1),
             local_steps=0,
         )
+    with pytest.raises(ValueError, match="at least 1 local epoch, found 0"):
+        build_process(
+            functional_model,
+            rule,
+            client_optimizer=tff.learning.optimizers.build_sgdm(0.1),
+            local_epochs=0,
+        )
+    for tau in ({}, {"local_steps": 2, "local_epochs": 2}):
+        with pytest.raises(ValueError, match="either local steps or local epochs"):
+            build_process(
+                functional_model,
+                rule,
+                client_optimizer=tff.learning.optimizers.build_sgdm(0.1),
+                **tau,
+            )
     with pytest.raises(TypeError, match="Optimizer, found str"):
         build_process(functional_model, rule, server_optimizer="adam")

@@ -10,7 +10,7 @@ from tff_gs import checks
 
 
 class Traffic(NamedTuple):
-    """What travelled in a round of N clients.
+    """What travelled in a round of N clients, and what they computed for it.
 
     A unit is one number sent: an index-value pair is two units, an entry of a
     dense vector one, a seed one. Bits are those of the messages as they were sent.
@@ -28,6 +28,7 @@ class Traffic(NamedTuple):
       catch_up_units: float64 [N], numbers that brought each client up to date
         before its work; 0 where all take part in every round.
       catch_up_bits: float64 [N], the bits of these messages, likewise.
+      local_steps: float64 [N], tau, minibatch gradients that each client computed.
     """
 
     client_ids: tf.Tensor
@@ -40,6 +41,7 @@ class Traffic(NamedTuple):
     probed: tf.Tensor
     catch_up_units: tf.Tensor | float = 0.0
     catch_up_bits: tf.Tensor | float = 0.0
+    local_steps: tf.Tensor | float = 1.0
 
 
 class Cost(abc.ABC):
@@ -86,28 +88,27 @@ class Cost(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Computing:
-    """What each client computes in a round.
+    """What a client's computing is measured by.
 
     Attributes:
       batch_size: Examples of a minibatch, positive.
       probe_examples: Examples whose losses are evaluated for a probe, at least 0.
-      local_steps: tau, minibatch gradients of a round, positive.
     """
 
     batch_size: int
     probe_examples: int
-    local_steps: int
 
     def __post_init__(self) -> None:
         checks.require_positive(self.batch_size, "batch_size")
         checks.require_non_negative(self.probe_examples, "probe_examples")
-        checks.require_positive(self.local_steps, "local_steps")
 
-    def factor(self, probed: tf.Tensor) -> tf.Tensor:
-        """Computing of a round relative to one minibatch gradient, float64 scalar.
+    def factor(self, traffic: Traffic) -> tf.Tensor:
+        """Computing of clients relative to one minibatch gradient, float64 [N].
 
         tau local steps, and probe_examples / batch_size where the round was probed
         (Han, Wang, Leung, ICDCS 2020, section V).
         """
         probe = self.probe_examples / self.batch_size
-        return self.local_steps + tf.cast(probed, tf.float64) * probe
+        steps = tf.cast(traffic.local_steps, tf.float64)
+        steps = tf.broadcast_to(steps, tf.shape(traffic.uplink_units))
+        return steps + tf.cast(traffic.probed, tf.float64) * probe

@@ -151,7 +151,7 @@ class LinkTime(cost.Cost):
 
     A client computes, sends its message and receives the server's:
 
-        compute (tau + probe_examples / batch_size where probed)
+        compute (tau + probe_examples / batch_size where probed), tau its local steps,
         + latency + uplink bits / up bandwidth
         + latency + (downlink bits + probe's downlink bits) / down bandwidth,
 
@@ -169,7 +169,6 @@ class LinkTime(cost.Cost):
         *,
         batch_size: int = 32,
         probe_examples: int = 1,
-        local_steps: int = 1,
     ) -> None:
         """Builds the model of time.
 
@@ -177,17 +176,13 @@ class LinkTime(cost.Cost):
           links: The clients' links; every client id of a round is below their N.
           batch_size: Examples of a minibatch.
           probe_examples: Examples whose losses each client evaluates for a probe.
-          local_steps: tau, minibatch gradients of a round.
 
         Raises:
-          ValueError: If `batch_size` or `local_steps` is not positive, or
-            `probe_examples` negative.
+          ValueError: If `batch_size` is not positive, or `probe_examples` negative.
         """
         self._links = links
         self._computing = cost.Computing(
-            batch_size=batch_size,
-            probe_examples=probe_examples,
-            local_steps=local_steps,
+            batch_size=batch_size, probe_examples=probe_examples
         )
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
@@ -197,7 +192,7 @@ class LinkTime(cost.Cost):
             return tf.gather(tf.constant(column, tf.float64), traffic.client_ids)
 
         compute = of_clients(self._links.compute_seconds)
-        compute *= self._computing.factor(traffic.probed)
+        compute *= self._computing.factor(traffic)
         up = traffic.uplink_bits / of_clients(self._links.up_bits_per_second)
         catch_up = tf.cast(traffic.catch_up_bits, tf.float64)
         down_bits = traffic.downlink_bits + traffic.probe_downlink_bits + catch_up

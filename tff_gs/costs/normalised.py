@@ -14,8 +14,9 @@ class NormalisedTime(cost.Cost):
 
         tau (+ probe_examples / batch_size where probed) + beta / (2 D) (U + V)
 
-    with tau local steps, of which the paper makes one. Where clients have to be brought
-    up to date before, the most numbers that any of them received for it are added to V.
+    with tau the most local steps of any client; the paper makes one. Where clients have
+    to be brought up to date before, the most numbers that any of them received for it
+    are added to V.
 
     Every number costs the same, so that k index-value pairs up and down cost
     beta / (2 D) (2 k + 2 k), and D dense numbers up and down beta.
@@ -28,7 +29,6 @@ class NormalisedTime(cost.Cost):
         comm_time: float = 10.0,
         batch_size: int = 32,
         probe_examples: int = 1,
-        local_steps: int = 1,
         price_probe_downlink: bool = False,
     ) -> None:
         """Builds the model of time.
@@ -39,7 +39,6 @@ class NormalisedTime(cost.Cost):
             round of computing.
           batch_size: Examples of a minibatch.
           probe_examples: Examples whose losses each client evaluates for a probe.
-          local_steps: tau, minibatch gradients of a round.
           price_probe_downlink: Whether the message that tells the clients the
             probe's update is paid for. The paper does not charge it.
 
@@ -51,19 +50,19 @@ class NormalisedTime(cost.Cost):
         checks.require_non_negative(comm_time, "comm_time")
         self._unit_time = comm_time / (2.0 * dimension)
         self._computing = cost.Computing(
-            batch_size=batch_size,
-            probe_examples=probe_examples,
-            local_steps=local_steps,
+            batch_size=batch_size, probe_examples=probe_examples
         )
         self._price_probe_downlink = price_probe_downlink
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
         """See base class; in rounds of computing."""
-        # Without clients the maximum is -inf, and nothing was sent.
-        units = tf.maximum(tf.reduce_max(traffic.uplink_units), 0.0)
-        units += traffic.downlink_units
-        catch_up = tf.cast(traffic.catch_up_units, tf.float64)
-        units += tf.maximum(tf.reduce_max(catch_up), 0.0)
+        units = _most(traffic.uplink_units) + traffic.downlink_units
+        units += _most(tf.cast(traffic.catch_up_units, tf.float64))
         if self._price_probe_downlink:
             units += traffic.probe_downlink_units
-        return self._computing.factor(traffic.probed) + self._unit_time * units
+        return _most(self._computing.factor(traffic)) + self._unit_time * units
+
+
+def _most(of_clients: tf.Tensor) -> tf.Tensor:
+    """The largest of numbers that are not negative; 0 where there are no clients."""
+    return tf.maximum(tf.reduce_max(of_clients), 0.0)

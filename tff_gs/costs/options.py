@@ -9,7 +9,7 @@ class CostOptions:
     """What a model of time is built with; None leaves its own default.
 
     An option that the chosen model does not take is an error, but for those that
-    describe the run: `batch_size`, `probe_examples`, `local_steps` and `seed`.
+    describe the run: `batch_size`, `probe_examples` and `seed`.
 
     Attributes:
       comm_time: `normalised`: beta.
@@ -23,7 +23,6 @@ class CostOptions:
       spread: `links`: standard deviation of the logarithms over clients.
       batch_size: Examples of a minibatch.
       probe_examples: Examples that a probe evaluates per client.
-      local_steps: tau, minibatch gradients of a round.
       seed: The run's seed, for drawing links.
     """
 
@@ -37,7 +36,6 @@ class CostOptions:
     spread: float | None = None
     batch_size: int | None = None
     probe_examples: int | None = None
-    local_steps: int | None = None
     seed: int | None = None
 
     def given(self) -> dict[str, Any]:

@@ -27,7 +27,6 @@ def _links(
     seed: int = 0,
     batch_size: int = 32,
     probe_examples: int = 1,
-    local_steps: int = 1,
     **medians: float,
 ) -> cost.Cost:
     del dimension
@@ -39,12 +38,7 @@ def _links(
         )
     else:
         table = links.read_links(links_file, num_clients)
-    return links.LinkTime(
-        table,
-        batch_size=batch_size,
-        probe_examples=probe_examples,
-        local_steps=local_steps,
-    )
+    return links.LinkTime(table, batch_size=batch_size, probe_examples=probe_examples)
 
 
 # A builder takes D, the number of clients and, keyword-only, options by their names
@@ -54,7 +48,7 @@ BUILDERS: Mapping[str, Callable[..., cost.Cost]] = {
     "links": _links,
 }
 
-_OF_THE_RUN = ("batch_size", "local_steps", "probe_examples", "seed")
+_OF_THE_RUN = ("batch_size", "probe_examples", "seed")
 
 
 def _keywords(function: Callable[..., Any]) -> set[str]:

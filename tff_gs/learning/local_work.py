@@ -35,12 +35,14 @@ class Kept(NamedTuple):
 
     Attributes:
       weight: float32 scalar, C_i, or 1 where all clients weigh alike.
+      local_steps: int32 scalar, tau, minibatch gradients that it computed.
       training_loss: float32 scalar, the mean loss of its minibatches, each at the
         weights that it was used at.
       probe_examples: A batch of random examples of its first minibatch.
     """
 
     weight: tf.Tensor
+    local_steps: tf.Tensor
     training_loss: tf.Tensor
     probe_examples: Any
 
@@ -51,10 +53,7 @@ class LocalWork(client_work.ClientWork):
     Attributes:
       batch_size: Examples of a minibatch.
       probe_examples: Examples on which a client evaluates the probe losses.
-      steps: Minibatch gradients of a round.
     """
-
-    steps: int = 1
 
     def __init__(
         self,
@@ -102,11 +101,16 @@ class LocalWork(client_work.ClientWork):
         """The minibatch of a local step (from 0) of this round."""
         chosen = minibatch.minibatch_indices(
             client.seed,
-            client.rounds * self.steps + step,
+            client.rounds * self._local_steps(data) + step,
             minibatch.count_examples(data),
             self.batch_size,
         )
         return minibatch.gather_examples(data, chosen)
+
+    def _local_steps(self, data: Any) -> tf.Tensor:
+        """Minibatch gradients of a round, int32 scalar; the same in every round."""
+        del data
+        return tf.constant(1)
 
     def _contribution(
         self,
@@ -128,6 +132,7 @@ class LocalWork(client_work.ClientWork):
             weight,
             Kept(
                 weight,
+                self._local_steps(inputs.data),
                 training_loss,
                 minibatch.gather_examples(first_batch, probed),
             ),
@@ -161,7 +166,8 @@ class LocalUpdates(LocalWork):
         objective: objective_lib.Objective,
         *,
         optimizer: tff.learning.optimizers.Optimizer,
-        steps: int,
+        steps: int | None = None,
+        epochs: int | None = None,
         **options: Any,
     ) -> None:
         """Builds the work.
@@ -171,15 +177,33 @@ class LocalUpdates(LocalWork):
           optimizer: Begins anew in every round; called with weights and gradients of
             float32 [D].
           steps: tau, local steps of a round, each on a minibatch of its own.
+          epochs: Instead of `steps`: how often a client goes through its examples in a
+            round, so that tau is epochs times examples over minibatch, rounded up. A
+            round that ends within a minibatch borrows from the next pass.
           **options: As of the base class.
 
         Raises:
-          ValueError: If an argument is outside its range.
+          ValueError: If an argument is outside its range, or not one of `steps` and
+            `epochs` is given.
         """
         super().__init__(objective, **options)
-        checks.require(steps >= 1, "at least 1 local step", steps)
-        self.steps = steps
+        checks.require(
+            (steps is None) != (epochs is None),
+            "either local steps or local epochs",
+            f"{steps} and {epochs}",
+        )
+        checks.require(steps is None or steps >= 1, "at least 1 local step", steps)
+        checks.require(epochs is None or epochs >= 1, "at least 1 local epoch", epochs)
+        self._steps = steps
+        self._epochs = epochs
         self._optimizer = optimizer
+
+    def _local_steps(self, data: Any) -> tf.Tensor:
+        if self._epochs is None:
+            return tf.constant(self._steps)
+        examples = minibatch.count_examples(data)
+        # Rounded up.
+        return -(-self._epochs * examples // tf.minimum(self.batch_size, examples))
 
     def __call__(
         self, client: client_state.ClientState, inputs: Inputs
@@ -197,11 +221,12 @@ class LocalUpdates(LocalWork):
             state, weights = self._optimizer.next(state, weights, gradient)
             return number + 1, state, weights, losses + loss
 
+        steps = self._local_steps(inputs.data)
         initial = self._optimizer.initialize(
             tf.TensorSpec([self._objective.dimension], tf.float32)
         )
         _, _, weights, losses = tf.while_loop(
-            lambda number, *_: number < self.steps,
+            lambda number, *_: number < steps,
             step,
             (tf.constant(0), initial, client.weights, tf.constant(0.0)),
             parallel_iterations=1,
@@ -210,6 +235,6 @@ class LocalUpdates(LocalWork):
             client,
             inputs,
             client.weights - weights,
-            losses / self.steps,
+            losses / tf.cast(steps, tf.float32),
             self._minibatch(client, inputs.data, 0),
         )

@@ -85,6 +85,7 @@ class Report(NamedTuple):
         measured, not part of the reports' size.
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt` of int64 [N], in the order
         of `client_ids`, or `()`; likewise.
+      local_steps: int32 [N], see `local_work.Kept`, in that order; likewise.
     """
 
     client_ids: tf.Tensor
@@ -94,15 +95,17 @@ class Report(NamedTuple):
     bits: tf.Tensor
     encode_seconds: tf.Tensor
     catch_up: Any
+    local_steps: tf.Tensor
 
 
-class _Contributions(NamedTuple):
+class _OfClients(NamedTuple):
     client_ids: tf.Tensor
     contributed: tf.Tensor
+    local_steps: tf.Tensor
 
 
 class _Sums(NamedTuple):
-    contributions: _Contributions
+    of_clients: _OfClients
     weight: tf.Tensor
     training_loss: tf.Tensor
     losses: tf.Tensor
@@ -115,6 +118,7 @@ class _Measured(NamedTuple):
     report: ClientReport
     encode_seconds: tf.Tensor
     catch_up: Any
+    local_steps: tf.Tensor
 
 
 def build_probe(
@@ -188,12 +192,12 @@ def build_probe(
             losses(closing, received, message) if probes else tf.zeros([0], tf.float32),
         )
         return received.client, _Measured(
-            report, closing.sent.encode_seconds, closing.catch_up
+            report, closing.sent.encode_seconds, closing.catch_up, kept.local_steps
         )
 
     @tff.tensorflow.computation
     def zero() -> _Sums:
-        none = _Contributions(growing.empty(tf.int32), growing.empty(tf.int32))
+        none = _OfClients(*[growing.empty(tf.int32) for _ in _OfClients._fields])
         nought = tf.constant(0.0, tf.float64)
         losses = tf.zeros([3 if probes else 0], tf.float64)
         return _Sums(
@@ -214,8 +218,10 @@ def build_probe(
         weight = tf.cast(report.weight, tf.float64)
         return _Sums(
             growing.concat(
-                sums.contributions,
-                _Contributions([report.client_id], [report.contributed]),
+                sums.of_clients,
+                _OfClients(
+                    [report.client_id], [report.contributed], [measured.local_steps]
+                ),
             ),
             sums.weight + weight,
             sums.training_loss + weight * tf.cast(report.training_loss, tf.float64),
@@ -231,7 +237,7 @@ def build_probe(
     @tff.tensorflow.computation(sums_type, sums_type)
     def merge(first: _Sums, second: _Sums) -> _Sums:
         return _Sums(
-            growing.concat(first.contributions, second.contributions),
+            growing.concat(first.of_clients, second.of_clients),
             first.weight + second.weight,
             first.training_loss + second.training_loss,
             first.losses + second.losses,
@@ -242,11 +248,12 @@ def build_probe(
 
     @tff.tensorflow.computation(sums_type)
     def report(sums: _Sums) -> Report:
-        client_ids, contributed = sums.contributions
-        order = tf.argsort(client_ids, stable=True)
+        order = tf.argsort(sums.of_clients.client_ids, stable=True)
+        in_order = tf.nest.map_structure(
+            lambda column: tf.gather(column, order), sums.of_clients
+        )
         return Report(
-            client_ids=tf.gather(client_ids, order),
-            contributed=tf.gather(contributed, order),
+            **in_order._asdict(),
             training_loss=sums.training_loss / sums.weight,
             losses=sums.losses / sums.weight,
             bits=sums.bits,

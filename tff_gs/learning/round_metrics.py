@@ -60,6 +60,7 @@ class RoundMetrics:
                 message_size.size_in_bits(outcome.probe_message), tf.float64
             ),
             probed=probed,
+            local_steps=tf.cast(report.local_steps, tf.float64),
             **_catch_up_traffic(report),
         )
         unknown = tf.constant(np.nan, tf.float64)
@@ -139,6 +140,7 @@ class RoundMetrics:
             contributed_median=_median(report.contributed),
             contributed_max=tf.reduce_max(report.contributed),
             overlap=overlap,
+            local_steps=tf.reduce_max(report.local_steps),
             training_loss=report.training_loss,
             loss_before=feedback.loss_before,
             loss_after=feedback.loss_after,

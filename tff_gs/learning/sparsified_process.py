@@ -121,7 +121,8 @@ class SparsifiedProcess:
     * `kappa` int32, `contributed_min`, `contributed_median`, `contributed_max`:
       |J and J_i| over clients; `overlap` float64: how many clients sent a selected
       coordinate, on average;
-    * `training_loss` float64, the clients' minibatch losses at w(m-1);
+    * `local_steps` int32: tau of the client that computed most, and `training_loss`
+      float64, the clients' minibatch losses at w(m-1);
       `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN where
       nothing was probed); `sign` int32, the estimated sign of the derivative;
     * with partial participation, what brought the clients of the round up to date:
@@ -223,7 +224,6 @@ def build_sparsified_process(
             normalised.NormalisedTime,
             batch_size=client_work.batch_size,
             probe_examples=client_work.probe_examples,
-            local_steps=client_work.steps,
         )
     codes = {
         name: build(dimension=dimension, tensor_sizes=objective.tensor_sizes)
