@@ -225,7 +225,7 @@ RULE.define(
 RULE.define(
     "probe_initial",
     flag_types.positive_number(),
-    "descents: the first k' relative to k (0.9)",
+    "descents: the first k' relative to k (0.9; elasticity: 0.5)",
 )
 RULE.define(
     "probe_floor",
@@ -233,20 +233,24 @@ RULE.define(
     "descents: the least k' in units of k_min (0.1)",
 )
 RULE.define(
-    "step_scale", flag_types.positive_number(), "log_sign: the first step (0.25)"
+    "step_scale",
+    flag_types.positive_number(),
+    "elasticity, log_sign: the first step (0.25)",
 )
 RULE.define(
-    "step_floor", flag_types.non_negative_number(), "log_sign: the least step (0)"
+    "step_floor",
+    flag_types.non_negative_number(),
+    "elasticity, log_sign: the least step (0)",
 )
 RULE.define(
     "probe_scale",
     flag_types.positive_number(),
-    "log_sign: distance of k' in steps (0.5)",
+    "elasticity, log_sign: distance of k' in steps (0.5)",
 )
 RULE.define(
     "probe_distance",
     flag_types.non_negative_number(),
-    "log_sign: the least distance of k' (0)",
+    "elasticity, log_sign: the least distance of k' (log 2; 0)",
 )
 RULE.define("arms", flag_types.amounts(), "exp3: the grid of k, such as 100,1000,0.5")
 RULE.define("gamma", flag_types.positive_number(), "exp3: exploration rate")

@@ -11,6 +11,7 @@ from tests.oracles import controllers as oracles
 from tests.shared_data import shared_data
 from tff_gs.controllers import (
     controller,
+    elasticity_descent,
     log_sign_descent,
     losses,
     sign_descent,
@@ -20,6 +21,12 @@ from tff_gs.controllers import (
 NAN = float("nan")
 
 
+def feedback_of(cost, cost_probe):
+    """The feedback of a round with tau and tau': both k and k' make all progress."""
+    zero = tf.zeros_like(cost)
+    return controller.Feedback(cost, cost_probe, zero + 1.0, zero, zero, zero)
+
+
 def drive(rule, state, costs, costs_probe, uniforms):
     """(k, k', k_min, k_max) after each step, as int64 [steps, 4]."""
 
@@ -27,7 +34,7 @@ def drive(rule, state, costs, costs_probe, uniforms):
     def run(state, costs, costs_probe, uniforms):
         def step(state, inputs):
             cost, cost_probe, pair = inputs
-            return rule.step(state, losses.Costs(cost, cost_probe), pair)
+            return rule.step(state, feedback_of(cost, cost_probe), pair)
 
         states = tf.scan(step, (costs, costs_probe, uniforms), initializer=state)
         bounds = states.interval
@@ -112,6 +119,102 @@ def test_log_rule_first_steps_by_hand():
     np.testing.assert_array_equal(found[:, :2], [[316, 178], [140, 93]])
 
 
+def test_elasticity_rule_first_steps_by_hand():
+    rule = elasticity_descent.ElasticityDescent(
+        1000, k_min=10, k_max=1000, k_initial=100
+    )
+    state = rule.initialize()
+    assert rule.decide(state) == (100, 50)
+
+    def step(state, *numbers):
+        feedback = (tf.constant(x, tf.float64) for x in (*numbers, 0.0))
+        half = tf.constant([0.5, 0.5], tf.float64)
+        return rule.step(state, controller.Feedback(*feedback), half)
+
+    # s = log2(4 / 2) = 1, e = log2(0.3 / 0.3) = 0; delta_1 = 0.25 log 100 = 1.1513.
+    # 100 * exp(-1.1513) = 31.62: 32; k' = 32 exp(-log 2) = 16.
+    state = step(state, 4.0, 2.0, 1.0, 0.7, 0.7)
+    assert rule.decide(state) == (32, 16)
+    assert rule.sign(state) == 1
+    # s = log2(1.5 / 1.5) = 0, e = log2(0.4 / 0.2) = 1; delta_2 = 0.8141.
+    # 32 exp(0.8141) = 72.2: 72; k' = 36.
+    state = step(state, 1.5, 1.5, 1.0, 0.6, 0.8)
+    assert rule.decide(state) == (72, 36)
+    assert rule.sign(state) == -1
+    # e = log2(0.1 / 0.2) = -1 counts as 0, s = 0.5; delta_3 = 0.6647.
+    # 72 exp(-0.3324) = 51.6: 52; k' = 26.
+    state = step(state, 2.0**0.5, 1.0, 1.0, 0.9, 0.8)
+    assert rule.decide(state) == (52, 26)
+    # Only k lowered the loss: e = 1, s = 0; delta_4 = 0.5756.
+    # 52 exp(0.5756) = 92.47: 92.
+    state = step(state, 1.0, 1.0, 1.0, 0.9, 1.1)
+    assert rule.decide(state) == (92, 46)
+    # Only k' did: e = 0, s = 1; delta_5 = 0.5149; 92 exp(-0.5149) = 54.98: 55;
+    # k' = 27.5, u = 0.5 is not below 0.5: 27.
+    state = step(state, 2.0, 1.0, 1.0, 1.1, 0.9)
+    assert rule.decide(state) == (55, 27)
+    # Neither did: nothing is known.
+    state = step(state, 2.0, 1.0, 1.0, 1.1, 1.2)
+    assert rule.decide(state) == (55, 27)
+    assert rule.sign(state) == 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), worse=st.sampled_from([0.0, 0.3, 0.9]))
+def test_elasticity_rule_equals_oracle(elasticity_run, seed, worse):
+    rule, run = elasticity_run
+    rng = np.random.default_rng(seed)
+    length = 80
+    times = np.sort(rng.uniform(1, 20, [2, length]), axis=0)[::-1]
+    # Losses are negative decreases: L0 = 0.
+    losses = rng.uniform(-1, 0, [2, length])
+    losses[rng.random([2, length]) < worse] *= -1
+    losses[:, rng.random(length) < 0.05] = NAN
+    uniforms = rng.random([length, 2])
+    first = rule.initialize()
+    found = run(*(tf.constant(x) for x in (*times, *losses, uniforms)))
+    known = np.isfinite(losses).all(axis=0) & (losses < 0).any(axis=0)
+    expected = oracles.descend(
+        oracles.Elastic(),
+        5,
+        1000,
+        int(first.k),
+        int(first.k_probe),
+        zip(
+            zip(*times, *-losses, strict=True),
+            np.where(known, 0.0, NAN),
+            *uniforms.T,
+            strict=True,
+        ),
+        patience=3,
+    )
+    np.testing.assert_array_equal(
+        np.stack([found.k, found.k_probe], axis=1), [pair[:2] for pair in expected]
+    )
+
+
+@pytest.fixture(scope="module")
+def elasticity_run():
+    """The rule for D = 1000 and its traced run."""
+    rule = elasticity_descent.ElasticityDescent(1000, k_min=5, patience=3)
+
+    @tf.function
+    def run(times, times_probe, after, probe, uniforms):
+        def step(state, inputs):
+            time, time_probe, after, probe, pair = inputs
+            zero = tf.zeros_like(time)
+            feedback = controller.Feedback(time, time_probe, zero, after, probe, zero)
+            return rule.step(state, feedback, pair)
+
+        return tf.scan(
+            step,
+            (times, times_probe, after, probe, uniforms),
+            initializer=rule.initialize(),
+        )
+
+    return rule, run
+
+
 RULES = {
     "shrinking": (sign_descent.SignDescent, {"shrink": True}, oracles.Additive()),
     "fixed": (sign_descent.SignDescent, {"shrink": False}, oracles.Additive()),
@@ -153,7 +256,7 @@ def compiled():
         @tf.function
         def run(costs, costs_probe, uniforms):
             def step(state, inputs):
-                return rule.step(state, losses.Costs(*inputs[:2]), inputs[2])
+                return rule.step(state, feedback_of(*inputs[:2]), inputs[2])
 
             return tf.scan(
                 step, (costs, costs_probe, uniforms), initializer=rule.initialize()

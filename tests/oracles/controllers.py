@@ -48,6 +48,27 @@ class Logarithmic(Additive):
         return k * math.exp(-max(self.probe_scale * delta, self.distance))
 
 
+class Elastic(Logarithmic):
+    """Log-scale steps by the difference of bounded elasticities.
+
+    Instead of tau, a step holds (theta, theta', decrease, decrease of the probe).
+    """
+
+    def __init__(self):
+        super().__init__(distance=math.log(2))
+
+    def slope(self, tau, tau_probe, k, k_probe):
+        time, time_probe, decrease, decrease_probe = tau
+        apart = math.log(k / k_probe)
+        if decrease_probe <= 0:
+            progress = 1.0
+        elif decrease <= 0:
+            progress = 0.0
+        else:
+            progress = math.log(decrease / decrease_probe) / apart
+        return math.log(time / time_probe) / apart - min(max(progress, 0.0), 1.0)
+
+
 def descend(
     rule,
     k_min,

@@ -11,7 +11,6 @@ from tff_gs.controllers import (
     amount,
     controller,
     interval,
-    losses,
     rounding,
 )
 
@@ -41,12 +40,11 @@ class DescentState(NamedTuple):
 class Descent(controller.Controller):
     """A descent on k along an estimated derivative of the cost.
 
-    Next to k_m a probe k'_m < k_m is kept. A round's feedback gives the costs tau
-    of k_m and tau' of k'_m (see `losses`); a subclass says what slope they mean,
-    how far a step goes, and where the next probe lies.
+    Next to k_m a probe k'_m < k_m is kept. A subclass says what slope a round's
+    feedback means (see `losses`), how far a step goes, and where the next probe lies.
 
     Rules for the corners:
-    - Where the sign is not defined, k stays; after `patience` such rounds in a row
+    - Where the slope is not defined, k stays; after `patience` such rounds in a row
       the next one lets k grow by a step, and the count starts anew (our reading:
       the authors' trajectories hold no such run).
     - k is rounded stochastically within the interval, and k' from the rounded k.
@@ -86,8 +84,8 @@ class Descent(controller.Controller):
         """delta_m, float64; `rounds` is m, float64."""
 
     @abc.abstractmethod
-    def _slope(self, costs: losses.Costs, distance: tf.Tensor) -> tf.Tensor:
-        """The derivative to descend along; `distance` is k - k', float64."""
+    def _slope(self, state: DescentState, feedback: controller.Feedback) -> tf.Tensor:
+        """The derivative to descend along, float64; not finite where undefined."""
 
     @abc.abstractmethod
     def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -126,16 +124,16 @@ class Descent(controller.Controller):
     ) -> DescentState:
         """See base class."""
         uniforms = tf.random.stateless_uniform([2], seed, dtype=tf.float64)
-        return self.step(state, losses.estimate_costs(feedback), uniforms)
+        return self.step(state, feedback, uniforms)
 
     def step(
-        self, state: DescentState, costs: losses.Costs, uniforms: tf.Tensor
+        self, state: DescentState, feedback: controller.Feedback, uniforms: tf.Tensor
     ) -> DescentState:
         """The rule itself, without randomness of its own.
 
         Args:
           state: The state before.
-          costs: tau and tau'; a tau' that is not finite means an undefined sign.
+          feedback: What the round showed.
           uniforms: float64 [2] in [0, 1), for rounding k and k'.
 
         Returns:
@@ -144,12 +142,9 @@ class Descent(controller.Controller):
         bounds = state.interval
         rounds = state.rounds + 1
         step = self._step_length(tf.cast(rounds, tf.float64), bounds)
-        defined = tf.math.is_finite(costs.cost) & tf.math.is_finite(costs.cost_probe)
-        slope = tf.where(
-            defined,
-            self._slope(costs, tf.cast(state.k - state.k_probe, tf.float64)),
-            state.slope,
-        )
+        estimated = self._slope(state, feedback)
+        defined = tf.math.is_finite(estimated)
+        slope = tf.where(defined, estimated, state.slope)
         undefined = tf.where(defined, 0, state.undefined + 1)
         grows = undefined > self._patience
 

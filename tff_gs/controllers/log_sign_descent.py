@@ -1,25 +1,12 @@
 """Sign descent in the logarithm of k."""
 
-import math
-
 import tensorflow as tf
 
-from tff_gs import checks
-from tff_gs.controllers import amount, descent, interval, losses
+from tff_gs.controllers import amount, controller, descent, log_descent, losses
 
 
-class LogSignDescent(descent.Descent):
-    """The estimated sign of Han, Wang, Leung (ICDCS 2020), steps taken in log k.
-
-    The additive rule crosses orders of magnitude in one step downwards and needs
-    many for the last entries; here a step is a factor:
-
-        delta_m = max(step_scale log(k_max / k_min) / sqrt(m), step_floor),
-        k_(m+1) = clip(k_m exp(-delta_m s)),
-        k'_(m+1) = k_(m+1) exp(-max(probe_scale delta_m, probe_distance)).
-
-    m counts every round, also those whose sign was undefined.
-    """
+class LogSignDescent(log_descent.LogDescent):
+    """The estimated sign of Han, Wang, Leung (ICDCS 2020), steps taken in log k."""
 
     def __init__(
         self,
@@ -62,30 +49,18 @@ class LogSignDescent(descent.Descent):
             k_min=k_min,
             k_max=k_max,
             k_initial=k_initial,
+            step_scale=step_scale,
+            step_floor=step_floor,
+            probe_scale=probe_scale,
+            probe_distance=probe_distance,
+            patience=patience,
             probe_initial=probe_initial,
             probe_floor=probe_floor,
-            patience=patience,
         )
-        checks.require_positive(step_scale, "step_scale")
-        checks.require_non_negative(step_floor, "step_floor")
-        checks.require_positive(probe_scale, "probe_scale")
-        checks.require_non_negative(probe_distance, "probe_distance")
-        self._first_step = step_scale * math.log(self._k_max / self._k_min)
-        self._step_floor = step_floor
-        self._probe_scale = probe_scale
-        self._probe_distance = probe_distance
 
-    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
-        del bounds  # never shrinks
-        return tf.maximum(self._first_step / tf.sqrt(rounds), self._step_floor)
-
-    def _slope(self, costs: losses.Costs, distance: tf.Tensor) -> tf.Tensor:
-        del distance  # k' < k wherever tau' is defined
+    def _slope(
+        self, state: descent.DescentState, feedback: controller.Feedback
+    ) -> tf.Tensor:
+        del state  # k' < k wherever tau' is defined
+        costs = losses.estimate_costs(feedback)
         return tf.sign(costs.cost - costs.cost_probe)
-
-    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        return k * tf.exp(step)
-
-    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-        del slope
-        return k * tf.exp(-tf.maximum(self._probe_scale * step, self._probe_distance))

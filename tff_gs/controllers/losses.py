@@ -40,6 +40,41 @@ def estimate_costs(feedback: controller.Feedback) -> Costs:
     )
 
 
+class Elasticities(NamedTuple):
+    """By how many percent a round grows with one percent more entries than k'.
+
+    Attributes:
+      time: float64 scalar, of the time theta; NaN where nothing was probed.
+      progress: float64 scalar, of the decrease of the loss; inf where k' made none,
+        -inf where only k' made some, NaN where neither did.
+    """
+
+    time: tf.Tensor
+    progress: tf.Tensor
+
+
+def estimate_elasticities(
+    feedback: controller.Feedback, k: tf.Tensor, k_probe: tf.Tensor
+) -> Elasticities:
+    """Estimates both between k' and k (int32 scalars), by the losses of `Costs`."""
+    distance = tf.math.log(tf.cast(k, tf.float64) / tf.cast(k_probe, tf.float64))
+    decrease = feedback.loss_before - feedback.loss_after
+    decrease_probe = feedback.loss_before - feedback.loss_probe
+    # The logarithm of no progress is -inf, and -inf - (-inf) is NaN.
+    progress, progress_probe = (
+        tf.math.log(tf.maximum(x, tf.zeros_like(x))) for x in (decrease, decrease_probe)
+    )
+    return Elasticities(
+        time=tf.math.log(feedback.round_time / feedback.probe_time) / distance,
+        progress=tf.where(
+            # A maximum with NaN need not be NaN.
+            tf.math.is_finite(decrease + decrease_probe),
+            (progress - progress_probe) / distance,
+            tf.constant(float("nan"), tf.float64),
+        ),
+    )
+
+
 class Progress(NamedTuple):
     """A round's progress on a scale of 0 to 1, for rules that need such a reward.
 

@@ -23,10 +23,10 @@ class ControllerOptions:
       patience: Descents: rounds without a sign for which k stays.
       probe_initial: Descents: the first k' relative to k.
       probe_floor: Descents: the least k' in units of k_min.
-      step_scale: `log_sign`: first step.
-      step_floor: `log_sign`: least step.
-      probe_scale: `log_sign`: distance of k' in steps.
-      probe_distance: `log_sign`: least distance of k'.
+      step_scale: `elasticity`, `log_sign`: first step.
+      step_floor: `elasticity`, `log_sign`: least step.
+      probe_scale: `elasticity`, `log_sign`: distance of k' in steps.
+      probe_distance: `elasticity`, `log_sign`: least distance of k'.
       arms: `exp3`: the grid of k.
       gamma: `exp3`: exploration rate.
       step: `bandit`: step length.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from tff_gs.controllers import (
     continuous_bandit,
     controller,
+    elasticity_descent,
     exp3,
     fixed,
     log_sign_descent,
@@ -32,6 +33,7 @@ BUILDERS: Mapping[str, Callable[..., controller.Controller]] = {
     "fixed": fixed.FixedK,
     "sign": functools.partial(sign_descent.SignDescent, shrink=True),
     "sign_fixed_interval": functools.partial(sign_descent.SignDescent, shrink=False),
+    "elasticity": elasticity_descent.ElasticityDescent,
     "log_sign": log_sign_descent.LogSignDescent,
     "value": value_descent.ValueDescent,
     "exp3": exp3.Exp3,

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tff_gs import checks
-from tff_gs.controllers import amount, descent, interval, losses
+from tff_gs.controllers import amount, controller, descent, interval, losses
 
 
 class SignDescent(descent.Descent):
@@ -76,8 +76,11 @@ class SignDescent(descent.Descent):
         length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)
         return length / tf.sqrt(2.0 * rounds)
 
-    def _slope(self, costs: losses.Costs, distance: tf.Tensor) -> tf.Tensor:
-        del distance  # k' < k wherever tau' is defined
+    def _slope(
+        self, state: descent.DescentState, feedback: controller.Feedback
+    ) -> tf.Tensor:
+        del state  # k' < k wherever tau' is defined
+        costs = losses.estimate_costs(feedback)
         return tf.sign(costs.cost - costs.cost_probe)
 
     def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, descent, interval, losses
+from tff_gs.controllers import amount, controller, descent, interval, losses
 
 
 class ValueDescent(descent.Descent):
@@ -60,7 +60,11 @@ class ValueDescent(descent.Descent):
         length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)
         return length / tf.sqrt(2.0 * rounds)
 
-    def _slope(self, costs: losses.Costs, distance: tf.Tensor) -> tf.Tensor:
+    def _slope(
+        self, state: descent.DescentState, feedback: controller.Feedback
+    ) -> tf.Tensor:
+        costs = losses.estimate_costs(feedback)
+        distance = tf.cast(state.k - state.k_probe, tf.float64)
         return (costs.cost - costs.cost_probe) / distance
 
     def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,67 @@
+"""What descents in the logarithm of k share: steps and probes that are factors."""
+
+import math
+
+import tensorflow as tf
+
+from tff_gs import checks
+from tff_gs.controllers import amount, descent, interval
+
+
+class LogDescent(descent.Descent):
+    """A descent whose steps are taken in log k.
+
+    Additive steps cross orders of magnitude at once downwards and need many for the
+    last entries; here a step along the slope s is a factor:
+
+        delta_m = max(step_scale log(k_max / k_min) / sqrt(m), step_floor),
+        k_(m+1) = clip(k_m exp(-delta_m s)),
+        k'_(m+1) = k_(m+1) exp(-max(probe_scale delta_m, probe_distance)).
+
+    m counts every round, also those whose slope was undefined.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        k_min: amount.Amount,
+        k_max: amount.Amount,
+        k_initial: amount.Amount | None,
+        step_scale: float,
+        step_floor: float,
+        probe_scale: float,
+        probe_distance: float,
+        patience: int,
+        probe_initial: float,
+        probe_floor: float,
+    ) -> None:
+        """Checks and stores the arguments; subclasses document them."""
+        super().__init__(
+            dimension,
+            k_min=k_min,
+            k_max=k_max,
+            k_initial=k_initial,
+            probe_initial=probe_initial,
+            probe_floor=probe_floor,
+            patience=patience,
+        )
+        checks.require_positive(step_scale, "step_scale")
+        checks.require_non_negative(step_floor, "step_floor")
+        checks.require_positive(probe_scale, "probe_scale")
+        checks.require_non_negative(probe_distance, "probe_distance")
+        self._first_step = step_scale * math.log(self._k_max / self._k_min)
+        self._step_floor = step_floor
+        self._probe_scale = probe_scale
+        self._probe_distance = probe_distance
+
+    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
+        del bounds  # never shrinks
+        return tf.maximum(self._first_step / tf.sqrt(rounds), self._step_floor)
+
+    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        return k * tf.exp(step)
+
+    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+        del slope
+        return k * tf.exp(-tf.maximum(self._probe_scale * step, self._probe_distance))
