@@ -194,7 +194,7 @@ RULE.define(
     "controller",
     flag_types.choice(controller_names.CONTROLLERS),
     "the rule that chooses k; an option that it does not take is an error",
-    "sign",
+    "elasticity",
 )
 _AMOUNT = "; a count such as 1000 or a fraction of D such as 0.01"
 RULE.define("k", flag_types.amount(), f"fixed: k{_AMOUNT}")

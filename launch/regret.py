@@ -1,7 +1,7 @@
 r"""How much longer a rule for k takes to a target than the best fixed k in hindsight.
 
-    python -m launch.regret --k_grid=0.002,0.01,0.05,0.2 --controllers=sign,log_sign \
-        --target_accuracy=0.8 --time_budget=300 --comm_time=10
+    python -m launch.regret --k_grid=0.002,0.01,0.05,0.2 \
+        --controllers=sign,elasticity --target_accuracy=0.8 --time_budget=300
     python -m launch.regret --k_grid=0.005,0.02 --target_loss=0.8 --time_budget=300 \
         --run="slow: --controller=log_sign --step_scale=0.1"
     python -m launch.regret --preset=rules --k_grid=0.002,0.01,0.05 --data_dir=DIR \
@@ -36,7 +36,7 @@ _METHODS.define(
 _METHODS.define(
     "controllers",
     flag_types.names(),
-    "rules for k by their names, such as sign,log_sign; for one with flags of its own "
+    "rules for k by their names, such as sign,value; for one with flags of its own "
     "use --run, or a preset, all of whose runs are taken",
 )
 _RUNS = command.define(FLAGS)

@@ -17,7 +17,7 @@ import tensorflow_federated as tff
 
 from tff_gs import seeds
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.controllers import sign_descent
+from tff_gs.controllers import elasticity_descent
 from tff_gs.costs import cost as cost_lib
 from tff_gs.costs import normalised
 from tff_gs.encoders import encoder, message_encoder
@@ -177,7 +177,9 @@ def build_sparsified_process(
     update: Callable[[int], server_update.ServerUpdate],
     cost: Callable[[int], cost_lib.Cost] | None = None,
     sparsifier: Callable[..., sparsifier_lib.Sparsifier] = fab_top_k.FabTopK,
-    controller: Callable[[int], controller_lib.Controller] = sign_descent.SignDescent,
+    controller: Callable[
+        [int], controller_lib.Controller
+    ] = elasticity_descent.ElasticityDescent,
     uplink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
     downlink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
     probe_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
