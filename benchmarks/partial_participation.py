@@ -4,8 +4,8 @@ r"""Rounds of cohorts, as launch.train runs them: time, memory, bytes, accuracy.
         [--clients_per_round=10] [--client_store=disk] [--output=cohorts.csv]
     python -m benchmarks.partial_participation --quick
 
-Takes the flags of launch.train; by default 300 rounds of 10 of FEMNIST's 120 writers,
-k by sign descent. `--quick`: few rounds of the digits. Prints the median seconds of a
+Takes the flags of launch.train; by default 300 rounds of 10 of FEMNIST's 120
+writers. `--quick`: few rounds of the digits. Prints the median seconds of a
 round, with all that is done for its cohort; all bytes that travelled, and of those down
 the dense models of the clients' first rounds and the catch-up of the later ones; the
 test accuracy at the end; and the largest memory of all processes together, the TFF

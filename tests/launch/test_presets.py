@@ -231,6 +231,6 @@ def test_flags_are_completed_as_the_program_does():
     assert found["learning_rate"] == "0.2"
     assert found["time_budget"] == "5.0"
     # Nothing of it stays for the next.
-    assert flags.completed({})["rounds"] == "150"
+    assert flags.completed({})["rounds"] == "250"
     assert "k_min" not in flags.completed({})
     assert flags.given(["--k=5", "--arms", "1,0.5"]) == {"k": "5", "arms": "1,0.5"}
