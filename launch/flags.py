@@ -205,7 +205,10 @@ RULE.define(
     "k_max", flag_types.amount(), f"descents, bandit: the largest k (1.0){_AMOUNT}"
 )
 RULE.define(
-    "k_initial", flag_types.amount(), f"descents, bandit: the first k (0.1){_AMOUNT}"
+    "k_initial",
+    flag_types.amount(),
+    "descents, bandit: the first k (0.1; elasticity: the middle of k_min and k_max in "
+    f"log k){_AMOUNT}",
 )
 RULE.define(
     "alpha",

@@ -131,19 +131,19 @@ def test_elasticity_rule_first_steps_by_hand():
         half = tf.constant([0.5, 0.5], tf.float64)
         return rule.step(state, controller.Feedback(*feedback), half)
 
-    # s = log2(4 / 2) = 1, e = log2(0.3 / 0.3) = 0; delta_1 = 0.25 log 100 = 1.1513.
+    # s = 100 (4 - 2) / (50 4) = 1, e = 0; delta_1 = 0.25 log 100 = 1.1513.
     # 100 * exp(-1.1513) = 31.62: 32; k' = 32 exp(-log 2) = 16.
     state = step(state, 4.0, 2.0, 1.0, 0.7, 0.7)
     assert rule.decide(state) == (32, 16)
     assert rule.sign(state) == 1
-    # s = log2(1.5 / 1.5) = 0, e = log2(0.4 / 0.2) = 1; delta_2 = 0.8141.
+    # s = 0, e = log2(0.4 / 0.2) = 1; delta_2 = 0.8141.
     # 32 exp(0.8141) = 72.2: 72; k' = 36.
     state = step(state, 1.5, 1.5, 1.0, 0.6, 0.8)
     assert rule.decide(state) == (72, 36)
     assert rule.sign(state) == -1
-    # e = log2(0.1 / 0.2) = -1 counts as 0, s = 0.5; delta_3 = 0.6647.
-    # 72 exp(-0.3324) = 51.6: 52; k' = 26.
-    state = step(state, 2.0**0.5, 1.0, 1.0, 0.9, 0.8)
+    # e = log2(0.1 / 0.2) = -1 counts as 0, s = 72 (2 - 1.5) / (36 2) = 0.5;
+    # delta_3 = 0.6647; 72 exp(-0.3324) = 51.6: 52; k' = 26.
+    state = step(state, 2.0, 1.5, 1.0, 0.9, 0.8)
     assert rule.decide(state) == (52, 26)
     # Only k lowered the loss: e = 1, s = 0; delta_4 = 0.5756.
     # 52 exp(0.5756) = 92.47: 92.
@@ -330,6 +330,13 @@ def test_interval_shrinks_in_these_trials(compiled):
 def test_first_k_is_a_tenth_moved_into_the_interval(bounds, expected):
     rule = sign_descent.SignDescent(1000, **bounds)
     assert rule.decide(rule.initialize()) == expected
+
+
+def test_elasticity_rule_begins_in_the_middle_of_log_k():
+    rule = elasticity_descent.ElasticityDescent(1000, k_min=10)
+    assert rule.decide(rule.initialize()) == (100, 50)
+    rule = elasticity_descent.ElasticityDescent(1000, k_min=7, k_max=7)
+    assert rule.decide(rule.initialize()) == (7, 0)
 
 
 def test_grows_after_patience():

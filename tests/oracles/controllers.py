@@ -66,7 +66,8 @@ class Elastic(Logarithmic):
             progress = 0.0
         else:
             progress = math.log(decrease / decrease_probe) / apart
-        return math.log(time / time_probe) / apart - min(max(progress, 0.0), 1.0)
+        share = k * (time - time_probe) / ((k - k_probe) * time)
+        return share - min(max(progress, 0.0), 1.0)
 
 
 def descend(

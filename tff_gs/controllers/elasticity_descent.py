@@ -15,10 +15,10 @@ class ElasticityDescent(log_descent.LogDescent):
     Its derivative in log k is the difference of two elasticities: by how many percent
     one percent more entries prolongs a round, and by how many it furthers the loss,
 
-        s_m = [log theta(k) - log theta(k')] / [log k - log k'],
+        s_m = k [theta(k) - theta(k')] / [(k - k') theta(k)],
         e_m = [log (L0 - L1) - log (L0 - L1')] / [log k - log k'],
 
-    and the sign of s_m - e_m is the paper's estimated sign. What s_m is, is known. e_m
+    where theta is affine in k, and progress a power of k. What s_m is, is known. e_m
     is noisy, but cannot be just anything: what is not sent stays in the residual and
     must be sent later, so that in the long run more entries never further the loss
     less; and as the largest go first, progress grows no faster than k. Hence
@@ -53,8 +53,8 @@ class ElasticityDescent(log_descent.LogDescent):
           dimension: D, the number of weights.
           k_min: The least k; a count (int) or a fraction of D (float).
           k_max: The largest k, likewise.
-          k_initial: k_1, likewise, in [k_min, k_max]; where None, D / 10 moved into
-            the interval.
+          k_initial: k_1, likewise, in [k_min, k_max]; where None, the middle of the
+            interval in log k.
           step_scale: delta_1 as a fraction of log(k_max / k_min).
           step_floor: The least delta_m; above 0 the rule never settles, and so can
             follow an optimum that moves.
@@ -68,6 +68,9 @@ class ElasticityDescent(log_descent.LogDescent):
         Raises:
           ValueError: If an argument is outside its range or k_min above k_max.
         """
+        if k_initial is None:
+            least, largest = amount.to_interval(k_min, k_max, dimension)
+            k_initial = round(math.sqrt(least * largest))
         super().__init__(
             dimension,
             k_min=k_min,

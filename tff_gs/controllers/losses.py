@@ -41,12 +41,12 @@ def estimate_costs(feedback: controller.Feedback) -> Costs:
 
 
 class Elasticities(NamedTuple):
-    """By how many percent a round grows with one percent more entries than k'.
+    """By how many percent a round grows with one percent more entries.
 
     Attributes:
-      time: float64 scalar, of the time theta; NaN where nothing was probed.
-      progress: float64 scalar, of the decrease of the loss; inf where k' made none,
-        -inf where only k' made some, NaN where neither did.
+      time: float64 scalar, of the time theta, at k; NaN where nothing was probed.
+      progress: float64 scalar, of the decrease of the loss, between k' and k; inf
+        where k' made none, -inf where only k' made some, NaN where neither did.
     """
 
     time: tf.Tensor
@@ -56,8 +56,13 @@ class Elasticities(NamedTuple):
 def estimate_elasticities(
     feedback: controller.Feedback, k: tf.Tensor, k_probe: tf.Tensor
 ) -> Elasticities:
-    """Estimates both between k' and k (int32 scalars), by the losses of `Costs`."""
-    distance = tf.math.log(tf.cast(k, tf.float64) / tf.cast(k_probe, tf.float64))
+    """Estimates both from a round with k and k' (int32 scalars).
+
+    The time is taken to be affine in the entries, the progress to be a power of them.
+    """
+    k, k_probe = tf.cast(k, tf.float64), tf.cast(k_probe, tf.float64)
+    per_entry = (feedback.round_time - feedback.probe_time) / (k - k_probe)
+    distance = tf.math.log(k / k_probe)
     decrease = feedback.loss_before - feedback.loss_after
     decrease_probe = feedback.loss_before - feedback.loss_probe
     # The logarithm of no progress is -inf, and -inf - (-inf) is NaN.
@@ -65,7 +70,7 @@ def estimate_elasticities(
         tf.math.log(tf.maximum(x, tf.zeros_like(x))) for x in (decrease, decrease_probe)
     )
     return Elasticities(
-        time=tf.math.log(feedback.round_time / feedback.probe_time) / distance,
+        time=k * per_entry / feedback.round_time,
         progress=tf.where(
             # A maximum with NaN need not be NaN.
             tf.math.is_finite(decrease + decrease_probe),
