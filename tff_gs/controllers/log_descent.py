@@ -25,18 +25,38 @@ class LogDescent(descent.Descent):
         self,
         dimension: int,
         *,
-        k_min: amount.Amount,
-        k_max: amount.Amount,
-        k_initial: amount.Amount | None,
-        step_scale: float,
-        step_floor: float,
-        probe_scale: float,
-        probe_distance: float,
-        patience: int,
-        probe_initial: float,
-        probe_floor: float,
+        k_min: amount.Amount = 0.002,
+        k_max: amount.Amount = 1.0,
+        k_initial: amount.Amount | None = None,
+        step_scale: float = 0.25,
+        step_floor: float = 0.0,
+        probe_scale: float = 0.5,
+        probe_distance: float = 0.0,
+        patience: int = 10,
+        probe_initial: float = 0.9,
+        probe_floor: float = 0.1,
     ) -> None:
-        """Checks and stores the arguments; subclasses document them."""
+        """Builds the rule.
+
+        Args:
+          dimension: D, the number of weights.
+          k_min: The least k; a count (int) or a fraction of D (float).
+          k_max: The largest k, likewise.
+          k_initial: k_1, likewise, in [k_min, k_max]; where None, D / 10 moved into
+            the interval.
+          step_scale: delta_1 as a fraction of log(k_max / k_min).
+          step_floor: The least delta_m; above 0 the rule never settles, and so can
+            follow an optimum that moves. A factor of 1.1 is log(1.1) = 0.095.
+          probe_scale: log(k / k') in steps.
+          probe_distance: The least log(k / k'); above 0 it keeps k' so far from k
+            that the losses' noise does not hide their difference.
+          patience: Rounds in a row without a defined slope for which k stays.
+          probe_initial: k'_1 / k_1, in (0, 1).
+          probe_floor: The least k' in units of k_min, in [0, 1).
+
+        Raises:
+          ValueError: If an argument is outside its range or k_min above k_max.
+        """
         super().__init__(
             dimension,
             k_min=k_min,

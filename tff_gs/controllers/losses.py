@@ -40,6 +40,12 @@ def estimate_costs(feedback: controller.Feedback) -> Costs:
     )
 
 
+def estimate_sign(feedback: controller.Feedback) -> tf.Tensor:
+    """The sign of (tau - tau') / (k - k') for k' < k, float64; NaN where undefined."""
+    costs = estimate_costs(feedback)
+    return tf.sign(costs.cost - costs.cost_probe)
+
+
 class Elasticities(NamedTuple):
     """By how many percent a round grows with one percent more entries.
 

@@ -80,8 +80,7 @@ class SignDescent(descent.Descent):
         self, state: descent.DescentState, feedback: controller.Feedback
     ) -> tf.Tensor:
         del state  # k' < k wherever tau' is defined
-        costs = losses.estimate_costs(feedback)
-        return tf.sign(costs.cost - costs.cost_probe)
+        return losses.estimate_sign(feedback)
 
     def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         return k + step
