@@ -1,6 +1,7 @@
 """What all descents on k share: probe, undefined signs, rounding, interval."""
 
 import abc
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -37,6 +38,7 @@ class DescentState(NamedTuple):
     sign: tf.Tensor
 
 
+@dataclasses.dataclass(eq=False)
 class Descent(controller.Controller):
     """A descent on k along an estimated derivative of the cost.
 
@@ -51,33 +53,54 @@ class Descent(controller.Controller):
     - k' is at least ceil(probe_floor k_min) and at most k - 1, so that a probe
       that rounds to k still compares two numbers. k' is 0, i.e. nothing is probed,
       where k is 1, and always where k_min = k_max.
+
+    Building one raises ValueError where an argument is outside its range or k_min
+    above k_max.
+
+    Attributes:
+      dimension: D, the number of weights.
+      k_min: The least k; a count (int) or a fraction of D (float).
+      k_max: The largest k, likewise.
+      k_initial: k_1, likewise, in [k_min, k_max]; where None, D / 10 moved into the
+        interval.
+      patience: Rounds in a row without a defined slope for which k stays.
+      probe_initial: k'_1 / k_1, in (0, 1).
+      probe_floor: The least k' in units of k_min, in [0, 1).
     """
 
-    def __init__(
-        self,
-        dimension: int,
-        *,
-        k_min: amount.Amount,
-        k_max: amount.Amount,
-        k_initial: amount.Amount | None,
-        probe_initial: float,
-        probe_floor: float,
-        patience: int,
-    ) -> None:
-        """Checks and stores the arguments; subclasses document them."""
-        self._k_min, self._k_max = amount.to_interval(k_min, k_max, dimension)
-        self._k_initial = amount.to_initial(
-            k_initial, self._k_min, self._k_max, dimension
+    dimension: int
+    _: dataclasses.KW_ONLY
+    k_min: amount.Amount = 0.002
+    k_max: amount.Amount = 1.0
+    k_initial: amount.Amount | None = None
+    patience: int = 10
+    probe_initial: float = 0.9
+    probe_floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Checks the arguments."""
+        self._least, self._largest = amount.to_interval(
+            self.k_min, self.k_max, self.dimension
+        )
+        self._first = amount.to_initial(
+            self._k_initial_or_default(), self._least, self._largest, self.dimension
         )
         checks.require(
-            0 < probe_initial < 1, "probe_initial to be in (0, 1)", probe_initial
+            0 < self.probe_initial < 1,
+            "probe_initial to be in (0, 1)",
+            self.probe_initial,
         )
-        checks.require(0 <= probe_floor < 1, "probe_floor to be in [0, 1)", probe_floor)
-        checks.require(patience >= 0, "patience to be at least 0", patience)
-        self._probe_initial = probe_initial
-        self._probe_floor = probe_floor
-        self._patience = patience
+        checks.require(
+            0 <= self.probe_floor < 1,
+            "probe_floor to be in [0, 1)",
+            self.probe_floor,
+        )
+        checks.require(self.patience >= 0, "patience to be at least 0", self.patience)
         self._interval: interval.Shrinking | interval.Constant = interval.Constant()
+
+    def _k_initial_or_default(self) -> amount.Amount | None:
+        """k_1; None where it is D / 10."""
+        return self.k_initial
 
     @abc.abstractmethod
     def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
@@ -98,17 +121,17 @@ class Descent(controller.Controller):
     @property
     def probes(self) -> bool:
         """See base class."""
-        return self._k_min < self._k_max
+        return self._least < self._largest
 
     def initialize(self) -> DescentState:
         """See base class."""
-        k = self._k_initial
-        floor = math.ceil(self._probe_floor * self._k_min)
-        probe = min(max(math.ceil(self._probe_initial * k), floor), k - 1)
+        k = self._first
+        floor = math.ceil(self.probe_floor * self._least)
+        probe = min(max(math.ceil(self.probe_initial * k), floor), k - 1)
         return DescentState(
             k=tf.constant(k, tf.int32),
             k_probe=tf.constant(probe if self.probes else 0, tf.int32),
-            interval=interval.first_interval(self._k_min, self._k_max),
+            interval=interval.first_interval(self._least, self._largest),
             rounds=tf.constant(0, tf.int32),
             undefined=tf.constant(0, tf.int32),
             slope=tf.constant(0.0, tf.float64),
@@ -146,7 +169,7 @@ class Descent(controller.Controller):
         defined = tf.math.is_finite(estimated)
         slope = tf.where(defined, estimated, state.slope)
         undefined = tf.where(defined, 0, state.undefined + 1)
-        grows = undefined > self._patience
+        grows = undefined > self.patience
 
         k = tf.cast(state.k, tf.float64)
         moved = self._move(k, tf.where(defined, -step * slope, step))
@@ -156,7 +179,7 @@ class Descent(controller.Controller):
         )
         k = rounding.stochastic_round(k, uniforms[0])
 
-        floor = tf.math.ceil(self._probe_floor * tf.cast(bounds.k_min, tf.float64))
+        floor = tf.math.ceil(self.probe_floor * tf.cast(bounds.k_min, tf.float64))
         probe = self._probe(tf.cast(k, tf.float64), step, slope)
         probe = rounding.stochastic_round(tf.maximum(probe, floor), uniforms[1])
         probe = tf.minimum(probe, k - 1) if self.probes else tf.zeros_like(probe)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, controller, descent, interval, losses
+from tff_gs.controllers import controller, descent, interval, losses
 
 
 class ValueDescent(descent.Descent):
@@ -19,42 +19,6 @@ class ValueDescent(descent.Descent):
     where an undefined round keeps the g before it. As in the authors' trajectories,
     m counts every round and k' is at most k - 1.
     """
-
-    def __init__(
-        self,
-        dimension: int,
-        *,
-        k_min: amount.Amount = 0.002,
-        k_max: amount.Amount = 1.0,
-        k_initial: amount.Amount | None = None,
-        patience: int = 10,
-        probe_initial: float = 0.9,
-        probe_floor: float = 0.1,
-    ) -> None:
-        """Builds the rule.
-
-        Args:
-          dimension: D, the number of weights.
-          k_min: The least k; a count (int) or a fraction of D (float).
-          k_max: The largest k, likewise.
-          k_initial: k_1, likewise, in [k_min, k_max]; where None, D / 10 moved into
-            the interval.
-          patience: Rounds in a row without a defined derivative for which k stays.
-          probe_initial: k'_1 / k_1, in (0, 1).
-          probe_floor: The least k' in units of k_min, in [0, 1).
-
-        Raises:
-          ValueError: If an argument is outside its range or k_min above k_max.
-        """
-        super().__init__(
-            dimension,
-            k_min=k_min,
-            k_max=k_max,
-            k_initial=k_initial,
-            probe_initial=probe_initial,
-            probe_floor=probe_floor,
-            patience=patience,
-        )
 
     def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
         length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)

@@ -133,10 +133,7 @@ class WholePopulation(Population):
 
     def restore(self, states: sparsified_process.Clients) -> None:
         """See base class."""
-        clients = [
-            tf.nest.map_structure(lambda values, i=i: values[i], states)
-            for i in range(self._count)
-        ]
+        clients = [snapshots.state_of(client, states) for client in range(self._count)]
         self._clients = self._place(clients, self._clients_type)
 
     def client_states_saved(self) -> None:

@@ -56,11 +56,14 @@ def collect(state_type: tff.Type, clients: int, states: Mapping[int, Any]) -> Sn
 def take_apart(snapshot: Snapshot) -> dict[int, Any]:
     """The states by client id, as views."""
     return {
-        int(client): tf.nest.map_structure(
-            lambda array, client=client: array[client], snapshot.states
-        )
+        int(client): state_of(int(client), snapshot.states)
         for client in np.flatnonzero(snapshot.known)
     }
+
+
+def state_of(client: int, states: Any) -> Any:
+    """The state of one client out of arrays [N, ...] of all, as views."""
+    return tf.nest.map_structure(lambda array: array[client], states)
 
 
 def _zeros(type_signature: tff.Type, clients: int) -> Any:
