@@ -7,7 +7,6 @@ row that it releases (0.1 s a row at a thousand rows); this one only appends.
 import csv
 import pathlib
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from launch import run_directory
@@ -34,12 +33,7 @@ class CsvTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
     def append(self, row: Mapping[str, Any]) -> None:

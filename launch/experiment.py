@@ -89,11 +89,6 @@ def _builder(
     """Federated SGD, or local updates, with the optimizers of both sides."""
     from tff_gs import learning
 
-    if training.local_epochs is not None and training.local_steps is not None:
-        raise ValueError(
-            "Expected either local_steps or local_epochs, found "
-            f"{training.local_steps} and {training.local_epochs}."
-        )
     locally = training.updates_locally
     server_rate = training.server_learning_rate
     if server_rate is None:

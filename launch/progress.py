@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 import tqdm
@@ -41,12 +40,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
 
