@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 
 FLAGS = absl_flags.FlagValues()
 _RUNS = command.define(FLAGS)
-_TABLE = flags.Topic("Table", values=FLAGS)
+_TABLE = flags.Topic(
+    "Table and picture", values=FLAGS, choices={"Compared over": preset.OVER}
+)
 _TABLE.define(
     "at",
-    flag_types.times(),
-    "the times at which the table shows accuracy and loss; by default the preset's, or "
-    "the quarters of the time that all runs have reached",
+    flag_types.ascending(),
+    "the times, rounds or megabytes at which the table shows accuracy and loss; by "
+    "default the preset's, or the quarters of what half of the runs have reached",
+)
+_TABLE.define(
+    "over",
+    flag_types.choice(preset.OVER),
+    "what to compare over; by default what the preset says, or time",
 )
 _HELP_END = (
     "Flags of launch.train, for all runs: see python -m launch.train --help, and\n"
@@ -54,23 +61,19 @@ def _report(
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
     from launch import run_directory
-    from launch.comparison import measures, plots, results, table
+    from launch.comparison import abscissa, measures, plots, table
 
-    time_label = results.label_of_time(runs)
-    times = FLAGS.at or chosen.at
-    if times is None:
-        ends = [r.metrics["time"].iloc[-1] for line in lines for r in line.results]
-        times = measures.common_quarters(ends)
-    text = table.render(lines, times, title=chosen.title, time_label=time_label)
-    csv = table.build(lines, times).to_csv(index=False, lineterminator="\n")
+    over = abscissa.build(FLAGS.over or chosen.over, runs)
+    # Those of the preset are in its own unit.
+    at = FLAGS.at or (chosen.at if FLAGS.over in (None, chosen.over) else None)
+    if at is None:
+        ends = [over.positions(r).iloc[-1] for line in lines for r in line.results]
+        at = measures.quarters(ends)
+    text = table.render(lines, over, at, title=chosen.title)
+    csv = table.build(lines, over, at).to_csv(index=False, lineterminator="\n")
     run_directory.write_atomically(comparison / "comparison.csv", csv)
     run_directory.write_atomically(comparison / "comparison.md", text)
-    plots.draw(
-        lines,
-        comparison / "comparison.png",
-        title=chosen.title,
-        time_label=time_label,
-    )
+    plots.draw(lines, over, comparison / "comparison.png", title=chosen.title)
     files = "comparison.csv, comparison.md, comparison.png"
     return f"{text}\nIn {comparison}/: {files}\n"
 

@@ -170,7 +170,7 @@ def whole_numbers() -> FlagType:
     return FlagType(convert, "different whole numbers with commas between, such as 0,1")
 
 
-def times() -> FlagType:
+def ascending() -> FlagType:
     """A tuple of ascending floats above 0."""
 
     def convert(text: str) -> tuple[float, ...]:
@@ -180,7 +180,7 @@ def times() -> FlagType:
         return values
 
     return FlagType(
-        convert, "ascending times above 0 with commas between, such as 100,200"
+        convert, "ascending numbers above 0 with commas between, such as 100,200"
     )
 
 

@@ -108,7 +108,7 @@ def _report(
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
     from launch import run_directory
-    from launch.comparison import regret, regret_plot, results
+    from launch.comparison import abscissa, regret, regret_plot
 
     completed = runs[0].completed
     loss, accuracy = (
@@ -117,7 +117,7 @@ def _report(
     )
     wanted = targets.wanted(loss=loss, accuracy=accuracy)
     reaches = regret.measure(lines, set(map(_name, FLAGS.k_grid)), wanted)
-    time_label = results.label_of_time(runs)
+    time_label = abscissa.label_of_time(runs)
     text = regret.render(
         reaches,
         wanted,

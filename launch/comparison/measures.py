@@ -1,5 +1,6 @@
 """What is read off a run's metrics: values at a time, time to a target, traffic."""
 
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,21 +12,22 @@ from launch import traffic
 _BITS_A_MEGABYTE = 8e6
 
 
-def value_at(metrics: pd.DataFrame, column: str, time: float) -> float:
-    """The value of the last evaluation at or before a time.
+def value_at(values: pd.Series, positions: pd.Series, position: float) -> float:
+    """The value of the last evaluation at or before a position.
 
     Args:
-      metrics: The rows of metrics.csv, at least one.
-      column: `test_accuracy` or `test_loss`.
-      time: The time, in the run's units.
+      values: Of each round, at least one: `test_accuracy` or `test_loss`, NaN where
+        it was not evaluated.
+      positions: Where each round ended, such as its time; ascending.
+      position: Such as a time.
 
     Returns:
-      The value; NaN where the run ended before that time, or was not evaluated
+      The value; NaN where the run ended before that position, or was not evaluated
       until then.
     """
-    if metrics["time"].iloc[-1] < time:
+    if positions.iloc[-1] < position:
         return float("nan")
-    values = metrics.loc[metrics["time"] <= time, column].dropna()
+    values = values[positions <= position].dropna()
     return float(values.iloc[-1]) if len(values) else float("nan")
 
 
@@ -55,13 +57,14 @@ def initial_megabytes(bits: int, clients: int) -> float:
     return bits * clients / _BITS_A_MEGABYTE
 
 
-def common_quarters(ends: Sequence[float]) -> tuple[float, ...]:
-    """The quarters of the time that all runs have reached, to two digits.
+def quarters(ends: Sequence[float]) -> tuple[float, ...]:
+    """The quarters of what half of the runs have reached, to two digits.
 
     Args:
-      ends: The time at which each run ended; at least one, above 0.
+      ends: Where each run ended, such as a time; at least one, above 0.
     """
-    least = min(ends)
-    unit = 10.0 ** (np.floor(np.log10(least)) - 1)
-    quarters = (np.floor(least * part / unit) * unit for part in (0.25, 0.5, 0.75, 1.0))
-    return tuple(dict.fromkeys(float(f"{q:.6g}") for q in quarters if q > 0))
+    # Of all: one run with few rounds, or little traffic, would leave nothing to see.
+    end = statistics.median_low(ends)
+    unit = 10.0 ** (np.floor(np.log10(end)) - 1)
+    parts = (np.floor(end * part / unit) * unit for part in (0.25, 0.5, 0.75, 1.0))
+    return tuple(dict.fromkeys(float(f"{part:.6g}") for part in parts if part > 0))

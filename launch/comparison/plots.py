@@ -11,7 +11,7 @@ from matplotlib import figure, ticker
 from matplotlib.backends import backend_agg
 
 from launch import plot_style
-from launch.comparison import curves, results
+from launch.comparison import abscissa, curves, results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,11 @@ _FEW_POINTS = 30
 
 
 def draw(
-    lines: Sequence[results.Line], path: pathlib.Path, *, title: str, time_label: str
+    lines: Sequence[results.Line],
+    over: abscissa.Abscissa,
+    path: pathlib.Path,
+    *,
+    title: str,
 ) -> None:
     """Draws the lines that have a complete run, each in one style in all panels.
 
@@ -29,9 +33,9 @@ def draw(
 
     Args:
       lines: What to compare; at least one has a complete run.
+      over: What accuracy and loss are drawn over.
       path: Where the PNG goes.
       title: The heading.
-      time_label: What the time is, with its unit.
     """
     styled = [
         (line, plot_style.line_style(number))
@@ -47,8 +51,8 @@ def draw(
         drawing.get_layout_engine().set(hspace=0.07, wspace=0.05)
         drawing.suptitle(title, x=0.01, ha="left", fontsize=12.5)
         axes = drawing.subplots(2, 2)
-        _draw_over_time(axes[0, 0], styled, "test_accuracy", time_label)
-        _draw_over_time(axes[0, 1], styled, "test_loss", time_label)
+        _draw_evaluations(axes[0, 0], styled, "test_accuracy", over)
+        _draw_evaluations(axes[0, 1], styled, "test_loss", over)
         _draw_k(axes[1, 0], styled)
         _draw_contributions(axes[1, 1], styled)
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -66,16 +70,18 @@ def draw(
 _Styled = Sequence[tuple[results.Line, dict[str, Any]]]
 
 
-def _draw_over_time(
-    axes: "Axes", styled: _Styled, column: str, time_label: str
+def _draw_evaluations(
+    axes: "Axes", styled: _Styled, column: str, over: abscissa.Abscissa
 ) -> None:
     ends, values = [], []
     for line, style in styled:
-        evaluated = [r.metrics.dropna(subset=column) for r in line.results]
         band = curves.band(
-            [(e["time"].to_numpy(), e[column].to_numpy()) for e in evaluated]
+            [
+                (over.positions(r).to_numpy(np.float64), r.metrics[column].to_numpy())
+                for r in line.results
+            ]
         )
-        few = len(evaluated[0]) <= _FEW_POINTS and len(line.results) == 1
+        few = len(band.x) <= _FEW_POINTS and len(line.results) == 1
         axes.plot(
             band.x,
             band.mean,
@@ -85,9 +91,14 @@ def _draw_over_time(
             **style,
         )
         _fill(axes, band, style)
-        ends += [r.metrics["time"].iloc[-1] for r in line.results]
+        ends += [over.positions(r).iloc[-1] for r in line.results]
         values += [band.low, band.high]
-    axes.set(xlabel=time_label, xlim=(0, max(ends) * 1.01))
+    axes.set(xlabel=over.label, xscale=over.scale)
+    if over.scale == "linear":
+        axes.set_xlim(0, max(ends) * 1.01)
+    else:
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
     if column == "test_accuracy":
         axes.set(title="Test accuracy", ylabel="accuracy")
         axes.set_ylim(0, min(1.02, 1.08 * np.concatenate(values).max(initial=0.1)))

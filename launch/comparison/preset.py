@@ -18,6 +18,12 @@ RESERVED = {
     "resume": "the same command again, which goes on with runs that are not complete",
 }
 
+OVER: Mapping[str, str] = {
+    "time": "the time that the runs' models of time give",
+    "rounds": "the rounds",
+    "traffic": "megabytes up and down, of all clients, as they were counted",
+}
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -46,7 +52,7 @@ class Size:
     Attributes:
       flags: Flags for all runs.
       seeds: The seeds.
-      at: The times of the table.
+      at: As of the preset.
       only: The names of the methods.
     """
 
@@ -67,7 +73,9 @@ class Preset:
       methods: The methods, in the order in which they are shown.
       flags: Flags for all runs.
       seeds: The seeds.
-      at: The times of the table; None: to be chosen from the runs.
+      over: What accuracy and loss are compared over, one of `OVER`.
+      at: The times (or rounds, or megabytes) of the table; None: to be chosen from
+        the runs.
       sizes: The sizes by name; may be empty.
     """
 
@@ -77,6 +85,7 @@ class Preset:
     methods: tuple[Method, ...]
     flags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
+    over: str = "time"
     at: tuple[float, ...] | None = None
     sizes: Mapping[str, Size] = dataclasses.field(default_factory=dict)
 
@@ -187,7 +196,9 @@ class _MalformedError(ValueError):
 
 
 def _preset(content: Mapping[str, Any], path: pathlib.Path) -> Preset:
-    _check_keys(content, ("title", "seeds", "at", "flags", "runs", "sizes"), "a preset")
+    _check_keys(
+        content, ("title", "seeds", "over", "at", "flags", "runs", "sizes"), "a preset"
+    )
     title = content.get("title")
     if not (isinstance(title, str) and title and "\n" not in title):
         raise _MalformedError(f"expected a title of one line, found {title!r}.")
@@ -201,7 +212,8 @@ def _preset(content: Mapping[str, Any], path: pathlib.Path) -> Preset:
         methods=tuple(_method(name, keys) for name, keys in runs.items()),
         flags=_flags(_table(content, "flags", "the preset"), "flags"),
         seeds=_seeds(content) or (0,),
-        at=_times(content),
+        over=_over(content),
+        at=_positions(content),
         sizes={
             name: _size(name, keys)
             for name, keys in _table(content, "sizes", "the preset").items()
@@ -263,7 +275,7 @@ def _size(name: str, keys: Any) -> Size:
     return Size(
         flags=_flags(_table(keys, "flags", where), where),
         seeds=_seeds(keys),
-        at=_times(keys),
+        at=_positions(keys),
         only=None if only is None else tuple(only),
     )
 
@@ -323,17 +335,27 @@ def _seeds(keys: Mapping[str, Any]) -> tuple[int, ...] | None:
     return tuple(seeds)
 
 
-def _times(keys: Mapping[str, Any]) -> tuple[float, ...] | None:
-    times = keys.get("at")
-    if times is None:
+def _over(keys: Mapping[str, Any]) -> str:
+    over = keys.get("over", "time")
+    # A list could not be looked up.
+    if not (isinstance(over, str) and over in OVER):
+        raise _MalformedError(
+            f"expected as over one of {', '.join(OVER)}, found {over!r}."
+        )
+    return over
+
+
+def _positions(keys: Mapping[str, Any]) -> tuple[float, ...] | None:
+    at = keys.get("at")
+    if at is None:
         return None
     if not (
-        isinstance(times, list)
-        and times
-        and all(type(t) in (int, float) and t > 0 and math.isfinite(t) for t in times)
-        and all(a < b for a, b in itertools.pairwise(times))
+        isinstance(at, list)
+        and at
+        and all(type(x) in (int, float) and x > 0 and math.isfinite(x) for x in at)
+        and all(a < b for a, b in itertools.pairwise(at))
     ):
         raise _MalformedError(
-            f"expected as at ascending times above 0 in a list, found {times!r}."
+            f"expected as at ascending numbers above 0 in a list, found {at!r}."
         )
-    return tuple(float(time) for time in times)
+    return tuple(map(float, at))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from launch import run_directory, time_label
+from launch import run_directory
 from launch.comparison import measures, plan, preset, standing
 
 
@@ -62,12 +62,6 @@ def collect(methods: Sequence[preset.Method], runs: Sequence[plan.Run]) -> list[
             found = [result for run in own if (result := _read(run)) is not None]
             lines.append(Line(method.name, method.label, found, len(own)))
     return lines
-
-
-def label_of_time(runs: Sequence[plan.Run]) -> str:
-    """What the time of the runs is, with its unit."""
-    labels = {time_label.TIME_LABELS[run.completed["cost"]] for run in runs}
-    return labels.pop() if len(labels) == 1 else "time (each run in its own unit)"
 
 
 def _read(run: plan.Run) -> Result | None:

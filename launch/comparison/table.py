@@ -5,49 +5,57 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from launch.comparison import markdown, measures, results
+from launch.comparison import abscissa, markdown, measures, results
 
 MISSING = "-"
 
 _MEASURES = {"test_accuracy": ("accuracy", ".1%"), "test_loss": ("loss", ".3f")}
 
 
-def build(lines: Sequence[results.Line], times: Sequence[float]) -> pd.DataFrame:
+def build(
+    lines: Sequence[results.Line], over: abscissa.Abscissa, at: Sequence[float]
+) -> pd.DataFrame:
     """The table with numbers.
 
-    The value at a time is that of the last evaluation at or before it. It is
-    missing (NaN) where a run of the method ended before, or had not been evaluated.
+    The value at T is that of the last evaluation at or before it. It is missing (NaN)
+    where a run of the method ended before, or had not been evaluated.
 
     Args:
       lines: What to compare.
-      times: The times of the values, ascending.
+      over: What T is.
+      at: The T of the values, ascending.
 
     Returns:
       A row for each line with the columns `method`, `runs` (those that are
-      complete); for each time T the mean over runs of `accuracy_at_T` and
+      complete); for each T the mean over runs of `accuracy_at_T` and
       `loss_at_T` and, where a line has several runs, their `..._min` and
       `..._max`; the means of `rounds`, `time` (at the end), `megabytes_up` and
       `megabytes_down` (of all clients, the first dense download included) and
       `final_k`.
     """
     several = any(len(line.results) > 1 for line in lines)
-    return pd.DataFrame([_row(line, times, several) for line in lines])
+    return pd.DataFrame([_row(line, over, at, several) for line in lines])
 
 
-def values_at(line: results.Line, column: str, time: float) -> list[float]:
+def _values_at(
+    line: results.Line, column: str, over: abscissa.Abscissa, position: float
+) -> list[float]:
     """The value of each run of a line; empty where one of them has none."""
-    values = [measures.value_at(r.metrics, column, time) for r in line.results]
+    values = [
+        measures.value_at(r.metrics[column], over.positions(r), position)
+        for r in line.results
+    ]
     return [] if any(map(math.isnan, values)) else values
 
 
 def _row(
-    line: results.Line, times: Sequence[float], several: bool
+    line: results.Line, over: abscissa.Abscissa, at: Sequence[float], several: bool
 ) -> dict[str, object]:
     row: dict[str, object] = {"method": line.label, "runs": len(line.results)}
     for column, (name, _) in _MEASURES.items():
-        for time in times:
-            values = values_at(line, column, time) or [math.nan]
-            key = f"{name}_at_{time:g}"
+        for position in at:
+            values = _values_at(line, column, over, position) or [math.nan]
+            key = f"{name}_at_{position:g}"
             row[key] = sum(values) / len(values)
             if several:
                 row[f"{key}_min"], row[f"{key}_max"] = min(values), max(values)
@@ -76,45 +84,45 @@ def _mean(values: Sequence[float]) -> float:
 
 def render(
     lines: Sequence[results.Line],
-    times: Sequence[float],
+    over: abscissa.Abscissa,
+    at: Sequence[float],
     *,
     title: str,
-    time_label: str,
 ) -> str:
     """The table as Markdown, with what its numbers mean below it."""
     header = ["method"]
     header += [
-        f"{name} at {time:g}" for name, _ in _MEASURES.values() for time in times
+        f"{name} at {position:g}" for name, _ in _MEASURES.values() for position in at
     ]
     header += ["rounds", "MB up", "MB down", "final k"]
     caption = (
-        f"Accuracy and loss on the test data at given values of: {time_label}; each "
-        "of the last evaluation at or before that time. MB: megabytes of all clients, "
-        "the first dense download included."
+        f"Accuracy and loss on the test data at given values of: {over.label}; each "
+        "of the last evaluation at or before it. MB: megabytes of all clients, the "
+        "first dense download included."
     )
     if any(line.runs > 1 for line in lines):
         caption += (
             " Means over the seeds (least to largest); rounds, MB and k are means."
         )
-    rows = [_cells(line, times) for line in lines]
+    rows = [_cells(line, over, at) for line in lines]
     if any(MISSING in row for row in rows):
-        caption += (
-            f" {MISSING}: a run ended before that time, or was not yet evaluated."
-        )
+        caption += f" {MISSING}: a run ended before it, or was not yet evaluated."
     if any(len(line.results) < line.runs for line in lines):
         caption += " Runs that are not complete are left out, as the first column says."
     return f"# {title}\n\n{markdown.render(header, rows)}\n{caption}\n"
 
 
-def _cells(line: results.Line, times: Sequence[float]) -> list[str]:
+def _cells(
+    line: results.Line, over: abscissa.Abscissa, at: Sequence[float]
+) -> list[str]:
     count = len(line.results)
     label = line.label
     if count < line.runs:
         label += f" ({count} of {line.runs} runs)"
     cells = [label]
     for column, (_, form) in _MEASURES.items():
-        for time in times:
-            values = values_at(line, column, time)
+        for position in at:
+            values = _values_at(line, column, over, position)
             cells.append(markdown.with_spread(values, form) if values else MISSING)
     totals = {name: _mean(values) for name, values in _totals(line).items()}
     for name in ("rounds", "megabytes_up", "megabytes_down", "final_k"):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from launch.comparison import markdown, plots, results, table
+from launch.comparison import abscissa, markdown, plots, preset, results, table
 from tests.launch import made_up_runs
 
 _A = made_up_runs.method("a", "--k=100", label="A | a")
@@ -36,6 +36,11 @@ def _runs(tmp_path_factory):
     return runs
 
 
+@pytest.fixture(name="time")
+def _time(runs):
+    return abscissa.build("time", runs)
+
+
 @pytest.fixture(name="lines")
 def _lines(runs):
     return results.collect(_METHODS, runs)
@@ -53,8 +58,8 @@ def test_lines_are_of_what_is_shown_in_the_order_of_the_preset(lines):
     )
 
 
-def test_the_numbers_of_the_table(lines):
-    found = table.build(lines, (100.0, 250.0)).set_index("method")
+def test_the_numbers_of_the_table(lines, time):
+    found = table.build(lines, time, (100.0, 250.0)).set_index("method")
     a, b, c = found.loc["A | a"], found.loc["B"], found.loc["C"]
     assert a["accuracy_at_100"] == 0.1
     assert a["accuracy_at_250"] == pytest.approx(0.35)
@@ -73,17 +78,17 @@ def test_the_numbers_of_the_table(lines):
     assert c.drop("runs").isna().all()
 
 
-def test_one_run_a_method_has_no_spread(runs):
+def test_one_run_a_method_has_no_spread(runs, time):
     lines = results.collect((_A,), [run for run in runs if run.seed == 0])
-    found = table.build(lines, (200.0,))
+    found = table.build(lines, time, (200.0,))
     assert [name for name in found if name.startswith("loss")] == ["loss_at_200"]
-    text = table.render(lines, (200.0,), title="T", time_label="time (seconds)")
+    text = table.render(lines, time, (200.0,), title="T")
     assert " 30.0% | " in text
     assert "least to largest" not in text
 
 
-def test_the_table_as_markdown(lines):
-    text = table.render(lines, (250.0,), title="A test", time_label="time (seconds)")
+def test_the_table_as_markdown(lines, time):
+    text = table.render(lines, time, (250.0,), title="A test")
     heading, _, header, _, *rows = text.splitlines()
     assert heading == "# A test"
     assert made_up_runs.cells(header) == [
@@ -99,10 +104,10 @@ def test_the_table_as_markdown(lines):
         ["C (0 of 2 runs)", "-", "-", "-", "-", "-", "-"],
     ]
     caption = text.splitlines()[-1]
-    assert "given values of: time (seconds)" in caption
-    assert "the last evaluation at or before that time" in caption
+    assert "given values of: normalised time (1 is a round of comp" in caption
+    assert "the last evaluation at or before it" in caption
     assert "Means over the seeds" in caption
-    assert "-: a run ended before that time" in caption
+    assert "-: a run ended before it" in caption
 
 
 def test_markdown_keeps_its_columns():
@@ -115,9 +120,36 @@ def test_the_unit_of_time_is_said_where_it_is_one(tmp_path):
     first = made_up_runs.method("first")
     second = made_up_runs.method("second", "--cost=links")
     runs = made_up_runs.make_runs(tmp_path, first, second)
-    assert results.label_of_time(runs[:1]).startswith("normalised time")
-    assert results.label_of_time(runs[1:]) == "time (seconds)"
-    assert results.label_of_time(runs) == "time (each run in its own unit)"
+    assert abscissa.label_of_time(runs[:1]).startswith("normalised time")
+    assert abscissa.label_of_time(runs[1:]) == "time (seconds)"
+    assert abscissa.label_of_time(runs) == "time (each run in its own unit)"
+    assert abscissa.build("time", runs).label == "time (each run in its own unit)"
+
+
+def test_methods_are_compared_over_rounds(runs, lines):
+    rounds = abscissa.build("rounds", runs)
+    assert rounds.label == "rounds"
+    found = table.build(lines, rounds, (2.0, 3.0)).set_index("method")
+    assert found.loc["A | a", "loss_at_2"] == 2.25
+    # B has two rounds, of which the second was evaluated.
+    assert found.loc["B", "loss_at_2"] == 1.25
+    assert np.isnan(found.loc["B", "loss_at_3"])
+
+
+def test_methods_are_compared_over_what_was_sent(runs, lines):
+    traffic = abscissa.build("traffic", runs)
+    # 4 clients got 32,000 bits each; then, a round, 800 of all up, 1600 to each down.
+    np.testing.assert_allclose(
+        traffic.positions(lines[0].results[0]), [0.0169, 0.0178, 0.0187]
+    )
+    found = table.build(lines, traffic, (0.0168, 0.0178, 0.018)).set_index("method")
+    losses = found.loc["A | a", ["loss_at_0.0168", "loss_at_0.0178", "loss_at_0.018"]]
+    np.testing.assert_array_equal(losses.astype(float), [np.nan, 2.25, 2.25])
+
+
+def test_all_that_a_preset_may_compare_over_is_there(runs):
+    for over in preset.OVER:
+        assert abscissa.build(over, runs).label
 
 
 def test_a_run_whose_files_are_gone_is_one_sentence(tmp_path):
@@ -128,10 +160,19 @@ def test_a_run_whose_files_are_gone_is_one_sentence(tmp_path):
         results.collect((_A,), runs)
 
 
-@pytest.mark.parametrize("names", [("a", "b", "c"), ("b",), ("a",)])
-def test_a_picture_is_drawn(lines, names, tmp_path):
+@pytest.mark.parametrize(
+    ("names", "over"),
+    [
+        (("a", "b", "c"), "time"),
+        (("a", "b", "c"), "rounds"),
+        (("a", "b", "c"), "traffic"),
+        (("b",), "time"),
+        (("a",), "time"),
+    ],
+)
+def test_a_picture_is_drawn(lines, runs, names, over, tmp_path):
     shown = [line for line in lines if line.name in names]
-    plots.draw(shown, tmp_path / "c.png", title="A test", time_label="time (seconds)")
+    plots.draw(shown, abscissa.build(over, runs), tmp_path / "c.png", title="A test")
     with Image.open(tmp_path / "c.png") as image:
         assert image.format == "PNG"
         pixels = np.asarray(image.convert("RGB"))
@@ -143,10 +184,10 @@ def test_a_picture_is_drawn(lines, names, tmp_path):
             assert (panel != 255).any(axis=2).mean() > 0.01
 
 
-def test_a_method_has_one_colour_whichever_others_are_complete(lines, tmp_path):
+def test_a_method_has_one_colour_whichever_others_are_complete(lines, time, tmp_path):
     """The second line is drawn in its own colour though the first has no run."""
     first = lines[0]._replace(results=[])
-    plots.draw([first, lines[1]], tmp_path / "c.png", title="", time_label="")
+    plots.draw([first, lines[1]], time, tmp_path / "c.png", title="")
     with Image.open(tmp_path / "c.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     colours = {

@@ -8,6 +8,7 @@ from launch.comparison import plan, preset
 _WHOLE = """
 title = "A comparison"
 seeds = [3, 1]
+over = "rounds"
 at = [10, 20.5]
 
 [flags]
@@ -53,6 +54,7 @@ def _load(tmp_path):
 def test_a_preset_is_read(load, tmp_path):
     found = load(_WHOLE)
     assert (found.title, found.seeds, found.at) == ("A comparison", (3, 1), (10, 20.5))
+    assert found.over == "rounds"
     assert found.source == str(tmp_path / "mine.toml")
     assert found.flags == {
         "clients": "6",
@@ -82,6 +84,7 @@ def test_a_size_replaces_what_it_names(load):
 def test_a_preset_needs_little(load):
     found = load('title = "T"\n[runs.a]\n')
     assert (found.seeds, found.at, found.flags, found.sizes) == ((0,), None, {}, {})
+    assert found.over == "time"
 
 
 @pytest.mark.parametrize(
@@ -92,8 +95,8 @@ def test_a_preset_needs_little(load):
         ('title = "T"', "expected a table [runs.NAME] for each run, found none."),
         (
             'title = "T"\nmethods = 1',
-            "expected of a preset only the keys title, seeds, at, flags, runs, sizes, "
-            "found 'methods'.",
+            "expected of a preset only the keys title, seeds, over, at, flags, runs, "
+            "sizes, found 'methods'.",
         ),
         (
             'title = "T"\nruns = 3',
@@ -145,8 +148,12 @@ def test_a_preset_needs_little(load):
             "expected as seeds different whole numbers in a list, found [].",
         ),
         (
+            'title = "T"\nover = ["time"]\n[runs.a]',
+            "expected as over one of time, rounds, traffic, found ['time'].",
+        ),
+        (
             'title = "T"\nat = [2, 1]\n[runs.a]',
-            "expected as at ascending times above 0 in a list, found [2, 1].",
+            "expected as at ascending numbers above 0 in a list, found [2, 1].",
         ),
         (
             'title = "T"\n[runs.a]\n[sizes]\nquick = 1',
@@ -212,9 +219,9 @@ def test_the_presets_of_the_package_can_be_run(name, size, tmp_path):
     runs = plan.make(chosen, tmp_path)
     assert len(runs) == len(chosen.seeds) * len(chosen.methods)
     for run in runs:
-        # A limit that the preset chose, and times that it lies within.
-        limit = run.flags.get("time_budget")
-        assert limit or "rounds" in run.flags
+        # A limit that the preset chose, and values within it.
+        limit = run.flags.get("time_budget", run.flags.get("rounds"))
+        assert limit
         assert chosen.at is None or chosen.at[-1] <= float(limit)
 
 
