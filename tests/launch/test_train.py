@@ -210,7 +210,10 @@ def test_results_are_left_alone(small_run, train):
             "Expected k to be a count (int) in [1, 13706]",
         ),
         (["--client_optimizer=adam"], "found 1 local step and 'adam'"),
-        (["--local_epochs=2", "--local_steps=3"], "local epochs, found 3 and 2."),
+        (
+            ["--local_epochs=2", "--local_steps=3"],
+            "epochs, found 3 steps and 2 epochs.",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(arguments, sentence, train, tmp_path):

@@ -187,11 +187,11 @@ class LocalUpdates(LocalWork):
             `epochs` is given.
         """
         super().__init__(objective, **options)
-        checks.require(
-            (steps is None) != (epochs is None),
-            "either local steps or local epochs",
-            f"{steps} and {epochs}",
-        )
+        if (steps is None) == (epochs is None):
+            raise ValueError(
+                f"Expected either local steps or local epochs, found {steps} steps and "
+                f"{epochs} epochs."
+            )
         checks.require(steps is None or steps >= 1, "at least 1 local step", steps)
         checks.require(epochs is None or epochs >= 1, "at least 1 local epoch", epochs)
         self._steps = steps
