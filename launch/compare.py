@@ -61,14 +61,13 @@ def _report(
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
     from launch import run_directory
-    from launch.comparison import abscissa, measures, plots, table
+    from launch.comparison import abscissa, plots, table
 
     over = abscissa.build(FLAGS.over or chosen.over, runs)
     # Those of the preset are in its own unit.
     at = FLAGS.at or (chosen.at if FLAGS.over in (None, chosen.over) else None)
     if at is None:
-        ends = [over.positions(r).iloc[-1] for line in lines for r in line.results]
-        at = measures.quarters(ends)
+        at = table.choose_positions(lines, over)
     text = table.render(lines, over, at, title=chosen.title)
     csv = table.build(lines, over, at).to_csv(index=False, lineterminator="\n")
     run_directory.write_atomically(comparison / "comparison.csv", csv)

@@ -12,6 +12,23 @@ MISSING = "-"
 _MEASURES = {"test_accuracy": ("accuracy", ".1%"), "test_loss": ("loss", ".3f")}
 
 
+def choose_positions(
+    lines: Sequence[results.Line], over: abscissa.Abscissa
+) -> tuple[float, ...]:
+    """Where to compare when nobody says it.
+
+    The quarters of what half of the runs have reached, but for those where no method
+    has a value.
+    """
+    ends = [over.positions(r).iloc[-1] for line in lines for r in line.results]
+    at = measures.quarters(ends)
+    return tuple(
+        position
+        for position in at
+        if any(_values_at(line, "test_loss", over, position) for line in lines)
+    )
+
+
 def build(
     lines: Sequence[results.Line], over: abscissa.Abscissa, at: Sequence[float]
 ) -> pd.DataFrame:

@@ -147,6 +147,14 @@ def test_methods_are_compared_over_what_was_sent(runs, lines):
     np.testing.assert_array_equal(losses.astype(float), [np.nan, 2.25, 2.25])
 
 
+def test_by_default_methods_are_compared_where_one_has_a_value(runs, lines):
+    # Two of three runs have three rounds; none was evaluated before its first.
+    rounds = abscissa.build("rounds", runs)
+    assert table.choose_positions(lines, rounds) == (1.5, 2.2, 3.0)
+    # Of one run alone, that was not evaluated until its end.
+    assert table.choose_positions([lines[1]], rounds) == (2.0,)
+
+
 def test_all_that_a_preset_may_compare_over_is_there(runs):
     for over in preset.OVER:
         assert abscissa.build(over, runs).label
