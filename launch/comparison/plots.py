@@ -75,12 +75,9 @@ def _draw_evaluations(
 ) -> None:
     ends, values = [], []
     for line, style in styled:
-        band = curves.band(
-            [
-                (over.positions(r).to_numpy(np.float64), r.metrics[column].to_numpy())
-                for r in line.results
-            ]
-        )
+        positions = [over.positions(r).to_numpy(np.float64) for r in line.results]
+        evaluations = [r.metrics[column].to_numpy() for r in line.results]
+        band = curves.band(list(zip(positions, evaluations, strict=True)))
         few = len(band.x) <= _FEW_POINTS and len(line.results) == 1
         axes.plot(
             band.x,
@@ -91,7 +88,7 @@ def _draw_evaluations(
             **style,
         )
         _fill(axes, band, style)
-        ends += [over.positions(r).iloc[-1] for r in line.results]
+        ends += [ended[-1] for ended in positions]
         values += [band.low, band.high]
     axes.set(xlabel=over.label, xscale=over.scale)
     if over.scale == "linear":

@@ -82,8 +82,11 @@ class Descent(controller.Controller):
         self._least, self._largest = amount.to_interval(
             self.k_min, self.k_max, self.dimension
         )
+        k_initial = self.k_initial
+        if k_initial is None:
+            k_initial = self._default_k_initial()
         self._first = amount.to_initial(
-            self._k_initial_or_default(), self._least, self._largest, self.dimension
+            k_initial, self._least, self._largest, self.dimension
         )
         checks.require(
             0 < self.probe_initial < 1,
@@ -98,9 +101,9 @@ class Descent(controller.Controller):
         checks.require(self.patience >= 0, "patience to be at least 0", self.patience)
         self._interval: interval.Shrinking | interval.Constant = interval.Constant()
 
-    def _k_initial_or_default(self) -> amount.Amount | None:
-        """k_1; None where it is D / 10."""
-        return self.k_initial
+    def _default_k_initial(self) -> int | None:
+        """k_1 where `k_initial` is not given; None: D / 10, moved into the interval."""
+        return None
 
     @abc.abstractmethod
     def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:

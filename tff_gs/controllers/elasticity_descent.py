@@ -5,7 +5,7 @@ import math
 
 import tensorflow as tf
 
-from tff_gs.controllers import amount, controller, descent, log_descent, losses
+from tff_gs.controllers import controller, descent, log_descent, losses
 
 
 @dataclasses.dataclass(eq=False)
@@ -44,10 +44,8 @@ class ElasticityDescent(log_descent.LogDescent):
     probe_distance: float = math.log(2.0)
     probe_initial: float = 0.5
 
-    def _k_initial_or_default(self) -> amount.Amount | None:
-        if self.k_initial is None:
-            return round(math.sqrt(self._least * self._largest))
-        return self.k_initial
+    def _default_k_initial(self) -> int:
+        return round(math.sqrt(self._least * self._largest))
 
     def _slope(
         self, state: descent.DescentState, feedback: controller.Feedback

@@ -56,8 +56,8 @@ def collect(state_type: tff.Type, clients: int, states: Mapping[int, Any]) -> Sn
 def take_apart(snapshot: Snapshot) -> dict[int, Any]:
     """The states by client id, as views."""
     return {
-        int(client): state_of(int(client), snapshot.states)
-        for client in np.flatnonzero(snapshot.known)
+        client: state_of(client, snapshot.states)
+        for client in map(int, np.flatnonzero(snapshot.known))
     }
 
 
