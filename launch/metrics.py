@@ -10,7 +10,7 @@ from tff_gs.encoders import names as encoder_names
 Row = dict[str, Any]
 
 _OF_CLIENTS = ("client_ids", "contributed")
-_REFUSED = encoder_names.ERRORS[1:]
+_REFUSED = encoder_names.REFUSALS[1:]
 
 
 def to_row(metrics: Mapping[str, Any]) -> Row:

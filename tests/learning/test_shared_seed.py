@@ -32,7 +32,7 @@ def rounds(request, build_process, functional_model, scripted_controller, client
         ),
     )
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
     states, metrics, others = [state], [], []
     for _ in range(3):
         alone = state.controller._replace(k=np.int32(_K_PROBE), k_probe=np.int32(0))

@@ -11,7 +11,7 @@ from tff_gs.costs import cost as cost_lib
 from tff_gs.encoders import encoder, entropy
 from tff_gs.exchange import catch_up, message_size, sparse_exchange
 from tff_gs.exchange import receipts as receipts_lib
-from tff_gs.learning import probe
+from tff_gs.learning import reports
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -35,7 +35,7 @@ class RoundMetrics:
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
-        report: probe.Report,
+        report: reports.RoundReport,
     ) -> controller_lib.Feedback:
         """What the rule for k learns.
 
@@ -43,13 +43,14 @@ class RoundMetrics:
         the difference.
         """
         units = self.method.units
+        participants = report.participants
         shared_units = tf.cast(outcome.shared_elements, tf.float64)
         probed = decision.k_probe > 0
-        elements = outcome.receipts.elements
+        elements = participants.elements
         traffic = cost_lib.Traffic(
-            client_ids=outcome.receipts.client_ids,
+            client_ids=participants.client_ids,
             uplink_units=units(elements),
-            uplink_bits=tf.cast(outcome.receipts.bits, tf.float64),
+            uplink_bits=tf.cast(participants.bits, tf.float64),
             downlink_units=units(outcome.downlink_elements)
             + tf.cast(outcome.notes_elements, tf.float64)
             + shared_units,
@@ -90,7 +91,7 @@ class RoundMetrics:
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
-        report: probe.Report,
+        report: reports.RoundReport,
         feedback: controller_lib.Feedback,
     ) -> dict[str, tf.Tensor]:
         """The metrics that `SparsifiedProcess` lists, but for the server's state."""
@@ -109,10 +110,11 @@ class RoundMetrics:
         overlap = tf.cast(tf.reduce_sum(report.contributed), tf.float64) / tf.cast(
             tf.maximum(outcome.downlink_elements, 1), tf.float64
         )
+        contributed = _or_nought(report.contributed)
         refused = tf.math.bincount(
             receipts.errors,
-            minlength=len(encoder.Encoder.ERRORS),
-            maxlength=len(encoder.Encoder.ERRORS),
+            minlength=receipts_lib.NON_FINITE_WORK + 1,
+            maxlength=receipts_lib.NON_FINITE_WORK + 1,
         )
         return collections.OrderedDict(
             k=decision.k,
@@ -136,24 +138,25 @@ class RoundMetrics:
             probe_downlink_bits=message_size.size_in_bits(outcome.probe_message),
             report_bits=report.bits,
             kappa=outcome.kappa,
-            contributed_min=tf.reduce_min(report.contributed),
-            contributed_median=_median(report.contributed),
-            contributed_max=tf.reduce_max(report.contributed),
+            contributed_min=tf.reduce_min(contributed),
+            contributed_median=_median(contributed),
+            contributed_max=tf.reduce_max(contributed),
             overlap=overlap,
-            local_steps=tf.reduce_max(report.local_steps),
+            local_steps=tf.reduce_max(_or_nought(report.local_steps)),
             training_loss=report.training_loss,
             loss_before=feedback.loss_before,
             loss_after=feedback.loss_after,
             loss_probe=feedback.loss_probe,
             **_catch_up_metrics(report),
             clients=tf.size(receipts.client_ids),
-            refused=refused,
-            client_ids=report.client_ids,
+            non_finite=refused[receipts_lib.NON_FINITE_WORK],
+            refused=refused[: receipts_lib.NON_FINITE_WORK],
+            client_ids=report.participants.client_ids,
             contributed=report.contributed,
         )
 
 
-def _catch_up_traffic(report: probe.Report) -> dict[str, tf.Tensor]:
+def _catch_up_traffic(report: reports.RoundReport) -> dict[str, tf.Tensor]:
     """What brought each client up to date, for `Traffic`."""
     if not report.catch_up:
         return {}
@@ -163,10 +166,10 @@ def _catch_up_traffic(report: probe.Report) -> dict[str, tf.Tensor]:
     }
 
 
-def _catch_up_metrics(report: probe.Report) -> dict[str, tf.Tensor]:
+def _catch_up_metrics(report: reports.RoundReport) -> dict[str, tf.Tensor]:
     if not report.catch_up:
         return {}
-    rounds, elements, dense, _, bits = report.catch_up
+    rounds, elements, dense, _, bits = map(_or_nought, report.catch_up)
     return {
         "catch_up_rounds": tf.reduce_sum(rounds),
         "catch_up_rounds_max": tf.reduce_max(rounds),
@@ -175,8 +178,15 @@ def _catch_up_metrics(report: probe.Report) -> dict[str, tf.Tensor]:
         "catch_up_bits_max": tf.reduce_max(bits),
         "catch_up_dense": tf.cast(tf.reduce_sum(dense), tf.int32),
         # Every client asks with the round of its model.
-        "catch_up_request_bits": tf.size(bits, tf.int64) * catch_up.REQUEST_BITS,
+        "catch_up_request_bits": tf.size(report.catch_up.bits, tf.int64)
+        * catch_up.REQUEST_BITS,
     }
+
+
+def _or_nought(of_clients: tf.Tensor) -> tf.Tensor:
+    """The same numbers ([n]); a 0 if the server knows none of the round's clients."""
+    missing = tf.maximum(1 - tf.size(of_clients), 0)
+    return tf.pad(of_clients, [[0, missing]])
 
 
 def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:
