@@ -59,11 +59,15 @@ class ClipByNorm(ClientTransformation):
         self._max_norm = max_norm
 
     def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """See base class; the norm is computed in float64, so that it is finite."""
-        norm = tf.norm(tf.cast(vector, tf.float64))
-        factor = tf.minimum(1.0, tf.math.divide_no_nan(self._max_norm, norm))
-        is_long = norm > self._max_norm
-        return state, tf.where(is_long, vector * tf.cast(factor, tf.float32), vector)
+        """See base class; computed in float64, which has room for any norm."""
+        exact = tf.cast(vector, tf.float64)
+        norm = tf.norm(exact)
+        clipped = tf.cond(
+            norm > self._max_norm,
+            lambda: tf.cast(exact * (self._max_norm / norm), tf.float32),
+            lambda: vector,
+        )
+        return state, clipped
 
 
 class ClipByValue(ClientTransformation):
