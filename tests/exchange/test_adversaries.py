@@ -141,7 +141,7 @@ def _fewer_entries(rng, message, k, code):
 
 def _huge_values(rng, message, k, code):
     indices = np.sort(rng.choice(_D, k, replace=False))
-    return message._replace(entries=_encode(code, indices, np.full(k, 3e38)))
+    return message._replace(entries=_encode(code, indices, np.full(k, 1e30)))
 
 
 def _weight(rng, message, k, code):
@@ -249,7 +249,7 @@ def test_liars_never_stop_a_round_nor_silence_the_honest():
     federation.reset()
     seen = set()
     for seed in range(60):
-        # Huge values would own the model: they are bounded elsewhere.
+        # Huge values would own the model: there are bounds for them.
         if seed % 10 == 0:
             federation.reset()
         seen.update(_lying_round(federation, np.random.default_rng(seed)).tolist())

@@ -55,6 +55,9 @@ def test_a_nan_pixel_costs_one_client_one_round(process, client_data):
     assert metrics["non_finite"] == 1
     assert metrics["refused"].sum() == metrics["refused"][0] == 4
     assert metrics["contributed"][1] == 0
+    assert learning.describe_refusals(metrics) == [
+        "The work of client 1 was not finite; it counts for nothing in this round."
+    ]
     np.testing.assert_array_equal(metrics["client_ids"], range(5))
     for name in ("training_loss", "loss_before", "loss_after", "loss_probe"):
         assert np.isfinite(metrics[name]), name

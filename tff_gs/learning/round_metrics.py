@@ -2,13 +2,15 @@
 
 import collections
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
-from tff_gs.encoders import encoder, entropy
+from tff_gs.encoders import encoder, entropy, names
 from tff_gs.exchange import catch_up, message_size, sparse_exchange
 from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import reports
@@ -152,6 +154,7 @@ class RoundMetrics:
             non_finite=refused[receipts_lib.NON_FINITE_WORK],
             refused=refused[: receipts_lib.NON_FINITE_WORK],
             client_ids=report.participants.client_ids,
+            refusals=report.participants.errors,
             contributed=report.contributed,
         )
 
@@ -218,3 +221,24 @@ def _bits_per_entry(
         f"{direction}_bits_per_{name}": tf.cast(tf.reduce_sum(bits), tf.float64) / count
         for name, bits in (("index", sizes.index_bits), ("value", sizes.value_bits))
     } | {f"{direction}_entropy_per_index": tf.reduce_sum(bound) / count}
+
+
+def describe_refusals(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence for each client whose message or work did not count in a round.
+
+    Args:
+      metrics: Those of `SparsifiedProcess.next`.
+    """
+    sentences = []
+    for client, error in zip(metrics["client_ids"], metrics["refusals"], strict=True):
+        if error == receipts_lib.NON_FINITE_WORK:
+            sentences.append(
+                f"The work of client {client} was not finite; it counts for nothing "
+                "in this round."
+            )
+        elif error != names.ACCEPTED:
+            sentences.append(
+                f"The message of client {client} was refused "
+                f"({names.REFUSALS[error]}); it counts for nothing in this round."
+            )
+    return sentences

@@ -130,8 +130,8 @@ class SparsifiedProcess:
       a gradient or update with an entry that is not finite, which counts for nothing;
       `refused` int32 [reasons], how many messages were refused by reason
       (`tff_gs.encoders.names.REFUSALS`; the first entry counts the accepted ones);
-    * `client_ids` int32 [N] and `contributed` int32 [N], of the clients that the
-      server knows.
+    * `client_ids` int32 [N], `contributed` int32 [N] and `refusals` int32 [N] (see
+      `describe_refusals`), of the clients that the server knows.
 
     Attributes:
       objective: The model as a function of flat weights.
