@@ -186,7 +186,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         @tff.tensorflow.computation(state_type)
         def instruct(state: SparsifiedMeanState) -> _Instructions:
             return _Instructions(
-                rule.decide(state.rule).k,
+                unaided.decide(rule, state.rule, dimension),
                 seeds.derive(
                     seeds.of_run(self._seed), seeds.Purpose.UPLINK, state.round
                 ),

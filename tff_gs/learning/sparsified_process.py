@@ -124,7 +124,9 @@ class SparsifiedProcess:
     * `local_steps` int32: tau of the client that computed most, and `training_loss`
       float64, the clients' minibatch losses at w(m-1);
       `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN where
-      nothing was probed); `sign` int32, the estimated sign of the derivative;
+      nothing was probed); `sign` int32, the estimated sign of the derivative (0 where
+      both costs are equal or it is not defined), and `sign_defined` int32, 1 where it
+      is;
     * with partial participation, what brought the clients of the round up to date:
       `catch_up_rounds` int64, by how many rounds their models were behind, of all
       together, and `catch_up_rounds_max` int64, of the one that was most;
@@ -213,11 +215,16 @@ def build_sparsified_process(
       seed: Fixes every random draw of the run.
 
     Raises:
-      ValueError: If an argument is outside its range.
+      ValueError: If an argument is outside its range, or the rule for k needs
+        feedback that its rounds do not have.
     """
     objective = objective_lib.build_objective(model)
     dimension = objective.dimension
     rule = controller(dimension)
+    measured = controller_lib.MEASURED
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
     method = sparsifier(dimension=dimension, probes=rule.probes)
     server = update(dimension)
     client_work = work(objective)
@@ -311,7 +318,7 @@ def build_sparsified_process(
     def decide(state: ServerState) -> _Decided:
         return _Decided(
             sparse_exchange.Told(
-                rule.decide(state.controller),
+                controller_lib.checked(rule.decide(state.controller), dimension),
                 method.share(state.sparsifier, state.seed),
             ),
             seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
@@ -358,6 +365,7 @@ def build_sparsified_process(
             round=updated.round,
             time=updated.time,
             sign=rule.sign(updated.controller),
+            sign_defined=tf.cast(rule.sign_defined(updated.controller), tf.int32),
             **measure.metrics(decision, outcome, report, feedback),
         )
         timing = collections.OrderedDict(
