@@ -61,8 +61,8 @@ class ClientReport(NamedTuple):
       contributed: int32 scalar, |J and J_i|.
       weight: float32 scalar, C_i.
       training_loss: float32 scalar, see `local_work.Kept`.
-      losses: float32 [3], its probe examples' mean loss at w(m-1), w(m) and w'(m);
-        [0] where nothing is probed.
+      losses: float32 [3], its probe examples' mean loss at w(m-1), w(m) and w'(m), as
+        at inference; [0] where nothing is probed.
     """
 
     client_id: tf.Tensor
@@ -167,13 +167,10 @@ def build_probe(
             received.update,
             read_answer(probe_encoder, message, objective.dimension),
         )
-        return tf.stack(
-            [
-                objective.loss(
-                    weights, closing.non_trainable, closing.sent.kept.probe_examples
-                )
-                for weights in (before.weights, after.weights, probed)
-            ]
+        return objective.probe_losses(
+            (before.weights, after.weights, probed),
+            closing.non_trainable,
+            closing.sent.kept.probe_examples,
         )
 
     @tff.tensorflow.computation(closing_type, answer_type, message_type)

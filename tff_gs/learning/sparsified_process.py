@@ -86,7 +86,8 @@ class RoundOutput(NamedTuple):
       state: `ServerState` at SERVER.
       clients: `Clients` at CLIENTS.
       metrics: What the round measured, at SERVER; see `SparsifiedProcess`. One seed
-        gives the same metrics, to the bit.
+        gives the same metrics, to the bit, unless the model draws random numbers of its
+        own.
       timing: Wall-clock seconds of the round, at SERVER: `encode_seconds`, which all
         clients together took to encode their uploads, and `decode_seconds`, which
         the server took to decode them.
@@ -212,7 +213,9 @@ def build_sparsified_process(
       participation: Whether any subset of the clients may take part in a round, and
         how those that did not are brought up to date; by default all clients take
         part in every round, and nothing is kept or sent for it.
-      seed: Fixes every random draw of the run.
+      seed: Fixes every random draw of the run, but for those of stateful random
+        operations in the model's own forward pass (dropout), of which there is a
+        warning.
 
     Raises:
       ValueError: If an argument is outside its range, or the rule for k needs

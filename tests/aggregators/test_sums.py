@@ -1,0 +1,135 @@
+"""Sums of sparse messages, and TFF's own factories that want one."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow_federated as tff
+
+from tff_gs import aggregators
+
+_AGGREGATORS = tff.aggregators
+_FLOAT = tff.TensorType(np.float32)
+_TYPE = tff.to_type([(np.float32, [3]), (np.float32, [2])])
+_SUMS = {
+    "top_k": aggregators.top_k_sum_factory,
+    "fab_top_k": aggregators.fab_top_k_sum_factory,
+    "fub_top_k": aggregators.fub_top_k_sum_factory,
+    "random_k": lambda k: aggregators.random_k_factory(k, _AGGREGATORS.SumFactory()),
+    "periodic_k": lambda k: aggregators.periodic_k_factory(
+        k, _AGGREGATORS.SumFactory()
+    ),
+}
+# TFF's slots for a sum, each with the clients' weights that it takes.
+_SLOTS = {
+    "itself": (lambda inner: inner, []),
+    "mean": (
+        lambda inner: _AGGREGATORS.MeanFactory(value_sum_factory=inner),
+        [[np.float32(3), np.float32(1)]],
+    ),
+    "unweighted_mean": (
+        lambda inner: _AGGREGATORS.UnweightedMeanFactory(value_sum_factory=inner),
+        [],
+    ),
+    "differentially_private": (
+        lambda inner: _AGGREGATORS.DifferentiallyPrivateFactory(
+            _gaussian(clip=100.0), record_aggregation_factory=inner
+        ),
+        [],
+    ),
+}
+
+
+def _gaussian(clip):
+    """The query of TFF's `gaussian_fixed` for two clients, without noise."""
+    import tensorflow_privacy as tfp
+
+    return tfp.NormalizedQuery(tfp.GaussianSumQuery(clip, 0.0), denominator=2.0)
+
+
+def _value(*numbers):
+    return [np.float32(numbers[:3]), np.float32(numbers[3:])]
+
+
+def _run(factory, rounds, weights=()):
+    """The results of rounds of clients' values, flat."""
+    process = factory.create(_TYPE, *(_FLOAT for _ in weights))
+    state, results = process.initialize(), []
+    for values in rounds:
+        output = process.next(state, values, *weights)
+        state = output.state
+        results.append(np.concatenate(output.result))
+    return results
+
+
+@pytest.mark.parametrize(
+    ("name", "slot"),
+    [
+        *itertools.product(("top_k", "fab_top_k", "fub_top_k"), _SLOTS),
+        ("random_k", "mean"),
+        ("periodic_k", "unweighted_mean"),
+    ],
+)
+def test_with_all_entries_it_is_tffs_own_sum(name, slot):
+    wrap, weights = _SLOTS[slot]
+    # Sums that are exact in any order.
+    rounds = [
+        [_value(1, 2, 3, 0, -4), _value(0, 0.5, -8, 0, 5)],
+        [_value(0, 0, 0, 0, 0), _value(-1, 2, 0, 7, 0.25)],
+    ]
+    expected = _run(wrap(_AGGREGATORS.SumFactory()), rounds, weights)
+    found = _run(wrap(_SUMS[name](1.0)), rounds, weights)
+    np.testing.assert_array_equal(found, expected)
+    assert np.count_nonzero(expected[0]) == 4
+
+
+def test_a_mean_of_a_sum_divides_once():
+    factory = _AGGREGATORS.UnweightedMeanFactory(
+        value_sum_factory=aggregators.top_k_sum_factory(2)
+    )
+    rounds = [[_value(1, 2, 3, 0, 0), _value(0, 0, 7, 0, 5), _value(3, 0, 2, 0, 1)]]
+    # Sent: 2 and 3, 7 and 5, 3 and 2.
+    np.testing.assert_allclose(_run(factory, rounds)[0], [1, 2 / 3, 4, 0, 5 / 3])
+
+
+@pytest.mark.parametrize("build", ["fab_top_k", "fub_top_k"])
+def test_what_was_not_selected_comes_later_whole(build):
+    # One entry of each client arrives, one of them all is selected.
+    rounds = [[_value(8, 0, 0, 0, 0), _value(0, 5, 0, 0, 0)], [_value(*[0] * 5)] * 2]
+    first, second = _run(_SUMS[build](1), rounds)
+    np.testing.assert_array_equal(first, [8, 0, 0, 0, 0])
+    np.testing.assert_array_equal(second, [0, 5, 0, 0, 0])
+
+
+def test_the_kept_sum_competes_as_a_mean():
+    # 6 + 6 = 12 is kept, as 6 of each of two clients; 7 of one is larger than that.
+    factory = _SUMS["fab_top_k"](1)
+    rounds = [
+        [_value(9, 6, 0, 0, 0), _value(9, 6, 0, 0, 0)],
+        [_value(0, 0, 7, 0, 0), _value(0, 0, 0, 0, 0)],
+        [_value(*[0] * 5)] * 2,
+    ]
+    first, second, third = _run(factory, rounds)
+    np.testing.assert_array_equal(first, [18, 0, 0, 0, 0])
+    np.testing.assert_array_equal(second, [0, 0, 7, 0, 0])
+    # k = 1 entry of each client: the 6 never arrived.
+    np.testing.assert_array_equal(third, [0, 0, 0, 0, 0])
+
+
+def test_it_is_the_number_of_clients_times_the_mean():
+    rng = np.random.default_rng(0)
+    rounds = [[_value(*rng.normal(size=5)) for _ in range(3)] for _ in range(4)]
+    mean = aggregators.fab_top_k_factory(2, weighted=False)
+    np.testing.assert_allclose(
+        _run(_SUMS["fab_top_k"](2), rounds),
+        3 * np.array(_run(mean, rounds)),
+        rtol=1e-6,
+        atol=1e-6,
+    )
+
+
+def test_a_sum_is_unweighted():
+    for name in ("top_k", "fab_top_k", "fub_top_k"):
+        factory = _SUMS[name](2)
+        assert isinstance(factory, _AGGREGATORS.UnweightedAggregationFactory)
+        assert not isinstance(factory, _AGGREGATORS.WeightedAggregationFactory)
