@@ -425,8 +425,8 @@ def top_k_sum_factory(
 ) -> tff.aggregators.UnweightedAggregationFactory:
     """The sum of what `top_k_factory` has the mean of; see `SparsifiedSumFactory`.
 
-    No client's part is larger than its update, nor depends on another's, so that a
-    bound on the norm of updates is one on the norm of the parts.
+    With exact values no client's part is larger than its update, nor depends on
+    another's: a bound on the norm of updates is one on the norm of the parts.
 
     Args:
       k: See `SparsifiedMeanFactory`.

@@ -14,7 +14,6 @@ from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import probe
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
-
 #: A note is an int32.
 _NOTE_BITS = 32
 
