@@ -53,7 +53,10 @@ class Objective(abc.ABC):
       input_spec: The `tf.TensorSpec` structure of a batch; leading dimensions open.
       shapes: The shapes of the trainable tensors, in order.
       non_trainable_type: The TFF type of the weights that training leaves alone.
+      remarks: What a user should know of the model, a sentence each.
     """
+
+    remarks: list[str]
 
     def __init__(self, trainable: Any, non_trainable: Any, input_spec: Any):
         """Reads the structure of the model.
@@ -148,7 +151,7 @@ class _FunctionalObjective(Objective):
             ).get_concrete_function(
                 tf.TensorSpec([self.dimension], tf.float32), specs[1], model.input_spec
             )
-            _warn_of_random_operations(traced.graph)
+        self.remarks = _on_random_operations(traced.graph)
 
     def initial_weights(self) -> tuple[tf.Tensor, Any]:
         trainable, non_trainable = tf.nest.map_structure(
@@ -187,10 +190,10 @@ class _VariableObjective(Objective):
                 )
             ]
             super().__init__(*specs, model.input_spec)
-            self._warn(model)
+            self.remarks = self._remarks(model)
 
-    def _warn(self, model: tff.learning.models.VariableModel) -> None:
-        """Warns of what the forward pass does that no round can keep or repeat."""
+    def _remarks(self, model: tff.learning.models.VariableModel) -> list[str]:
+        """What the forward pass does that no round can repeat or keep."""
 
         @tf.function(autograph=False)
         def run(batch: Any) -> tuple[tf.Tensor, Any]:
@@ -199,16 +202,16 @@ class _VariableObjective(Objective):
             return loss, tape.gradient(loss, model.trainable_variables)
 
         traced = run.get_concrete_function(model.input_spec)
-        _warn_of_random_operations(traced.graph)
+        remarks = _on_random_operations(traced.graph)
         updated = forward_pass.updated_variables(
             traced, [*model.trainable_variables, *model.non_trainable_variables]
         )
         if updated:
-            warnings.warn(
+            remarks.append(
                 "The model's forward pass updates weights that no optimizer trains, "
-                f"and which stay as they began here: {', '.join(updated)}.",
-                stacklevel=_CALLER,
+                f"and which stay as they began here: {', '.join(updated)}."
             )
+        return remarks
 
     def initial_weights(self) -> tuple[tf.Tensor, Any]:
         model = self._model_fn()
@@ -266,18 +269,14 @@ class _VariableObjective(Objective):
         return run()
 
 
-# Of a warning: who called `build_objective`.
-_CALLER = 4
-
-
-def _warn_of_random_operations(graph: tf.Graph) -> None:
+def _on_random_operations(graph: tf.Graph) -> list[str]:
     found = forward_pass.random_operations(graph)
-    if found:
-        warnings.warn(
-            "The model's forward pass draws random numbers that no seed of the process "
-            f"fixes ({', '.join(found)}), so that two runs of one seed differ.",
-            stacklevel=_CALLER,
-        )
+    if not found:
+        return []
+    return [
+        "The model's forward pass draws random numbers that no seed of the process "
+        f"fixes ({', '.join(found)}), so that two runs of one seed differ."
+    ]
 
 
 def _spec(value: Any) -> tf.TensorSpec:
@@ -298,10 +297,14 @@ def build_objective(model: Model) -> Objective:
         model is no pair of features and labels.
     """
     if isinstance(model, tff.learning.models.FunctionalModel):
-        return _FunctionalObjective(model)
-    if callable(model):
-        return _VariableObjective(model)
-    raise TypeError(
-        "Expected a tff.learning.models.FunctionalModel or a function that returns a "
-        f"tff.learning.models.VariableModel, found {type(model).__name__}."
-    )
+        built: Objective = _FunctionalObjective(model)
+    elif callable(model):
+        built = _VariableObjective(model)
+    else:
+        raise TypeError(
+            "Expected a tff.learning.models.FunctionalModel or a function that returns "
+            f"a tff.learning.models.VariableModel, found {type(model).__name__}."
+        )
+    for remark in built.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return built

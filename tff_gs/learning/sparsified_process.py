@@ -196,7 +196,8 @@ def build_sparsified_process(
 
     Args:
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
-        that builds a `tff.learning.models.VariableModel`.
+        that builds a `tff.learning.models.VariableModel`. The batch of the first is
+        a pair (x, y), or a mapping with these keys in any order.
       work: What a client computes in a round; called with the objective.
       update: How the model changes by an update; called with D.
       cost: How long a round takes; called with D. By default the paper's normalised
