@@ -79,6 +79,7 @@ class Outcome(NamedTuple):
         `Selection.probe`.
       probe_elements: int32 scalar, the number of entries in it.
       probe_count: int32 scalar, |J'|.
+      probe_notes_elements: int32 scalar, how many notes k' would have given.
       decode_seconds: float64 scalar, the server's time for decoding all messages.
     """
 
@@ -92,6 +93,7 @@ class Outcome(NamedTuple):
     probe_message: tf.Tensor
     probe_elements: tf.Tensor
     probe_count: tf.Tensor
+    probe_notes_elements: tf.Tensor
     decode_seconds: tf.Tensor
 
 
@@ -414,6 +416,7 @@ class SparseExchange:
             probe_message=self._probe_encoder.encode(selection.probe, seed).message,
             probe_elements=tf.size(selection.probe.indices),
             probe_count=selection.probe_count,
+            probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
             decode_seconds=seconds,
         )
         return answer, self._update.step(replica, applied), outcome

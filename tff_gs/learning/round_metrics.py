@@ -16,6 +16,9 @@ from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import reports
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
+#: A note is an int32.
+_NOTE_BITS = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class RoundMetrics:
@@ -42,20 +45,22 @@ class RoundMetrics:
         """What the rule for k learns.
 
         The bits at k' are those that were measured at k and the encoders' estimate of
-        the difference.
+        the difference, bounded as `_bounded` says.
         """
         units = self.method.units
         participants = report.participants
         shared_units = tf.cast(outcome.shared_elements, tf.float64)
+        notes, probe_notes = (
+            tf.cast(count, tf.float64)
+            for count in (outcome.notes_elements, outcome.probe_notes_elements)
+        )
         probed = decision.k_probe > 0
         elements = participants.elements
         traffic = cost_lib.Traffic(
             client_ids=participants.client_ids,
             uplink_units=units(elements),
             uplink_bits=tf.cast(participants.bits, tf.float64),
-            downlink_units=units(outcome.downlink_elements)
-            + tf.cast(outcome.notes_elements, tf.float64)
-            + shared_units,
+            downlink_units=units(outcome.downlink_elements) + notes + shared_units,
             downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
             # Index-value pairs, whatever the method.
             probe_downlink_units=2.0 * tf.cast(outcome.probe_elements, tf.float64),
@@ -68,16 +73,19 @@ class RoundMetrics:
         )
         unknown = tf.constant(np.nan, tf.float64)
         uplink_count = tf.minimum(elements, self.method.max_sent(decision.k_probe))
-        probe_time = self.cost.estimated_round_time(
-            traffic,
-            uplink_units=units(uplink_count),
-            uplink_bits=traffic.uplink_bits
+        at_probe = {
+            "uplink_units": units(uplink_count),
+            "uplink_bits": traffic.uplink_bits
             + _estimate_bits(self.uplink_encoder, uplink_count)
             - _estimate_bits(self.uplink_encoder, elements),
-            downlink_units=units(outcome.probe_count) + shared_units,
-            downlink_bits=traffic.downlink_bits
+            "downlink_units": units(outcome.probe_count) + probe_notes + shared_units,
+            "downlink_bits": traffic.downlink_bits
             + self.downlink_encoder.estimate_bits(outcome.probe_count)
-            - self.downlink_encoder.estimate_bits(outcome.downlink_elements),
+            - self.downlink_encoder.estimate_bits(outcome.downlink_elements)
+            + _NOTE_BITS * (probe_notes - notes),
+        }
+        probe_time = self.cost.estimated_round_time(
+            traffic, **_bounded(at_probe, traffic, decision)
         )
         losses = [unknown] * 3
         if report.losses.shape[0]:
@@ -157,6 +165,28 @@ class RoundMetrics:
             refusals=report.participants.errors,
             contributed=report.contributed,
         )
+
+
+def _bounded(
+    at_probe: dict[str, tf.Tensor],
+    traffic: cost_lib.Traffic,
+    decision: controller_lib.Decision,
+) -> dict[str, tf.Tensor]:
+    """The traffic at k', within what a smaller k can make of that at k.
+
+    A message is never taken to be longer at k' than it was at k, nor to shrink by more
+    than k did: what is there for every entry and once a message lies between. Else a
+    round whose messages happened to be shorter than the encoders expect, or a union
+    of uploads that happened to be disjoint, would price an entry above all of theta(k).
+    """
+    k, k_probe = (tf.cast(number, tf.float64) for number in decision)
+    bounded = {}
+    for name, estimate in at_probe.items():
+        measured = getattr(traffic, name)
+        # In this order exact if the measured number is a multiple of k.
+        least = measured * k_probe / k
+        bounded[name] = tf.minimum(tf.maximum(estimate, least), measured)
+    return bounded
 
 
 def _catch_up_traffic(report: reports.RoundReport) -> dict[str, tf.Tensor]:

@@ -80,7 +80,8 @@ class RoundOutput(NamedTuple):
       state: `ServerState` at SERVER.
       clients: `Clients` at CLIENTS.
       metrics: What the round measured, at SERVER; see `SparsifiedProcess`. One seed
-        gives the same metrics, to the bit.
+        gives the same metrics, to the bit, unless the model draws random numbers of its
+        own.
       timing: Wall-clock seconds of the round, at SERVER: `encode_seconds`, which all
         clients together took to encode their uploads, and `decode_seconds`, which
         the server took to decode them.
@@ -118,7 +119,9 @@ class SparsifiedProcess:
     * `local_steps` int32: tau of the client that computed most, and `training_loss`
       float64, the clients' minibatch losses at w(m-1);
       `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN if
-      nothing was probed); `sign` int32, the estimated sign of the derivative;
+      nothing was probed); `sign` int32, the estimated sign of the derivative (0 if
+      both costs are equal or it is not defined), and `sign_defined` int32, 1 if it
+      is;
     * with partial participation, what brought the clients of the round up to date:
       `catch_up_rounds` int64, by how many rounds their models were behind, of all
       together, and `catch_up_rounds_max` int64, of the one that was most;
@@ -188,7 +191,8 @@ def build_sparsified_process(
 
     Args:
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
-        that builds a `tff.learning.models.VariableModel`.
+        that builds a `tff.learning.models.VariableModel`. The batch of the first is
+        a pair (x, y), or a mapping with these keys in any order.
       work: What a client computes in a round; called with the objective.
       update: How the model changes by an update; called with D.
       cost: How long a round takes; called with D. By default the paper's normalised
@@ -209,14 +213,21 @@ def build_sparsified_process(
         enters the residual, in order, such as
         `[tff_gs.exchange.ClipByNorm(1.0)]`.
       bounds: What a client's message may say at most; beyond it, it is refused.
-      seed: Fixes every random draw of the run.
+      seed: Fixes every random draw of the run, except those of stateful random
+        operations in the model's own forward pass (dropout), of which there is a
+        warning.
 
     Raises:
-      ValueError: If an argument is outside its range.
+      ValueError: If an argument is outside its range, or the rule for k needs
+        feedback that its rounds do not have.
     """
     objective = objective_lib.build_objective(model)
     dimension = objective.dimension
     rule = controller(dimension)
+    measured = controller_lib.MEASURED
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
     method = sparsifier(dimension=dimension, probes=rule.probes)
     server = update(dimension)
     client_work = work(objective)

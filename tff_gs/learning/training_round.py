@@ -143,7 +143,9 @@ class Round:
         """What the round is run with: k, k', and what else the server tells."""
         return Begun(
             messages.RoundConfig(
-                self.rule.decide(state.controller),
+                controller_lib.checked(
+                    self.rule.decide(state.controller), self.objective.dimension
+                ),
                 self.method.share(state.sparsifier, state.seed),
             ),
             seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
@@ -216,6 +218,7 @@ class Round:
             round=updated.round,
             time=updated.time,
             sign=self.rule.sign(updated.controller),
+            sign_defined=tf.cast(self.rule.sign_defined(updated.controller), tf.int32),
             **self.measure.metrics(decision, outcome, report, feedback),
         )
         timing = collections.OrderedDict(
@@ -263,10 +266,8 @@ class Round:
             received.update,
             read_answer(self.probe_encoder, probe_message, self.objective.dimension),
         )
-        examples = answered.pending.kept.probe_examples
-        return tf.stack(
-            [
-                self.objective.loss(weights, answered.non_trainable, examples)
-                for weights in (before.weights, after.weights, probed)
-            ]
+        return self.objective.probe_losses(
+            (before.weights, after.weights, probed),
+            answered.non_trainable,
+            answered.pending.kept.probe_examples,
         )
