@@ -54,7 +54,7 @@ class Federation:
         self.receive = tf.function(self.exchange.receive, reduce_retracing=True)
         collected = tf.nest.map_structure(
             lambda t: tf.TensorSpec(t.shape, t.dtype),
-            tf.function(messages.no_messages)
+            tf.function(self.exchange.no_messages)
             .get_concrete_function()
             .structured_outputs,
         )
@@ -90,9 +90,7 @@ class Federation:
             )
         ]
         sent = change([message for message, _ in uploads])
-        collected = messages.no_messages()
-        for message in sent:
-            collected = self.collect(collected, message)
+        collected = self.collect_all(sent)
         answer, self.replica, outcome = self.select(
             collected, self.replica, config, self.roster, tf.constant(_SEED)
         )
@@ -108,6 +106,13 @@ class Federation:
             self.clients[i] = received.client
             contributed.append(int(received.contributed))
         return outcome, contributed, uploads
+
+    def collect_all(self, sent):
+        """The messages in one accumulator."""
+        collected = self.exchange.no_messages()
+        for message in sent:
+            collected = self.collect(collected, message)
+        return collected
 
 
 @functools.cache
@@ -475,13 +480,7 @@ def test_messages_on_any_tree_are_read_alike():
 
     expected, _, _ = federation.round(gradients, 7, 3, change)
     after = federation.replica.weights.numpy()
-    halves = []
-    for part in (found[4:], found[:4]):
-        collected = messages.no_messages()
-        for message in part:
-            collected = federation.collect(collected, message)
-        halves.append(collected)
-    joined = federation.join(*halves)
+    joined = federation.join(*map(federation.collect_all, (found[4:], found[:4])))
     federation.reset()
     config = federation.config._replace(
         decision=controller.Decision(tf.constant(7), tf.constant(3))
@@ -506,10 +505,8 @@ def test_many_messages_are_collected_in_their_order():
         )
         for i, n in enumerate(rng.integers(0, 9, 40).tolist())
     ]
-    collected = messages.no_messages()
-    for message in sent:
-        collected = federation.collect(collected, message)
-    np.testing.assert_array_equal(collected.client_ids, range(40))
+    collected = federation.collect_all(sent)
+    np.testing.assert_array_equal(collected.header.client_id, range(40))
     np.testing.assert_array_equal(
         collected.content, np.concatenate([message.entries for message in sent])
     )

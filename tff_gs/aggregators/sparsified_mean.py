@@ -11,7 +11,7 @@ import tensorflow_federated as tff
 from tff_gs import flat_structure, seeds, sparse_vector
 from tff_gs.controllers import unaided
 from tff_gs.encoders import encoder, message_encoder
-from tff_gs.exchange import message_size
+from tff_gs.exchange import message_size, messages
 from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
@@ -43,27 +43,25 @@ class _Instructions(NamedTuple):
     seed: tf.Tensor  # int32 [2], for value codes that round stochastically
 
 
-class _Message(NamedTuple):
-    """All that a client sends.
-
-    k travels back because the operators of a TFF aggregation see nothing but
-    accumulator and message.
-    """
+class _Header(NamedTuple):
+    """What a client says of its entries."""
 
     weight: tf.Tensor  # float32 scalar
-    k: tf.Tensor  # int32 scalar
     dropped_energy: tf.Tensor  # float32 scalar
+
+
+class _Message(NamedTuple):
+    """All that a client sends."""
+
+    header: _Header
     entries: tf.Tensor  # uint8 [bytes]
 
 
 class _Tally(NamedTuple):
     """What the server notes of all messages together; scalars."""
 
-    messages: tf.Tensor  # int32
     refused: tf.Tensor  # int32
     elements: tf.Tensor  # int64
-    bits: tf.Tensor  # int64
-    largest_bits: tf.Tensor  # int64
     index_bits: tf.Tensor  # int64
     dropped_energy: tf.Tensor  # float64, the sum over accepted messages
 
@@ -101,7 +99,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     * `k`: int32, how many entries each client was to send;
     * `messages`, `refused`: int32, how many messages came and were not accepted;
     * `uplink_bits`, `largest_uplink_bits`: int64, of all that clients sent (encoded
-      entries, weight, k and the number for `dropped_energy`), summed and at most;
+      entries, weight and the number for `dropped_energy`), summed and at most;
     * `bits_per_index`: float32, index bits of the accepted messages per entry in them;
     * `dropped_energy`: float32, mean over accepted messages of the share of |a_i|^2
       that is not in them, left out or rounded away;
@@ -210,53 +208,42 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             sent = sparse_vector.SparseVector(indices, encoded.received)
             dropped = vector - sparse_vector.to_dense(sent, dimension)
             return _Message(
-                weight=weight,
-                k=instructions.k,
-                dropped_energy=_energy_share(dropped, vector),
-                entries=encoded.message,
+                _Header(weight, _energy_share(dropped, vector)), encoded.message
             )
 
         message_type = upload.type_signature.result
 
         @tff.tensorflow.computation
-        def zero() -> _Totals:
-            return _Totals(method.zero(), tf.constant(0.0, tf.float64), _no_messages())
+        def zero() -> messages.CollectedMessages:
+            return messages.no_messages(_Header(tf.float32, tf.float32))
 
-        totals_type = zero.type_signature.result
+        collected_type = zero.type_signature.result
 
-        @tff.tensorflow.computation(totals_type, message_type)
-        def accumulate(totals: _Totals, message: _Message) -> _Totals:
-            entries, error = code.decode(message.entries, method.max_sent(message.k))
-            has_weight = tf.math.is_finite(message.weight) & (message.weight >= 0.0)
-            accepted = tf.equal(error, 0) & has_weight
-            weight = tf.where(accepted, message.weight, 0.0)
-            count = tf.where(weight > 0.0, tf.size(entries.indices), 0)
-            entries = sparse_vector.SparseVector(*(part[:count] for part in entries))
-            return _Totals(
-                method.accumulate(
-                    totals.accumulator, _as_upload(entries, weight, message.k)
-                ),
-                totals.weight + tf.cast(weight, tf.float64),
-                _add(totals.tally, _note(message, accepted, count, code)),
+        @tff.tensorflow.computation(collected_type, message_type)
+        def accumulate(
+            collected: messages.CollectedMessages, message: _Message
+        ) -> messages.CollectedMessages:
+            return messages.collect(
+                collected,
+                message.header,
+                message.entries,
+                bits=message_size.size_in_bits(message),
+                max_bytes=code.max_bytes(),
             )
 
-        @tff.tensorflow.computation(totals_type, totals_type)
-        def merge(first: _Totals, second: _Totals) -> _Totals:
-            return _Totals(
-                method.merge(first.accumulator, second.accumulator),
-                first.weight + second.weight,
-                _add(first.tally, second.tally),
-            )
+        merge = tff.tensorflow.computation(
+            messages.join, (collected_type, collected_type)
+        )
+        report = tff.tensorflow.computation(lambda collected: collected, collected_type)
 
-        @tff.tensorflow.computation(totals_type)
-        def report(totals: _Totals) -> _Totals:
-            return totals
-
-        @tff.tensorflow.computation(state_type, totals_type, instructions_type)
+        @tff.tensorflow.computation(state_type, collected_type, instructions_type)
         def select(
-            state: SparsifiedMeanState, totals: _Totals, instructions: _Instructions
+            state: SparsifiedMeanState,
+            collected: messages.CollectedMessages,
+            instructions: _Instructions,
         ) -> tuple[SparsifiedMeanState, Any, Any]:
             k = instructions.k
+            totals = _read(collected, k, method=method, code=code)
             anyone = totals.weight > 0.0
             weight = tf.where(anyone, totals.weight, 1.0)
             divisor = weight if divides else tf.ones_like(weight)
@@ -285,13 +272,15 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             tally = totals.tally
             measurements = collections.OrderedDict(
                 k=k,
-                messages=tally.messages,
+                messages=collected.count,
                 refused=tally.refused,
-                uplink_bits=tally.bits,
-                largest_uplink_bits=tally.largest_bits,
+                uplink_bits=tf.reduce_sum(collected.bits),
+                largest_uplink_bits=tf.maximum(
+                    tf.reduce_max(collected.bits), tf.constant(0, tf.int64)
+                ),
                 bits_per_index=_ratio(tally.index_bits, tally.elements),
                 dropped_energy=_ratio(
-                    tally.dropped_energy, tally.messages - tally.refused
+                    tally.dropped_energy, collected.count - tally.refused
                 ),
                 selected=tf.size(indices),
                 kappa=selection.kappa,
@@ -320,13 +309,11 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             state: tff.Value, value: tff.Value, weight: tff.Value
         ) -> tff.templates.MeasuredProcessOutput:
             instructions = tff.federated_map(instruct, state)
-            messages = tff.federated_map(
+            sent = tff.federated_map(
                 upload, (value, weight, tff.federated_broadcast(instructions))
             )
-            totals = tff.federated_aggregate(
-                messages, zero(), accumulate, merge, report
-            )
-            selected = tff.federated_map(select, (state, totals, instructions))
+            collected = tff.federated_aggregate(sent, zero(), accumulate, merge, report)
+            selected = tff.federated_map(select, (state, collected, instructions))
             return tff.templates.MeasuredProcessOutput(*selected)
 
         return tff.templates.AggregationProcess(initialize_fn, next_fn)
@@ -567,41 +554,57 @@ def _as_upload(
     )
 
 
-def _no_messages() -> _Tally:
-    return _Tally(
-        messages=tf.constant(0),
-        refused=tf.constant(0),
-        elements=tf.constant(0, tf.int64),
-        bits=tf.constant(0, tf.int64),
-        largest_bits=tf.constant(0, tf.int64),
-        index_bits=tf.constant(0, tf.int64),
-        dropped_energy=tf.constant(0.0, tf.float64),
+def _read(
+    collected: messages.CollectedMessages,
+    k: tf.Tensor,
+    *,
+    method: sparsifier_lib.Sparsifier,
+    code: encoder.Encoder,
+) -> _Totals:
+    """Checks and decodes all messages, in their order, as those of a round at k."""
+    reader = messages.Reader(collected)
+
+    def step(place: tf.Tensor, totals: _Totals) -> tuple[tf.Tensor, _Totals]:
+        header, message = reader.header(place), reader.entries(place)
+        entries, error = code.decode(message, method.max_sent(k))
+        has_weight = tf.math.is_finite(header.weight) & (header.weight >= 0.0)
+        accepted = tf.equal(error, 0) & has_weight
+        weight = tf.where(accepted, header.weight, 0.0)
+        count = tf.where(weight > 0.0, tf.size(entries.indices), 0)
+        entries = sparse_vector.SparseVector(*(part[:count] for part in entries))
+        # What a refused message says of itself counts for nothing.
+        index_bits = tf.cond(
+            accepted,
+            lambda: code.sizes(message).index_bits,
+            lambda: tf.constant(0, tf.int64),
+        )
+        energy = tf.clip_by_value(tf.cast(header.dropped_energy, tf.float64), 0.0, 1.0)
+        is_share = accepted & tf.math.is_finite(header.dropped_energy)
+        tally = totals.tally
+        return place + 1, _Totals(
+            method.accumulate(totals.accumulator, _as_upload(entries, weight, k)),
+            totals.weight + tf.cast(weight, tf.float64),
+            _Tally(
+                refused=tally.refused + 1 - tf.cast(accepted, tf.int32),
+                elements=tally.elements + tf.cast(count, tf.int64),
+                index_bits=tally.index_bits + index_bits,
+                dropped_energy=tally.dropped_energy + tf.where(is_share, energy, 0.0),
+            ),
+        )
+
+    start = _Totals(
+        method.zero(),
+        tf.constant(0.0, tf.float64),
+        _Tally(
+            refused=tf.constant(0),
+            elements=tf.constant(0, tf.int64),
+            index_bits=tf.constant(0, tf.int64),
+            dropped_energy=tf.constant(0.0, tf.float64),
+        ),
     )
-
-
-def _note(
-    message: _Message, accepted: tf.Tensor, count: tf.Tensor, code: encoder.Encoder
-) -> _Tally:
-    bits = message_size.size_in_bits(message)
-    # What a refused message says of itself counts for nothing.
-    index_bits = code.sizes(message.entries).index_bits
-    dropped = tf.cast(message.dropped_energy, tf.float64)
-    return _Tally(
-        messages=tf.constant(1),
-        refused=1 - tf.cast(accepted, tf.int32),
-        elements=tf.cast(count, tf.int64),
-        bits=bits,
-        largest_bits=bits,
-        index_bits=tf.where(accepted, index_bits, 0),
-        dropped_energy=tf.where(accepted, dropped, 0.0),
-    )
-
-
-def _add(first: _Tally, second: _Tally) -> _Tally:
-    sums = _Tally(*(a + b for a, b in zip(first, second, strict=True)))
-    return sums._replace(
-        largest_bits=tf.maximum(first.largest_bits, second.largest_bits)
-    )
+    return tf.while_loop(
+        lambda place, _: place < collected.count, step, (tf.constant(0), start)
+    )[1]
 
 
 def _ratio(numerator: tf.Tensor, denominator: tf.Tensor) -> tf.Tensor:

@@ -74,17 +74,29 @@ def tag(entries: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.pad(entries, [[4, 0]])[-4:], tf.int32)
 
 
+class UplinkHeader(NamedTuple):
+    """What a client says of its entries: see `UplinkMessage`.
+
+    Of several messages, vectors [n].
+
+    Attributes:
+      client_id: int32 scalar.
+      weight: float32 scalar.
+    """
+
+    client_id: tf.Tensor
+    weight: tf.Tensor
+
+
 class CollectedMessages(NamedTuple):
-    """Uplink messages as they came: the accumulator of the aggregation.
+    """Uplink messages as they came: the accumulator of an aggregation.
 
     Nothing in it was checked: what the server told the clients, such as k, is not
     known to the operators of a TFF aggregation, and what a client says of it is not
-    believed. Messages are read by client id when all are there, so that the result
-    is the same on any tree of aggregators, to the bit.
+    believed. Messages are read when all are there.
 
     Attributes:
-      client_ids: int32 [n].
-      weights: float32 [n].
+      header: A NamedTuple of vectors [n], what each message says beside its entries.
       bits: int64 [n], the size of each message.
       lengths: int32 [n], how many bytes of its entries are kept.
       stored: uint8 [bytes], the entries, one message after another.
@@ -93,8 +105,7 @@ class CollectedMessages(NamedTuple):
       recent_count: int32 scalar, of how many messages.
     """
 
-    client_ids: tf.Tensor
-    weights: tf.Tensor
+    header: Any
     bits: tf.Tensor
     lengths: tf.Tensor
     stored: tf.Tensor
@@ -104,7 +115,7 @@ class CollectedMessages(NamedTuple):
     @property
     def count(self) -> tf.Tensor:
         """The number of messages, int32 scalar."""
-        return tf.size(self.client_ids)
+        return tf.size(self.lengths)
 
     @property
     def content(self) -> tf.Tensor:
@@ -115,28 +126,38 @@ class CollectedMessages(NamedTuple):
 _RECENT_MESSAGES = 12
 
 
-def no_messages() -> CollectedMessages:
-    """The accumulator before any message."""
-    columns = (tf.int32, tf.float32, tf.int64, tf.int32, tf.uint8, tf.uint8)
-    return CollectedMessages(*map(growing.empty, columns), tf.constant(0))
+def no_messages(header: Any) -> CollectedMessages:
+    """The accumulator before any message.
+
+    Args:
+      header: A NamedTuple of the dtypes of what messages say beside their entries.
+    """
+    return CollectedMessages(
+        type(header)(*map(growing.empty, header)),
+        *map(growing.empty, (tf.int64, tf.int32, tf.uint8, tf.uint8)),
+        recent_count=tf.constant(0),
+    )
 
 
 def collect(
     collected: CollectedMessages,
-    message: UplinkMessage,
+    header: Any,
+    entries: tf.Tensor,
+    *,
     bits: tf.Tensor,
-    max_bytes: int,
+    max_bytes: tf.Tensor,
 ) -> CollectedMessages:
     """The accumulator with one more message.
 
     Args:
       collected: The accumulator.
-      message: The message.
-      bits: int64 scalar, its size.
-      max_bytes: What the entries of a valid message take at most. Of longer ones only
-        so much is kept that they are known to be too long.
+      header: A NamedTuple of scalars, what the message says beside its entries.
+      entries: uint8 [bytes].
+      bits: int64 scalar, the size of the whole message.
+      max_bytes: int32 scalar, what the entries of a valid message take at most. Of
+        longer ones only so much is kept that they are known to be too long.
     """
-    entries = message.entries[: max_bytes + 1]
+    entries = entries[: max_bytes + 1]
     recent = tf.concat([collected.recent, entries], axis=0)
     is_full = collected.recent_count >= _RECENT_MESSAGES
     stored, recent = tf.cond(
@@ -147,9 +168,9 @@ def collect(
         ),
         lambda: (collected.stored, recent),
     )
+    one = type(header)(*(value[tf.newaxis] for value in header))
     return CollectedMessages(
-        tf.concat([collected.client_ids, message.client_id[tf.newaxis]], axis=0),
-        tf.concat([collected.weights, message.weight[tf.newaxis]], axis=0),
+        growing.concat(collected.header, one),
         tf.concat([collected.bits, bits[tf.newaxis]], axis=0),
         tf.concat([collected.lengths, tf.size(entries)[tf.newaxis]], axis=0),
         stored,
@@ -161,8 +182,38 @@ def collect(
 def join(first: CollectedMessages, second: CollectedMessages) -> CollectedMessages:
     """The messages of both."""
     return CollectedMessages(
-        *(tf.concat(pair, axis=0) for pair in zip(first[:4], second[:4], strict=True)),
+        growing.concat(first.header, second.header),
+        tf.concat([first.bits, second.bits], axis=0),
+        tf.concat([first.lengths, second.lengths], axis=0),
         stored=tf.concat([first.content, second.content], axis=0),
         recent=growing.open_length(second.recent[:0]),
         recent_count=tf.constant(0),
     )
+
+
+class Reader:
+    """Hands out the messages of a collection, one by one; TensorFlow code."""
+
+    def __init__(self, collected: CollectedMessages) -> None:
+        """Reads `collected`."""
+        self._collected = collected
+        self._content = collected.content
+        self._starts = tf.cumsum(collected.lengths, exclusive=True)
+
+    def header(self, place: tf.Tensor) -> Any:
+        """What the message at `place` (int32 scalar) says beside its entries."""
+        header = self._collected.header
+        return type(header)(*(column[place] for column in header))
+
+    def entries(self, place: tf.Tensor) -> tf.Tensor:
+        """The entries of the message at `place`, uint8 [bytes]."""
+        start = self._starts[place]
+        return self._content[start : start + self._collected.lengths[place]]
+
+    def tags(self, places: tf.Tensor) -> tf.Tensor:
+        """The tags (see `tag`) of the messages at `places` (int32 [m]), int32 [m]."""
+        ends = tf.gather(self._starts + self._collected.lengths, places)
+        content = tf.concat([tf.zeros([4], tf.uint8), self._content], axis=0)
+        return tf.bitcast(
+            tf.gather(content, ends[:, tf.newaxis] + tf.range(4)), tf.int32
+        )

@@ -306,15 +306,20 @@ class SparseExchange:
             kept=contribution.kept,
         )
 
+    def no_messages(self) -> messages.CollectedMessages:
+        """What `collect` begins with."""
+        return messages.no_messages(messages.UplinkHeader(tf.int32, tf.float32))
+
     def collect(
         self, collected: messages.CollectedMessages, message: messages.UplinkMessage
     ) -> messages.CollectedMessages:
         """Takes one more message in; nothing is read yet."""
         return messages.collect(
             collected,
-            message,
-            message_size.size_in_bits(message),
-            self.uplink_encoder.max_bytes(),
+            messages.UplinkHeader(message.client_id, message.weight),
+            message.entries,
+            bits=message_size.size_in_bits(message),
+            max_bytes=self.uplink_encoder.max_bytes(),
         )
 
     def read(
@@ -334,18 +339,15 @@ class SparseExchange:
           The sparsifier's accumulator of the accepted uploads; the receipts; float64
           seconds for decoding.
         """
-        content = collected.content
-        starts = tf.cumsum(collected.lengths, exclusive=True)
-        order = tf.argsort(collected.client_ids, stable=True)
+        reader = messages.Reader(collected)
+        client_ids, weights = collected.header
+        order = tf.argsort(client_ids, stable=True)
         unreadable = self._check_frames(collected, roster)
 
         def step(number: tf.Tensor, so_far: _Read) -> tuple[tf.Tensor, _Read]:
             place = order[number]
-            start = starts[place]
             message = messages.UplinkMessage(
-                collected.client_ids[place],
-                collected.weights[place],
-                content[start : start + collected.lengths[place]],
+                *reader.header(place), reader.entries(place)
             )
             return number + 1, self._read_one(
                 number, so_far, message, unreadable[place], config
@@ -362,9 +364,9 @@ class SparseExchange:
         )
         note = _Note(*tf.unstack(done.notes.stack(), axis=1))
         error = tf.cast(note.error, tf.int32)
-        weights = tf.cast(tf.gather(collected.weights, order), tf.float64)
+        weights = tf.cast(tf.gather(weights, order), tf.float64)
         written = receipts.Receipts(
-            client_ids=tf.gather(collected.client_ids, order),
+            client_ids=tf.gather(client_ids, order),
             errors=error,
             weights=tf.where(tf.equal(error, names.ACCEPTED), weights, 0.0),
             elements=tf.cast(note.elements, tf.int32),
@@ -478,8 +480,7 @@ class SparseExchange:
         self, collected: messages.CollectedMessages, roster: tf.Tensor
     ) -> tf.Tensor:
         """The number of the reason not to look at a message's entries, int32 [n]."""
-        weights = collected.weights
-        ids = collected.client_ids
+        ids, weights = collected.header
         places = tf.minimum(tf.searchsorted(roster, ids), tf.size(roster) - 1)
         # Nobody is known if there is no roster.
         nearest = tf.gather(tf.concat([roster, [0]], axis=0), tf.maximum(places, 0))
@@ -567,14 +568,10 @@ class SparseExchange:
     ) -> tf.Tensor:
         """See `DownlinkMessage`; the receipts are in the order of ids."""
         rows = tf.cast(tf.where(receipts.contested(received))[:, 0], tf.int32)
-        order = tf.argsort(collected.client_ids, stable=True)
-        places = tf.gather(order, rows)
-        ends = tf.gather(tf.cumsum(collected.lengths), places)
-        # Of four bytes at least: it was accepted.
-        content = tf.concat([tf.zeros([4], tf.uint8), collected.content], axis=0)
-        last = tf.gather(content, ends[:, tf.newaxis] + tf.range(4))
-        ids = tf.gather(collected.client_ids, places)
-        return tf.reshape(tf.stack([ids, tf.bitcast(last, tf.int32)], axis=1), [-1])
+        client_ids = collected.header.client_id
+        places = tf.gather(tf.argsort(client_ids, stable=True), rows)
+        tags = messages.Reader(collected).tags(places)
+        return tf.reshape(tf.stack([tf.gather(client_ids, places), tags], axis=1), [-1])
 
 
 def _is_finite(tensor: tf.Tensor) -> tf.Tensor:
@@ -609,7 +606,7 @@ def _build_computations(exchange: SparseExchange) -> None:
     upload = tff.tensorflow.computation(
         exchange.upload, (state_type, work.inputs_type, config_type)
     )
-    zero = tff.tensorflow.computation(messages.no_messages)
+    zero = tff.tensorflow.computation(exchange.no_messages)
     collected_type = zero.type_signature.result
     collect = tff.tensorflow.computation(
         exchange.collect, (collected_type, messages.UPLINK_TYPE)
