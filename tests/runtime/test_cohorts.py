@@ -83,7 +83,7 @@ def test_all_clients_over_every_store(process, data, tmp_path):
             _assert_same(_run(process, data, disk, _CLIENTS), expected)
         everybody = list(range(_CLIENTS))
         _assert_same(
-            resident.read(everybody).fetch_quickly(),
+            resident.read(everybody).fetch(),
             resident.read(everybody).fetch(),
         )
         snapshot = resident.snapshot(

@@ -1,13 +1,17 @@
 """Values that move to the worker and back through files."""
 
+import collections
 import os
 import tempfile
 
+import ml_dtypes
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import runtime
+from tff_gs.runtime import resident, spool, spool_folder, worker
 
 _TYPE = tff.to_type(
     [
@@ -55,14 +59,14 @@ def _assert_equal(found, expected):
 
 def test_there_and_back(context):
     values = [_value(number) for number in (3, 0, 11)]
-    placed = context.place_quickly(values, _TYPE)
+    placed = context.place(values, _TYPE)
     _assert_equal(placed.fetch(), values)
-    _assert_equal(placed.fetch_quickly(), values)
+    _assert_equal(placed.fetch(), values)
     # The files of one call are gone before the next.
     others = [_value(number) for number in (5, 6, 7)]
-    again = context.place_quickly(others, tff.FederatedType(_TYPE, tff.CLIENTS))
-    _assert_equal(placed.fetch_quickly(), values)
-    _assert_equal(again.fetch_quickly(), others)
+    again = context.place(others, tff.FederatedType(_TYPE, tff.CLIENTS))
+    _assert_equal(placed.fetch(), values)
+    _assert_equal(again.fetch(), others)
     assert [entry for entry in context.folder.rglob("*") if entry.is_file()] == []
 
 
@@ -78,9 +82,9 @@ def test_values_of_another_type_are_refused(context, position, part, message):
     value = _value(2)
     value[position] = part
     with pytest.raises(ValueError, match=message):
-        context.place_quickly([_value(1), value], _TYPE)
+        context.place([_value(1), value], _TYPE)
 
 
 def test_values_with_other_parts_are_refused(context):
     with pytest.raises(ValueError, match="Expected 6 arrays, found 5"):
-        context.place_quickly([_value(1)[:5]], _TYPE)
+        context.place([_value(1)[:5]], _TYPE)

@@ -139,7 +139,7 @@ def as_list(client_ids: Sequence[int], states: Any) -> list[Any]:
     """
     require_one_each(client_ids, states)
     if isinstance(states, resident.ResidentValue):
-        return states.fetch_quickly()
+        return states.fetch()
     return states
 
 

@@ -120,5 +120,5 @@ def _placed(values: Any, type_signature: tff.Type) -> Any:
     """The values where the computation runs, by the quickest way there."""
     context = tff.framework.get_context_stack().current
     if isinstance(values, list) and isinstance(context, resident.ResidentContext):
-        return context.place_quickly(values, type_signature)
+        return context.place(values, type_signature)
     return values
