@@ -1,9 +1,9 @@
 """The executors in the worker, of which only a few are kept.
 
-TFF's executors are each for one number of clients, and hold in the worker a session and
-memory of their own for every computation that they ran, some ten megabytes: with
-cohorts of ever other sizes these would add up. So only those used last are kept, and
-those that hold a value which Python still has.
+TFF's executors are each for one number of clients, and hold in the worker threads, and
+a session for every computation that they ran, some ten megabytes: with cohorts of ever
+other sizes these would add up. So few are kept: the one in use, one that is used again
+and again, and those that hold a value which Python still has.
 """
 
 import weakref
@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow_federated as tff
 
-_KEPT = 2
+_KEPT_IDLE = 1
 
 
 class Executor:
@@ -45,12 +45,18 @@ class Executors:
         self._stub = stub
         # The one used last is the last.
         self._executors: dict[int, Executor] = {}
+        self._seen: set[int] = set()
+        # Numbers of clients that were used again after another one.
+        self._returning: set[int] = set()
 
     def use(self, clients: int) -> Executor:
         """The executor for `clients` clients.
 
-        A new one takes the place of what was used longest ago and holds no values.
+        Where it is a new one, those that hold no value are closed, but for one whose
+        number of clients has come back before and so can be expected to come again.
         """
+        if next(reversed(self._executors), None) != clients:
+            (self._returning if clients in self._seen else self._seen).add(clients)
         executor = self._executors.pop(clients, None)
         if executor is None:
             self._make_room()
@@ -66,6 +72,6 @@ class Executors:
 
     def _make_room(self) -> None:
         idle = [n for n, executor in self._executors.items() if not executor.values]
-        surplus = len(self._executors) + 1 - _KEPT
-        for clients in idle[: max(surplus, 0)]:
+        expected = [n for n in idle if n in self._returning][-_KEPT_IDLE:]
+        for clients in set(idle) - set(expected):
             self._executors.pop(clients).close()

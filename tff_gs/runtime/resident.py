@@ -9,7 +9,6 @@ only server-placed results are fetched. Computations are written and called as u
 import asyncio
 import collections
 import contextlib
-import errno
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,17 +86,20 @@ class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying)
             )
         return self._value
 
-    def fetch(self) -> list[Any]:
+    def fetch(self, places: Sequence[int] | None = None) -> list[Any]:
         """The clients' values as a list in Python, copied out of the worker.
 
         A sequence comes as the list of its elements.
 
+        Args:
+          places: Which of the clients', by their place, in this order; None: all.
+
         Raises:
-          ValueError: In one sentence, if the context is closed, or a client's value
-            is of more than 2 GiB.
+          ValueError: In one sentence, if the context is closed, or a tensor is of
+            more than 2 GiB.
           SpoolError: If the temporary folder has no room.
         """
-        return self._context.fetch(self)
+        return self._context.fetch(self, places)
 
 
 class ResidentContext(tff.framework.SyncContext):
@@ -165,10 +167,14 @@ class ResidentContext(tff.framework.SyncContext):
             type_signature = tff.FederatedType(type_signature, tff.CLIENTS)
         return self._run(self._place_resident(values, type_signature))
 
-    def fetch(self, value: ResidentValue) -> list[Any]:
+    def fetch(
+        self, value: ResidentValue, places: Sequence[int] | None = None
+    ) -> list[Any]:
         """See `ResidentValue.fetch`."""
         self.require_open("a value")
-        return self._run(self._fetch(value))
+        if places is None:
+            places = range(len(value))
+        return self._run(self._fetch(value, places))
 
     def invoke(self, comp: tff.Computation, arg: Any) -> Any:
         """See base class."""
@@ -227,26 +233,22 @@ class ResidentContext(tff.framework.SyncContext):
         remote = self._executors.use(len(flat)).remote
         return await remote.create_value(tff.tensorflow.transform_args(packed), placed)
 
-    async def _fetch(self, value: ResidentValue) -> list[Any]:
+    async def _fetch(self, value: ResidentValue, places: Sequence[int]) -> list[Any]:
         member = value.type_signature.member
         remote = self._executors.use(len(value)).remote
         inside = await value.ingest(remote)
         if _type_size(member) * len(value) <= _MESSAGE_BYTES:
-            return await _compute(inside, value.type_signature)
-        numbers = self._spool.number(len(value))
+            everybody = await _compute(inside, value.type_signature)
+            return [everybody[place] for place in places]
+        numbers = np.full(len(value), -1, np.int32)
+        numbers[list(places)] = self._spool.number(len(places))
         try:
-            sent = await self._send([[np.int32(n)] for n in numbers], _NUMBERS)
+            sent = await self._send([[number] for number in numbers], _NUMBERS)
             argument = await remote.create_struct([inside, sent])
             write = self._spool.writer(member)
-            try:
+            with spool_folder.full_disk_in_worker(self._spool.folder):
                 await (await self._call(write, argument, len(value))).compute()
-            except worker.WorkerError as error:
-                if os.strerror(errno.ENOSPC) not in str(error):
-                    raise
-                raise spool_folder.unusable(
-                    self._spool.folder, os.strerror(errno.ENOSPC)
-                ) from error
-            return self._spool.read(numbers, member)
+            return self._spool.read(numbers[list(places)].tolist(), member)
         finally:
             self._spool.clear()
 

@@ -127,7 +127,7 @@ class Spool:
         """The computation that writes files.
 
         `({T}@CLIENTS, {int32}@CLIENTS) -> int32@SERVER`: from the values and the
-        files' numbers to how many have been written.
+        files' numbers to how many have been written; no file has a number below 0.
         """
         return self._once("writer", self._build_writer, member_type)
 
@@ -167,8 +167,12 @@ class Spool:
         @tff.tensorflow.computation(member_type, np.int32)
         def write(value: Any, number: tf.Tensor) -> tf.Tensor:
             path = prefix + tf.strings.as_string(number)
-            with tf.control_dependencies(_write_leaves(value, member_type, path)):
-                return tf.identity(1)
+
+            def write_all_leaves() -> tf.Tensor:
+                with tf.control_dependencies(_write_leaves(value, member_type, path)):
+                    return tf.identity(1)
+
+            return tf.cond(number >= 0, write_all_leaves, lambda: tf.constant(0))
 
         @tff.federated_computation(
             tff.FederatedType(member_type, tff.CLIENTS),

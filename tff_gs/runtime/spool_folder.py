@@ -9,7 +9,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+from tff_gs.runtime import worker_errors
+
 PREFIX = "tff_gs_spool_"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class SpoolError(RuntimeError):
@@ -51,17 +54,25 @@ def readable_errors(folder: os.PathLike[str] | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unusable(folder, error.strerror or str(error)) from error
+        raise _unusable(folder, error.strerror or str(error)) from error
 
 
-def unusable(folder: os.PathLike[str] | str, reason: str) -> SpoolError:
-    """The error of a folder that cannot be used."""
-    advice = ""
-    if reason == os.strerror(errno.ENOSPC):
-        advice = "; make room there, or name another place by TMPDIR"
+@contextlib.contextmanager
+def full_disk_in_worker(folder: os.PathLike[str] | str) -> Iterator[None]:
+    """The same for what the worker says when it finds no room in the folder."""
+    try:
+        yield
+    except worker_errors.WorkerError as error:
+        for number in _NO_ROOM:
+            if os.strerror(number) in str(error):
+                raise _unusable(folder, os.strerror(number)) from error
+        raise
+
+
+def _unusable(folder: os.PathLike[str] | str, reason: str) -> SpoolError:
     return SpoolError(
         f"Expected room for clients' values in the temporary folder {folder}, found: "
-        f"{reason}{advice}."
+        f"{reason}; make room there, or name another place by TMPDIR."
     )
 
 
