@@ -96,16 +96,18 @@ def check_client_ids(client_ids: Any) -> list[int]:
             )
         is_whole = isinstance(client, numbers.Integral) and not isinstance(client, bool)
         if not is_whole or not 0 <= client <= _MAX_ID:
-            raise ValueError(
-                f"Expected distinct int32 ids of clients from 0 on, found [{client!r}]."
-            )
+            raise ValueError(_not_ids([client]))
     ids = [int(client) for client in ids]
     if len(set(ids)) != len(ids):
-        raise ValueError(
-            "Expected distinct int32 ids of clients from 0 on, found "
-            f"{[_repeated(ids)] * 2}."
-        )
+        raise ValueError(_not_ids([_repeated(ids)] * 2))
     return ids
+
+
+def _not_ids(found: list[Any]) -> str:
+    return (
+        f"Expected distinct ids of clients from 0 on, found {found}; an id is a whole "
+        "number of int32."
+    )
 
 
 def check_data(

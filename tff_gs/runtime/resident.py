@@ -213,7 +213,7 @@ class ResidentContext(tff.framework.SyncContext):
             client_values.flatten(value, placed.member, f"client {client}")
             for client, value in enumerate(values)
         ]
-        if _size(flat) <= _MESSAGE_BYTES:
+        if _size(flat) <= _MESSAGE_BYTES and _has_ranks(placed.member):
             return await self._send(flat, placed)
         numbers = self._spool.number(len(flat))
         try:
@@ -396,6 +396,16 @@ def _type_size(value_type: tff.Type) -> float:
             return math.inf
         size += math.prod(leaf.shape) * leaf.dtype.itemsize + _LEAF_BYTES
     return size
+
+
+def _has_ranks(value_type: tff.Type) -> bool:
+    """Whether TFF can send values of the type in a message."""
+    return all(
+        _has_ranks(leaf.element)
+        if isinstance(leaf, tff.SequenceType)
+        else leaf.shape is not None
+        for leaf in client_values.leaf_types(value_type)
+    )
 
 
 def _is_fixed(tensor_type: tff.TensorType) -> bool:

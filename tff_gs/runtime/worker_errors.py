@@ -74,5 +74,8 @@ def _first_line(text: str) -> str:
 
 def _unescaped(text: str) -> str:
     """The text that TensorFlow printed with C's escapes."""
-    plain = text.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    try:
+        plain = text.encode().decode("unicode_escape")
+    except UnicodeDecodeError:
+        return text
     return plain.encode("latin-1", "replace").decode("utf-8", "replace")
