@@ -17,7 +17,7 @@ def _wide(data):
 
 def _rounds(process, population):
     state = process.initialize()
-    population.initialize(state)
+    state, _ = population.initialize(state)
     for _ in range(2):
         state, metrics, _ = population.next(state)
     return state, metrics, population.client_states()

@@ -204,7 +204,7 @@ def test_a_cohort_needs_one_executor_however_many_are_new(process, data):
         assert sizes == {3}
         states = store.read([3])
         other = runtime.MemoryStore()
-        clients, _ = process.initialize_clients(state, [3])
+        _, clients, _ = process.initialize_clients(state, [3])
         other.write([3], clients)
         _assert_same(
             states[0].exchange.client_id, other.read([3])[0].exchange.client_id

@@ -65,7 +65,7 @@ def context():
 
 def _run(process, data):
     state = process.initialize()
-    clients, bits = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, bits = process.initialize_clients(state, list(range(_CLIENTS)))
     metrics = []
     for _ in range(_ROUNDS):
         state, clients, measured, _ = process.next(state, clients, data)
@@ -104,7 +104,7 @@ def test_a_run_is_that_of_a_plain_context_to_the_bit(process, data, context):
 
 def test_a_list_serves_as_well_as_a_placed_value(process, data, context):
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
     placed = context.place(data, process.next.type_signature.parameter.data)
     from_handles = process.next(state, clients, placed)
     from_lists = process.next(state, clients.fetch(), data)
@@ -115,7 +115,7 @@ def test_a_list_serves_as_well_as_a_placed_value(process, data, context):
 
 def test_the_servers_state_comes_back_without_travelling(process, data, context):
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
     state, clients, *_ = process.next(state, clients, data)
     changed = state._replace(weights=state.weights + np.float32(1))
     again = type(state)(*state)
@@ -363,7 +363,7 @@ def test_memory_is_flat_for_varying_numbers_of_clients(process, data):
 
     def use(clients):
         state = process.initialize()
-        states, _ = process.initialize_clients(state, list(range(clients)))
+        state, states, _ = process.initialize_clients(state, list(range(clients)))
         return process.next(state, states, data[:1] * clients).metrics
 
     with runtime.execution_context():

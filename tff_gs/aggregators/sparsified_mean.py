@@ -1,4 +1,4 @@
-"""Mean of sparse messages: top-k, FAB-top-k and FUB-top-k without client state."""
+"""Means and sums of sparse messages: top-k, FAB-top-k, FUB-top-k, no client state."""
 
 import collections
 from collections.abc import Callable
@@ -25,8 +25,8 @@ class SparsifiedMeanState(NamedTuple):
     """What the server keeps.
 
     Attributes:
-      memory: float32 [D], the mean of what clients sent and the server has not
-        selected yet; [0] without error feedback.
+      memory: float32 [D], the mean (of a sum: the sum) of what clients sent and the
+        server has not selected yet; [0] without error feedback.
       round: int32 scalar, counted from 0.
       rule: The state of the rule for k.
     """
@@ -155,20 +155,21 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
 
         Raises:
           TypeError: If a type is none of these.
-          ValueError: If k is out of its range for D, its rule needs probes, or the
-            sparsifier is not one that sums every upload.
+          ValueError: If k is out of its range for D, its rule needs feedback, or the
+            sparsifier is not one that sums every upload, or has a state.
         """
+        return self._create(value_type, weight_type, divides=True)
+
+    def _create(
+        self, value_type: tff.Type, weight_type: tff.Type, *, divides: bool
+    ) -> tff.templates.AggregationProcess:
+        """`create`; the process sums, and does not divide, unless `divides`."""
         _check_weight_type(weight_type)
         flat = flat_structure.FlatStructure(value_type)
         dimension = flat.dimension
         rule = unaided.build_rule(self._k, dimension)
         method = self._sparsifier(dimension=dimension, probes=False)
-        # gTop-k's tree is ordered by the ids of clients, which stateless ones lack.
-        if not isinstance(method, ranked_sums.RankedSums):
-            raise ValueError(
-                "Expected a sparsifier that sums every upload (a RankedSums), found "
-                f"{type(method).__name__}."
-            )
+        _check_sparsifier(method)
         code = self._uplink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
         nothing_shared = np.zeros([0], np.int32)
         remembers = self._error_feedback
@@ -186,7 +187,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         @tff.tensorflow.computation(state_type)
         def instruct(state: SparsifiedMeanState) -> _Instructions:
             return _Instructions(
-                rule.decide(state.rule).k,
+                unaided.decide(rule, state.rule, dimension),
                 seeds.derive(
                     seeds.of_run(self._seed), seeds.Purpose.UPLINK, state.round
                 ),
@@ -258,22 +259,25 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             k = instructions.k
             anyone = totals.weight > 0.0
             weight = tf.where(anyone, totals.weight, 1.0)
+            divisor = weight if divides else tf.ones_like(weight)
             accumulator = totals.accumulator
             if remembers:
                 kept = tf.where(tf.not_equal(state.memory, 0.0) & anyone)[:, 0]
-                pending = sparse_vector.gather(state.memory, tf.cast(kept, tf.int32))
+                # As large as a client's, whether the memory is a mean or a sum.
+                mean = state.memory * tf.cast(divisor / weight, tf.float32)
+                pending = sparse_vector.gather(mean, tf.cast(kept, tf.int32))
                 accumulator = method.accumulate(
                     accumulator, _as_upload(pending, weight, k)
                 )
             aggregate = method.report(accumulator)
             selection = method.select(
-                aggregate, weight, k, tf.constant(0), nothing_shared
+                aggregate, divisor, k, tf.constant(0), nothing_shared
             )
             indices, values = selection.update
             memory = state.memory
             if remembers:
                 rest = tf.tensor_scatter_nd_update(
-                    tf.cast(aggregate.sums / weight, tf.float32),
+                    tf.cast(aggregate.sums / divisor, tf.float32),
                     indices[:, tf.newaxis],
                     tf.zeros_like(values),
                 )
@@ -328,12 +332,10 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         return tff.templates.AggregationProcess(initialize_fn, next_fn)
 
 
-class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFactory):
-    """Mean of updates of which clients send a few entries, encoded.
+class _Unweighted(tff.aggregators.UnweightedAggregationFactory):
+    """What the unweighted mean and the sum have in common."""
 
-    `SparsifiedMeanFactory` with weight 1 for every client, in all else the same; the
-    weight is part of the message and of its measured size.
-    """
+    _divides: bool
 
     def __init__(
         self,
@@ -355,7 +357,9 @@ class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFacto
 
     def create(self, value_type: tff.Type) -> tff.templates.AggregationProcess:
         """Creates the process; see `SparsifiedMeanFactory.create`."""
-        process = self._weighted.create(value_type, tff.TensorType(np.float32))
+        process = self._weighted._create(
+            value_type, tff.TensorType(np.float32), divides=self._divides
+        )
 
         @tff.federated_computation(
             process.initialize.type_signature.result,
@@ -369,6 +373,34 @@ class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFacto
             )
 
         return tff.templates.AggregationProcess(process.initialize, next_fn)
+
+
+class UnweightedSparsifiedMeanFactory(_Unweighted):
+    """Mean of updates of which clients send a few entries, encoded.
+
+    `SparsifiedMeanFactory` with weight 1 for every client, in all else the same; the
+    weight is part of the message and of its measured size.
+    """
+
+    _divides = True
+
+
+class SparsifiedSumFactory(_Unweighted):
+    """Sum of updates of which clients send a few entries, encoded.
+
+    What TFF's own factories take where they divide, or add noise, themselves: in
+    `MeanFactory(value_sum_factory=)`, `UnweightedMeanFactory(value_sum_factory=)` and
+    `DifferentiallyPrivateFactory(record_aggregation_factory=)`. A mean in these places
+    would be divided by the number of clients once more.
+
+    `UnweightedSparsifiedMeanFactory` without the division: at j in J, the result is the
+    sum of a_ij over the clients i that sent j. With error feedback, the server keeps
+    the sum of what it did not select. With all entries sent and selected (k = 1.0) it
+    is `tff.aggregators.SumFactory`, but for the order of the additions. What is refused
+    adds nothing, but the factory around it may count it all the same.
+    """
+
+    _divides = False
 
 
 def top_k_factory(
@@ -385,7 +417,25 @@ def top_k_factory(
       **options: Of `SparsifiedMeanFactory`.
     """
     options = {"error_feedback": False, **options}
-    return _factory(unidirectional_top_k.UnidirectionalTopK, k, weighted, options)
+    return _mean(unidirectional_top_k.UnidirectionalTopK, k, weighted, options)
+
+
+def top_k_sum_factory(
+    k: unaided.KOption, **options: Any
+) -> tff.aggregators.UnweightedAggregationFactory:
+    """The sum of what `top_k_factory` has the mean of; see `SparsifiedSumFactory`.
+
+    With exact values no client's part is larger than its update, nor depends on
+    another's: a bound on the norm of updates is one on the norm of the parts.
+
+    Args:
+      k: See `SparsifiedMeanFactory`.
+      **options: Of `SparsifiedSumFactory`.
+    """
+    options = {"error_feedback": False, **options}
+    return SparsifiedSumFactory(
+        sparsifier=unidirectional_top_k.UnidirectionalTopK, k=k, **options
+    )
 
 
 def fab_top_k_factory(
@@ -400,7 +450,19 @@ def fab_top_k_factory(
       weighted: Whether to return the weighted factory or the unweighted one.
       **options: Of `SparsifiedMeanFactory`.
     """
-    return _factory(fab_top_k.FabTopK, k, weighted, options)
+    return _mean(fab_top_k.FabTopK, k, weighted, options)
+
+
+def fab_top_k_sum_factory(
+    k: unaided.KOption, **options: Any
+) -> tff.aggregators.UnweightedAggregationFactory:
+    """The sum of what `fab_top_k_factory` has the mean of; see `SparsifiedSumFactory`.
+
+    Args:
+      k: See `SparsifiedMeanFactory`.
+      **options: Of `SparsifiedSumFactory`.
+    """
+    return SparsifiedSumFactory(sparsifier=fab_top_k.FabTopK, k=k, **options)
 
 
 def fub_top_k_factory(
@@ -415,10 +477,22 @@ def fub_top_k_factory(
       weighted: Whether to return the weighted factory or the unweighted one.
       **options: Of `SparsifiedMeanFactory`.
     """
-    return _factory(fub_top_k.FubTopK, k, weighted, options)
+    return _mean(fub_top_k.FubTopK, k, weighted, options)
 
 
-def _factory(
+def fub_top_k_sum_factory(
+    k: unaided.KOption, **options: Any
+) -> tff.aggregators.UnweightedAggregationFactory:
+    """The sum of what `fub_top_k_factory` has the mean of; see `SparsifiedSumFactory`.
+
+    Args:
+      k: See `SparsifiedMeanFactory`.
+      **options: Of `SparsifiedSumFactory`.
+    """
+    return SparsifiedSumFactory(sparsifier=fub_top_k.FubTopK, k=k, **options)
+
+
+def _mean(
     method: Callable[..., sparsifier_lib.Sparsifier],
     k: unaided.KOption,
     weighted: bool,
@@ -426,6 +500,38 @@ def _factory(
 ) -> tff.aggregators.AggregationFactory:
     build = SparsifiedMeanFactory if weighted else UnweightedSparsifiedMeanFactory
     return build(sparsifier=method, k=k, **options)
+
+
+# What a sparsifier does between rounds or beside its messages; here, nobody would ask.
+_BEYOND_A_ROUND = (
+    "initialize",
+    "share",
+    "advance",
+    "coordinates",
+    "answer_coordinates",
+)
+
+
+def _check_sparsifier(method: sparsifier_lib.Sparsifier) -> None:
+    # gTop-k's tree is ordered by the ids of clients, which stateless ones lack.
+    if not isinstance(method, ranked_sums.RankedSums):
+        raise ValueError(
+            "Expected a sparsifier that sums every upload (a RankedSums), found "
+            f"{type(method).__name__}."
+        )
+    own = [
+        name
+        for name in _BEYOND_A_ROUND
+        if getattr(type(method), name) is not getattr(sparsifier_lib.Sparsifier, name)
+    ]
+    if method.implicit_indices:
+        own.append("implicit_indices")
+    if own:
+        raise ValueError(
+            "Expected a sparsifier without a state or shared coordinates, which no "
+            f"aggregation of TFF's keeps, found {type(method).__name__} with "
+            f"{', '.join(own)} of its own."
+        )
 
 
 def _check_weight_type(weight_type: tff.Type) -> None:

@@ -12,10 +12,12 @@ from tff_gs.learning.federated_evaluation import (
     with_classification_metrics,
 )
 from tff_gs.learning.objective import Objective, build_objective
+from tff_gs.learning.round_metrics import describe_refusals
 from tff_gs.learning.sparsified_fed_avg import build_sparsified_fed_avg
 from tff_gs.learning.sparsified_fed_sgd import build_sparsified_fed_sgd
 from tff_gs.learning.sparsified_process import (
     Clients,
+    Initialized,
     RoundOutput,
     ServerState,
     SparsifiedProcess,
@@ -25,6 +27,7 @@ from tff_gs.learning.sparsified_process import (
 __all__ = [
     "Clients",
     "ClientsData",
+    "Initialized",
     "Objective",
     "PartialParticipation",
     "RoundOutput",
@@ -38,5 +41,6 @@ __all__ = [
     "check_client_ids",
     "check_data",
     "clients_from_client_data",
+    "describe_refusals",
     "with_classification_metrics",
 ]

@@ -30,6 +30,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from absl import logging
 
+from tff_gs import tensor_specs
 from tff_gs.learning import sparsified_process
 from tff_gs.programs import population as population_lib
 from tff_gs.programs import releases
@@ -171,10 +172,10 @@ async def train_model(
             initial_bits=np.int64(0),
             releases=tuple(manager.state() for manager in resumable),
         )
-        saved = await _load(program_state_manager, expected, len(population))
+        saved = await _load(program_state_manager, expected, population)
     if saved is None:
         round_number = 0
-        initial_bits = population.initialize(state)
+        state, initial_bits = population.initialize(state)
     else:
         state = saved.state
         round_number, initial_bits = int(saved.round_number), int(saved.initial_bits)
@@ -249,7 +250,9 @@ async def train_model(
 
 
 async def _load(
-    manager: tff.program.ProgramStateManager, expected: ProgramState, clients: int
+    manager: tff.program.ProgramStateManager,
+    expected: ProgramState,
+    population: population_lib.Population,
 ) -> ProgramState | None:
     """The latest program state, which is like `expected`."""
     try:
@@ -263,7 +266,7 @@ async def _load(
             f"that cannot be read: {reason[:200].rstrip('.')}."
         ) from error
     if saved is not None:
-        _check(saved, expected, clients)
+        _check(saved, expected, population)
     return saved
 
 
@@ -281,22 +284,35 @@ async def _restore(
         raise ProgramStateError(str(error)) from error
 
 
-def _check(saved: ProgramState, expected: ProgramState, clients: int) -> None:
+def _check(
+    saved: ProgramState,
+    expected: ProgramState,
+    population: population_lib.Population,
+) -> None:
     found = len(tf.nest.flatten(saved.clients)[0])
-    if found != clients:
+    if found != len(population):
         raise ProgramStateError(
-            f"Expected a saved program state of {clients} clients, found one of "
-            f"{found}."
+            f"Expected a saved program state of {len(population)} clients, found one "
+            f"of {found}."
         )
-    leaves = zip(tf.nest.flatten(saved), tf.nest.flatten(expected), strict=True)
-    for leaf, wanted in leaves:
-        is_like = np.asarray(leaf).dtype == np.asarray(wanted).dtype
-        if not is_like or np.shape(leaf) != np.shape(wanted):
+    # The type says which lengths are open; those of `expected` are of a first round.
+    state_type = population.process.initialize.type_signature.result.member
+    wanted_specs = [
+        *tensor_specs.leaves(state_type),
+        *map(_spec, tf.nest.flatten(expected[1:])),
+    ]
+    for leaf, wanted in zip(tf.nest.flatten(saved), wanted_specs, strict=True):
+        if not wanted.is_compatible_with(_spec(leaf)):
             raise ProgramStateError(
                 f"Expected a saved program state of this process, with "
-                f"{_describe(wanted)}, found {_describe(leaf)} in its place."
+                f"{_describe(wanted)}, found {_describe(_spec(leaf))} in its place."
             )
 
 
-def _describe(leaf: Any) -> str:
-    return f"{np.asarray(leaf).dtype.name} {list(np.shape(leaf))}"
+def _spec(leaf: Any) -> tf.TensorSpec:
+    array = np.asarray(leaf)
+    return tf.TensorSpec(array.shape, array.dtype)
+
+
+def _describe(spec: tf.TensorSpec) -> str:
+    return f"{spec.dtype.name} {spec.shape.as_list()}"

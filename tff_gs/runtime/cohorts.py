@@ -89,7 +89,7 @@ def run_round(
     parameter = process.next.type_signature.parameter
     if not isinstance(data, resident.ResidentValue):
         data = client_data.check_data(data, parameter.data.member, clients=ids)
-    clients, joined, joined_bits = _states(process, state, store, ids)
+    state, clients, joined, joined_bits = _states(process, state, store, ids)
     with worker_errors.readable():
         output = process.next(
             state,
@@ -107,21 +107,24 @@ def _states(
     state: sparsified_process.ServerState,
     store: client_store.ClientStore,
     ids: Sequence[int],
-) -> tuple[Any, int, int]:
-    """The states of a cohort, how many are new, and the bits that these received."""
+) -> tuple[sparsified_process.ServerState, Any, int, int]:
+    """The server's state, which knows the cohort, and the cohort's states.
+
+    With how many of them are new, and the bits that these received.
+    """
     known = set(store.client_ids.tolist())
     new = [place for place, client in enumerate(ids) if client not in known]
     if not new:
-        return store.read(ids), 0, 0
+        return state, store.read(ids), 0, 0
     # Of all, so that the worker needs no executor for another number of clients.
-    begun, bits = process.initialize_clients(state, list(ids))
+    state, begun, bits = process.initialize_clients(state, list(ids))
     joined_bits = int(bits) * len(new)
     if len(new) == len(ids):
-        return begun, len(new), joined_bits
+        return state, begun, len(new), joined_bits
     kept = [client for client in ids if client in known]
     states = dict(zip(kept, client_store.as_list(kept, store.read(kept)), strict=True))
     states.update(zip((ids[place] for place in new), _pick(begun, new), strict=True))
-    return [states[client] for client in ids], len(new), joined_bits
+    return state, [states[client] for client in ids], len(new), joined_bits
 
 
 def _pick(values: Any, places: Sequence[int]) -> list[Any]:
