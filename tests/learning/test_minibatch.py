@@ -67,3 +67,19 @@ def test_counting_and_gathering_follow_the_structure():
     batch = minibatch.gather_examples(data, np.array([3, 1]))
     np.testing.assert_array_equal(batch["x"], data["x"][[3, 1]])
     np.testing.assert_array_equal(batch["y"], [3, 1])
+
+
+@pytest.mark.parametrize(("features", "labels"), [(3, 2), (2, 3), (0, 0)])
+def test_parts_of_other_sizes_are_refused_where_a_round_is_computed(features, labels):
+    import tensorflow_federated as tff
+
+    data_type = tff.to_type(
+        (tff.TensorType(np.float32, [None, 3]), tff.TensorType(np.int32, [None]))
+    )
+    # TFF's own graphs are not those of tf.function.
+    count = tff.tensorflow.computation(minibatch.count_examples, data_type)
+    context = tff.backends.native.create_sync_local_cpp_execution_context()
+    with tff.framework.get_context_stack().install(context):
+        assert count((np.zeros((4, 3), np.float32), np.zeros(4, np.int32))) == 4
+        with pytest.raises(Exception, match=f"found {features}, {labels}."):
+            count((np.zeros((features, 3), np.float32), np.zeros(labels, np.int32)))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tasks
 from launch import evaluation
@@ -58,3 +59,32 @@ def test_digits_at_the_clients_are_digits_at_the_program(context):
     assert found["examples"] == len(task.test.labels) == 355
     assert found["accuracy"] == expected.accuracy
     np.testing.assert_allclose(found["loss"], expected.loss, rtol=1e-6)
+
+
+def test_data_of_an_evaluation_are_checked_and_may_be_datasets(
+    model_and_process, test_data, context
+):
+    model, process = model_and_process
+    measured = learning.with_classification_metrics(model)
+    batches = _batches(test_data, 8)
+    dataset = tf.data.Dataset.from_tensor_slices(
+        (test_data.features, test_data.labels)
+    ).batch(8)
+    state = process.initialize()
+    found, expected = (
+        learning.build_federated_evaluation(measured, process, [data], context=context)(
+            state
+        )
+        for data in (dataset, batches)
+    )
+    assert found == expected
+    bad = (test_data.features[:2, :2], test_data.labels[:2])
+    for data, message in (
+        ([], "batches of each client, of at least one client, found none"),
+        ([batches, [batches[0], bad]], r"element 1 of client 1, found float32\[2,2\]"),
+        ([dataset.repeat()], "as client 0, found an infinite one"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            learning.build_federated_evaluation(
+                measured, process, data, context=context
+            )

@@ -83,7 +83,7 @@ def test_all_clients_over_every_store(process, data, tmp_path):
             _assert_same(_run(process, data, disk, _CLIENTS), expected)
         everybody = list(range(_CLIENTS))
         _assert_same(
-            resident.read(everybody).fetch_quickly(),
+            resident.read(everybody).fetch(),
             resident.read(everybody).fetch(),
         )
         snapshot = resident.snapshot(
@@ -128,3 +128,84 @@ def test_cohorts_are_those_of_tff_and_follow_from_the_seed():
 def test_cohorts_of_no_possible_size_are_refused(size):
     with pytest.raises(ValueError, match=f"from 1 to 5 clients a round, found {size}"):
         runtime.build_cohort_fn(range(5), size, seed=0)
+
+
+def test_cohorts_of_what_tffs_users_have(process, data):
+    wide = [(x.astype(np.float64), y.astype(np.int64)) for x, y in data]
+    datasets = [
+        tf.data.Dataset.from_tensor_slices(value).batch(2 + number)
+        for number, value in enumerate(data)
+    ]
+    with runtime.execution_context():
+        expected = _run(process, data, runtime.MemoryStore(), 2)
+        _assert_same(_run(process, wide, runtime.MemoryStore(), 2), expected)
+        _assert_same(_run(process, datasets, runtime.MemoryStore(), 2), expected)
+
+
+def _with(value, labels):
+    return (value[0], labels)
+
+
+@pytest.mark.parametrize(
+    ("ids", "change", "message"),
+    [
+        (["a", "b"], None, "found 'a': tff_gs.learning.clients_from_client_data"),
+        ([0, 0], None, r"distinct ids .*, found \[0, 0\]"),
+        ([0, 2**31], None, r"found \[2147483648\]"),
+        ([], None, "at least one client"),
+        ([0, 1, 2], None, "the examples of each of 3 clients, found those of 2"),
+        (
+            [0, 7],
+            lambda v: _with(v, v[1][:3]),
+            r"all parts of client 7, found \[9, 3\]",
+        ),
+        ([0, 7], lambda v: (v[0][:0], v[1][:0]), "one example of client 7, found 0"),
+        ([0, 7], lambda v: _with(v, v[1] + 0.5), r"part 1 of client 7, found float64"),
+        ([0, 7], lambda v: (v[0] + 1e-12, v[1]), "client 7, found float64.* exactly"),
+        (
+            [0, 7],
+            lambda v: tf.data.Dataset.from_tensor_slices(v).repeat(),
+            "as client 7, found an infinite one",
+        ),
+    ],
+)
+def test_inputs_are_checked_before_anything_runs(process, data, ids, change, message):
+    two = [data[0], data[1]]
+    if change is not None:
+        wide = (two[1][0].astype(np.float64), two[1][1])
+        two[1] = change(wide)
+    # Neither a state nor a context is needed to refuse them.
+    with (
+        runtime.MemoryStore() as store,
+        pytest.raises(ValueError, match=message) as error,
+    ):
+        runtime.run_round(process, None, store, ids, two)
+    assert "\n" not in str(error.value)
+    assert not store.client_ids.size
+
+
+def test_a_cohort_needs_one_executor_however_many_are_new(process, data):
+    with runtime.execution_context() as context:
+        store, state = runtime.MemoryStore(), process.initialize()
+        sizes = set()
+        used = context._executors.use
+
+        def use(clients):
+            sizes.add(clients)
+            return used(clients)
+
+        context._executors.use = use
+        for ids in ([0, 1, 2], [1, 2, 3]):
+            output = runtime.run_round(
+                process, state, store, ids, [data[client] for client in ids]
+            )
+            state = output.state
+        assert output.joined == 1
+        assert sizes == {3}
+        states = store.read([3])
+        other = runtime.MemoryStore()
+        _, clients, _ = process.initialize_clients(state, [3])
+        other.write([3], clients)
+        _assert_same(
+            states[0].exchange.client_id, other.read([3])[0].exchange.client_id
+        )

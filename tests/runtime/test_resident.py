@@ -1,14 +1,22 @@
+"""Computations in a resident context."""
+
+import contextlib
 import gc
 import os
 import pathlib
+import re
+import signal
+import threading
 
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks import cnn
 from tff_gs import learning, runtime
+from tff_gs.runtime import worker, worker_errors
 
 _CLIENTS = 3
 _ROUNDS = 4
@@ -184,8 +192,8 @@ def test_dropped_values_leave_the_worker(context):
 
     def megabytes():
         kilobytes = 0
-        for worker in _workers():
-            status = pathlib.Path(f"/proc/{worker}/status").read_text()
+        for number in _workers():
+            status = pathlib.Path(f"/proc/{number}/status").read_text()
             kilobytes += int(status.split("VmRSS:")[1].split()[0])
         return kilobytes / 1000
 
@@ -194,3 +202,193 @@ def test_dropped_values_leave_the_worker(context):
     place_and_drop(60)
     # Freed memory is not always given back at once: half of what 60 values would take.
     assert megabytes() - start < 30 * size * 4 / 1e6
+
+
+def test_a_value_of_a_closed_context_says_so(add_one):
+    with runtime.execution_context() as closed:
+        value, _ = add_one([np.zeros(2, np.float32)])
+    message = "found one whose with block has ended"
+    with pytest.raises(ValueError, match=message):
+        value.fetch()
+    with pytest.raises(ValueError, match=message):
+        closed.place([np.zeros(2, np.float32)], value.type_signature)
+    with (
+        pytest.raises(ValueError, match=message),
+        tff.framework.get_context_stack().install(closed),
+    ):
+        add_one([np.zeros(2, np.float32)])
+    with pytest.raises(ValueError, match=message), runtime.execution_context():
+        add_one(value)
+
+
+def test_a_lost_worker_is_named_with_its_signal(add_one, capfd):
+    before = _workers()
+    with runtime.execution_context() as context:
+        value, _ = add_one([np.zeros(2, np.float32)])
+        (number,) = _workers() - before
+        os.kill(number, signal.SIGKILL)
+        for call, *arguments in (
+            (add_one, value),
+            (add_one, [np.zeros(2, np.float32)] * 3),
+            (value.fetch,),
+            (context.place, [np.zeros(2, np.float32)], value.type_signature),
+        ):
+            with pytest.raises(runtime.WorkerLostError, match=r"signal 9 \(SIGKILL\)"):
+                call(*arguments)
+        # What Python drops is dropped without a word.
+        del value, call, arguments
+        gc.collect()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def checked():
+    """A client's number, which an assertion wants to be positive."""
+
+    @tff.tensorflow.computation(np.float32)
+    def check(x):
+        positive = tf.debugging.assert_greater(
+            x, 0.0, "Expected 3 of all clients' rounds, found 2: pass 'it' [é]."
+        )
+        with tf.control_dependencies([positive]):
+            return tf.identity(x)
+
+    @tff.federated_computation(tff.FederatedType(np.float32, tff.CLIENTS))
+    def comp(values):
+        return tff.federated_map(check, values)
+
+    @tff.federated_computation(tff.FederatedType(np.float32, tff.CLIENTS))
+    def summed(values):
+        return tff.federated_sum(comp(values))
+
+    return comp, summed
+
+
+def test_a_failed_assertion_is_its_sentence(checked, context):
+    comp, summed = checked
+    sentence = re.escape("Expected 3 of all clients' rounds, found 2: pass 'it' [é].")
+    bad = [np.float32(1.0), np.float32(-1.0)]
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        summed(bad)
+    values = comp(bad)
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        values.fetch()
+    # The worker goes on.
+    assert summed([np.float32(1.0), np.float32(2.0)]) == 3.0
+    plain = tff.backends.native.create_sync_local_cpp_execution_context()
+    with (
+        pytest.raises(ValueError, match=f"^{sentence}$"),
+        worker_errors.readable(),
+        tff.framework.get_context_stack().install(plain),
+    ):
+        summed(bad)
+
+
+def test_another_error_in_the_worker_is_one_sentence(context):
+    @tff.tensorflow.computation(np.float32)
+    def reshape(x):
+        return tf.reshape(tf.range(tf.cast(x, tf.int32)), [3, -1])
+
+    @tff.federated_computation(tff.FederatedType(np.float32, tff.CLIENTS))
+    def comp(values):
+        return tff.federated_map(reshape, values)
+
+    values = comp([np.float32(4.0)])
+    with pytest.raises(runtime.WorkerError, match="reshape is a tensor") as error:
+        values.fetch()
+    assert "\n" not in str(error.value)
+
+
+def test_a_context_outlives_the_thread_that_entered_it(add_one, context):
+    entered, contexts = contextlib.ExitStack(), []
+
+    def enter():
+        contexts.append(entered.enter_context(runtime.execution_context()))
+
+    def in_a_thread(function):
+        thread = threading.Thread(target=function)
+        thread.start()
+        thread.join()
+
+    before = _workers()
+    in_a_thread(enter)
+    # TFF installs contexts for a thread.
+    with tff.framework.get_context_stack().install(contexts[0]):
+        added, total = add_one([np.ones(2, np.float32)])
+        np.testing.assert_array_equal(total, [2.0, 2.0])
+        np.testing.assert_array_equal(added.fetch(), [[2.0, 2.0]])
+    in_a_thread(entered.close)
+    assert _workers() == before
+
+
+def test_no_proxy_is_asked_for_the_worker(monkeypatch):
+    # Nobody answers at this port: whoever asks waits for a minute.
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
+    monkeypatch.setattr(worker, "_START_SECONDS", 20.0)
+    with runtime.execution_context() as context:
+        placed = context.place([np.float32(2.0)], np.float32)
+        assert placed.fetch() == [2.0]
+
+
+_TO_ADD = tff.FederatedType(tff.TensorType(np.float32, [2]), tff.CLIENTS)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "at least one client, found none"),
+        (np.float32(1.0), "in a list, found an object of float32"),
+        ({"a": np.zeros(2, np.float32)}, "in a list, found an object of dict"),
+        ([np.zeros(3, np.float32)], r"float32\[2\] as client 0, found float32\[3\]"),
+        (
+            [np.zeros(2, np.float32), np.array([0.1, 0.2])],
+            r"client 1, found float64\[2\] with entries that float32 does not hold",
+        ),
+        ([np.zeros(2, np.int32)], r"as client 0, found int32\[2\]"),
+        (["ab"], "as client 0, found 'ab'"),
+    ],
+)
+def test_lists_are_checked_before_they_are_placed(add_one, context, values, message):
+    for call in (add_one, lambda v: context.place(v, _TO_ADD)):
+        with pytest.raises(ValueError, match=message) as error:
+            call(values)
+        assert "\n" not in str(error.value)
+
+
+def test_memory_is_flat_for_varying_numbers_of_clients(process, data):
+    before = _workers()
+
+    def use(clients):
+        state = process.initialize()
+        state, states, _ = process.initialize_clients(state, list(range(clients)))
+        return process.next(state, states, data[:1] * clients).metrics
+
+    with runtime.execution_context():
+        (number,) = _workers() - before
+        seen = psutil.Process(number)
+        for _ in range(3):
+            use(3)
+        memory, threads, files = _usage(seen)
+        for clients in range(1, 13):
+            use(clients)
+        now_memory, now_threads, now_files = _usage(seen)
+    # Each of these twelve took some ten megabytes and four threads for good.
+    assert now_memory < 1.3 * memory
+    assert now_threads <= threads + 4
+    assert now_files <= files
+
+
+def _usage(seen):
+    return seen.memory_info().rss, seen.num_threads(), seen.num_fds()
+
+
+def test_a_value_keeps_its_executor(add_one, context):
+    kept, _ = add_one([np.ones(2, np.float32)] * 5)
+    placed = context.place([np.ones(2, np.float32)] * 4, _TO_ADD)
+    for clients in range(6, 12):
+        add_one([np.zeros(2, np.float32)] * clients)
+    np.testing.assert_array_equal(kept.fetch(), [[2.0, 2.0]] * 5)
+    np.testing.assert_array_equal(add_one(placed)[1], [8.0, 8.0])

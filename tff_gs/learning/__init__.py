@@ -1,6 +1,12 @@
 """Iterative processes over sparse messages."""
 
 from tff_gs.exchange.catch_up import PartialParticipation
+from tff_gs.learning.client_data import (
+    ClientsData,
+    check_client_ids,
+    check_data,
+    clients_from_client_data,
+)
 from tff_gs.learning.federated_evaluation import (
     build_federated_evaluation,
     with_classification_metrics,
@@ -20,6 +26,7 @@ from tff_gs.learning.sparsified_process import (
 
 __all__ = [
     "Clients",
+    "ClientsData",
     "Initialized",
     "Objective",
     "PartialParticipation",
@@ -31,6 +38,9 @@ __all__ = [
     "build_sparsified_fed_avg",
     "build_sparsified_fed_sgd",
     "build_sparsified_process",
+    "check_client_ids",
+    "check_data",
+    "clients_from_client_data",
     "describe_refusals",
     "with_classification_metrics",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import client_values
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning import sparsified_process
 
@@ -89,17 +90,31 @@ def build_federated_evaluation(
       model: The model that `process` trains, with metrics.
       process: The process.
       data: For each client of the evaluation its batches, each a structure like the
-        model's. They need not be the clients that train.
+        model's, in a list or a finite `tf.data.Dataset`. They need not be the clients
+        that train.
       context: The resident context that it runs in, where the data are placed once;
         None: another one.
 
     Returns:
       A function from a server state to the model's metrics over all examples.
+
+    Raises:
+      ValueError: In one sentence, if there is no client, or a batch is not of the
+        model's type.
     """
     evaluation = tff.learning.algorithms.build_fed_eval(model)
-    placed = [list(batches) for batches in data]
+    data_type = evaluation.next.type_signature.parameter[1]
+    placed = [
+        client_values.pack(
+            client_values.flatten(batches, data_type.member, f"client {client}"),
+            data_type.member,
+        )
+        for client, batches in enumerate(
+            client_values.as_list(data, "the batches of each client")
+        )
+    ]
     if context is not None:
-        placed = context.place(placed, evaluation.next.type_signature.parameter[1])
+        placed = context.place(placed, data_type)
     initial = evaluation.initialize()
 
     def evaluate(state: sparsified_process.ServerState) -> Mapping[str, Any]:

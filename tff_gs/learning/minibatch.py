@@ -48,8 +48,27 @@ def minibatch_indices(
 
 
 def count_examples(data: Any) -> tf.Tensor:
-    """The number of examples (int32 scalar) in a client's stacked data."""
-    return tf.shape(tf.nest.flatten(data)[0])[0]
+    """The number of examples (int32 scalar) in a client's stacked data.
+
+    It is an error of the computation if there is none, or another number of them in
+    another part of the data.
+    """
+    counts = [tf.shape(part)[0] for part in tf.nest.flatten(data)]
+    found = tf.strings.join([tf.strings.as_string(count) for count in counts], ", ")
+    message = tf.strings.join(
+        [
+            "Expected the same number of examples, at least one, in all parts of a "
+            "client's data, found ",
+            found,
+            ".",
+        ]
+    )
+    usable = counts[0] > 0
+    for count in counts[1:]:
+        # In the graph of a TFF computation `==` compares Python's objects.
+        usable = tf.logical_and(usable, tf.equal(count, counts[0]))
+    with tf.control_dependencies([tf.debugging.Assert(usable, [message])]):
+        return tf.identity(counts[0])
 
 
 def gather_examples(data: Any, indices: tf.Tensor) -> Any:

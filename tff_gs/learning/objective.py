@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs.learning import forward_pass
+from tff_gs.learning import client_data, forward_pass
 
 Model = (
     Callable[[], tff.learning.models.VariableModel]
@@ -74,6 +74,7 @@ class Objective(abc.ABC):
                 "Expected a model whose trainable weights are all float32, found "
                 f"{sorted(found) or 'no trainable weights'}."
             )
+        client_data.check_input_spec(input_spec)
         self.input_spec = input_spec
         self.non_trainable_type = tff.types.tensorflow_to_type(non_trainable)
         self.tensor_sizes = [math.prod(shape) for shape in self.shapes]

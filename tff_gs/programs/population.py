@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import runtime
+from tff_gs import learning, runtime
 from tff_gs.learning import sparsified_process
-from tff_gs.runtime import snapshots
+from tff_gs.runtime import snapshots, worker_errors
 
 
 class Population(abc.ABC):
@@ -96,15 +96,20 @@ class WholePopulation(Population):
 
         Args:
           process: What a round computes.
-          data: For each client all its examples, a structure like the model's batch.
+          data: For each client all its examples, as of `tff_gs.learning.check_data`.
           context: The resident context that the process runs in; None: it runs in
             another one, and clients' values travel through Python.
+
+        Raises:
+          ValueError: In one sentence, if a client's data cannot be used.
         """
         super().__init__(process)
-        self._count = len(data)
+        parameter = process.next.type_signature.parameter
+        checked = learning.check_data(data, parameter.data)
+        self._count = len(checked)
         self._context = context
-        self._clients_type = process.next.type_signature.parameter.clients
-        self._data = self._place(list(data), process.next.type_signature.parameter.data)
+        self._clients_type = parameter.clients
+        self._data = self._place(checked, parameter.data)
         self._clients: Any = None
 
     def __len__(self) -> int:
@@ -121,7 +126,8 @@ class WholePopulation(Population):
 
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
         """See base class."""
-        output = self.process.next(state, self._clients, self._data)
+        with worker_errors.readable():
+            output = self.process.next(state, self._clients, self._data)
         self._clients = output.clients
         return output.state, output.metrics, output.timing
 
@@ -173,14 +179,19 @@ class CohortPopulation(Population):
 
         Args:
           process: What a round computes; built with `participation`.
-          data: For each client all its examples, a structure like the model's batch.
+          data: For each client all its examples, as of `tff_gs.learning.check_data`.
           cohort: From a round's number, from 0 on, to the ids of who takes part; such
             as `tff_gs.runtime.build_cohort_fn` returns. A client's id is its place
             in `data`.
           store: Where clients' states are between their rounds.
+
+        Raises:
+          ValueError: In one sentence, if a client's data cannot be used.
         """
         super().__init__(process)
-        self._data = list(data)
+        self._data = learning.check_data(
+            data, process.next.type_signature.parameter.data
+        )
         self._cohort = cohort
         self._store = store
         self._state_type = process.next.type_signature.parameter.clients.member
@@ -196,7 +207,12 @@ class CohortPopulation(Population):
 
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
         """See base class."""
-        ids = self._cohort(int(state.round))
+        ids = learning.check_client_ids(self._cohort(int(state.round)))
+        if max(ids) >= len(self):
+            raise ValueError(
+                f"Expected a cohort of ids below {len(self)}, the number of clients, "
+                f"found {max(ids)}."
+            )
         output = runtime.run_round(
             self.process,
             state,

@@ -6,7 +6,8 @@ from tff_gs.runtime.disk_store import DiskSnapshot, DiskStore
 from tff_gs.runtime.resident import ResidentContext, ResidentValue, execution_context
 from tff_gs.runtime.resident_store import ResidentStore
 from tff_gs.runtime.snapshots import Snapshot
-from tff_gs.runtime.worker import WorkerError
+from tff_gs.runtime.spool_folder import SpoolError
+from tff_gs.runtime.worker import WorkerError, WorkerLostError
 
 __all__ = [
     "ClientStore",
@@ -18,7 +19,9 @@ __all__ = [
     "ResidentStore",
     "ResidentValue",
     "Snapshot",
+    "SpoolError",
     "WorkerError",
+    "WorkerLostError",
     "build_cohort_fn",
     "execution_context",
     "run_round",

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs.learning import client_data
 from tff_gs.runtime import resident, snapshots
 
 
@@ -139,7 +140,7 @@ def as_list(client_ids: Sequence[int], states: Any) -> list[Any]:
     """
     require_one_each(client_ids, states)
     if isinstance(states, resident.ResidentValue):
-        return states.fetch_quickly()
+        return states.fetch()
     return states
 
 
@@ -154,10 +155,9 @@ def require_one_each(client_ids: Sequence[int], states: Any) -> None:
 
 
 def require_distinct(client_ids: Sequence[int]) -> None:
-    """Raises ValueError unless the ids are distinct and not negative."""
-    ids = [int(client) for client in client_ids]
-    if len(set(ids)) != len(ids) or min(ids, default=0) < 0:
-        raise ValueError(f"Expected distinct ids of clients from 0 on, found {ids}.")
+    """Raises ValueError unless the ids are distinct, int32 and not negative."""
+    if len(client_ids):
+        client_data.check_client_ids(client_ids)
 
 
 def require_known(client_ids: Sequence[int], known: Any) -> None:

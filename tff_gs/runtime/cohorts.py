@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_federated as tff
 
-from tff_gs.learning import sparsified_process
-from tff_gs.runtime import client_store, resident
+from tff_gs.learning import client_data, sparsified_process
+from tff_gs.runtime import client_store, resident, worker_errors
 
 
 class CohortOutput(NamedTuple):
@@ -80,45 +80,62 @@ def run_round(
       data: Its data, in the order of the ids: a list, or placed in the runtime. Data
         that were placed once cannot be recombined into a cohort: those of a cohort
         that changes are given as a list, and move into the worker in every round.
+        What a list may hold says `tff_gs.learning.check_data`.
+
+    Raises:
+      ValueError: In one sentence, if an id or a client's data cannot be used.
+    """
+    ids = client_data.check_client_ids(client_ids)
+    parameter = process.next.type_signature.parameter
+    if not isinstance(data, resident.ResidentValue):
+        data = client_data.check_data(data, parameter.data.member, clients=ids)
+    state, clients, joined, joined_bits = _states(process, state, store, ids)
+    with worker_errors.readable():
+        output = process.next(
+            state,
+            _placed(clients, parameter.clients),
+            _placed(data, parameter.data),
+        )
+    store.write(ids, output.clients)
+    return CohortOutput(
+        output.state, output.metrics, output.timing, joined, joined_bits
+    )
+
+
+def _states(
+    process: sparsified_process.SparsifiedProcess,
+    state: sparsified_process.ServerState,
+    store: client_store.ClientStore,
+    ids: Sequence[int],
+) -> tuple[sparsified_process.ServerState, Any, int, int]:
+    """The server's state, which knows the cohort, and the cohort's states.
+
+    With how many of them are new, and the bits that these received.
     """
     known = set(store.client_ids.tolist())
-    new = [int(client) for client in client_ids if int(client) not in known]
-    clients, joined_bits = None, 0
-    if new:
-        state, clients, bits = process.initialize_clients(state, new)
-        joined_bits = int(bits) * len(new)
-    if len(new) < len(client_ids):
-        clients = _join(store, client_ids, new, clients)
-    parameter = process.next.type_signature.parameter
-    output = process.next(
-        state,
-        _placed(clients, parameter.clients),
-        _placed(data, parameter.data),
-    )
-    store.write(client_ids, output.clients)
-    return CohortOutput(
-        output.state, output.metrics, output.timing, len(new), joined_bits
-    )
-
-
-def _join(
-    store: client_store.ClientStore,
-    client_ids: Sequence[int],
-    new: Sequence[int],
-    new_states: Any,
-) -> Any:
-    """The states of a cohort, in the order of its ids, of which some are kept."""
+    new = [place for place, client in enumerate(ids) if client not in known]
     if not new:
-        return store.read(client_ids)
-    kept = [int(client) for client in client_ids if int(client) not in new]
-    states = dict(zip(new, client_store.as_list(new, new_states), strict=True))
-    states.update(zip(kept, client_store.as_list(kept, store.read(kept)), strict=True))
-    return [states[int(client)] for client in client_ids]
+        return state, store.read(ids), 0, 0
+    # Of all, so that the worker needs no executor for another number of clients.
+    state, begun, bits = process.initialize_clients(state, list(ids))
+    joined_bits = int(bits) * len(new)
+    if len(new) == len(ids):
+        return state, begun, len(new), joined_bits
+    kept = [client for client in ids if client in known]
+    states = dict(zip(kept, client_store.as_list(kept, store.read(kept)), strict=True))
+    states.update(zip((ids[place] for place in new), _pick(begun, new), strict=True))
+    return state, [states[client] for client in ids], len(new), joined_bits
+
+
+def _pick(values: Any, places: Sequence[int]) -> list[Any]:
+    if isinstance(values, resident.ResidentValue):
+        return values.fetch(places)
+    return [values[place] for place in places]
 
 
 def _placed(values: Any, type_signature: tff.Type) -> Any:
     """The values where the computation runs, by the quickest way there."""
     context = tff.framework.get_context_stack().current
     if isinstance(values, list) and isinstance(context, resident.ResidentContext):
-        return context.place_quickly(values, type_signature)
+        return context.place(values, type_signature)
     return values

@@ -8,10 +8,10 @@ only server-placed results are fetched. Computations are written and called as u
 
 import asyncio
 import collections
-import concurrent.futures
 import contextlib
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +21,16 @@ from tensorflow_federated.python.core.environments.tensorflow_backend import (
     tensorflow_tree_transformations,
 )
 
-from tff_gs.runtime import spool, worker
+from tff_gs import client_values
+from tff_gs.runtime import executors, spool, spool_folder, threads, worker
 
 _REMEMBERED = 4
+# Up to here the values of all clients go in one message; it is quicker than files.
+_MESSAGE_BYTES = 2**20
+# What a leaf takes in a message beside its bytes, generously.
+_LEAF_BYTES = 64
+# The numbers of clients' files are the one message that grows with the clients.
+_NUMBERS = tff.FederatedType(np.int32, tff.CLIENTS)
 
 
 class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying):
@@ -35,19 +42,22 @@ class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying)
         type_signature: tff.FederatedType,
         clients: int,
         context: "ResidentContext",
+        executor: tff.framework.RemoteExecutor,
     ):
         """Called by `ResidentContext` only.
 
         Args:
-          value: The value of the context's executor.
+          value: The value of the executor.
           type_signature: Its type, {T}@CLIENTS.
           clients: How many clients it has values of.
           context: Where it lives.
+          executor: That of the context in which it lives.
         """
         self._value = value
         self._type_signature = type_signature
         self._clients = clients
         self._context = context
+        self._executor = executor
 
     @property
     def type_signature(self) -> tff.FederatedType:
@@ -63,128 +73,116 @@ class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying)
         return self._clients
 
     async def ingest(self, executor: Any) -> Any:
-        """See base class; only executors of the value's own context accept it."""
-        if executor is not self._context.executor(self._clients):
+        """See base class; only executors of the value's own context accept it.
+
+        Raises:
+          ValueError: In one sentence, if it is another one, or closed.
+        """
+        self._context.require_open("a value")
+        if executor is not self._executor:
             raise ValueError(
                 "Expected a value that lives in the execution context of this call, "
                 "found a ResidentValue of another one: fetch() it first."
             )
         return self._value
 
-    def fetch(self) -> list[Any]:
-        """The clients' values as a list in Python, copied out of the worker."""
-        return self._context.fetch(self._value, self._type_signature)
+    def fetch(self, places: Sequence[int] | None = None) -> list[Any]:
+        """The clients' values as a list in Python, copied out of the worker.
 
-    def fetch_quickly(self) -> list[Any]:
-        """The same, several times as fast where values are large.
+        A sequence comes as the list of its elements.
 
-        For a type as of `ResidentContext.place_quickly`.
+        Args:
+          places: Which of the clients', by their place, in this order; None: all.
+
+        Raises:
+          ValueError: In one sentence, if the context is closed, or a tensor is of
+            more than 2 GiB.
+          SpoolError: If the temporary folder has no room.
         """
-        return self._context.fetch_quickly(self)
+        return self._context.fetch(self, places)
 
 
 class ResidentContext(tff.framework.SyncContext):
-    """Runs computations in one worker process; see the module."""
+    """Runs computations in one worker process; see the module.
 
-    def __init__(self, stub: tff.framework.RemoteExecutorStub):
-        """Uses the worker that `stub` reaches."""
-        self._stub = stub
-        self._executors: dict[int, tff.framework.RemoteExecutor] = {}
+    What clients have moves to the worker and back through files (`spool`), whatever
+    its size; only what is small goes in a message.
+
+    Errors of the worker are of one sentence: a `ValueError` for an assertion in a
+    computation, "Expected ..., found ...", a `WorkerLostError` if the worker process
+    ended, else a `WorkerError`.
+    """
+
+    def __init__(self, stub: tff.framework.RemoteExecutorStub, files: spool.Spool):
+        """Uses the worker that `stub` reaches.
+
+        Args:
+          stub: It.
+          files: For values on their way.
+        """
+        self._executors = executors.Executors(stub)
         self._compiled: dict[int, tuple[tff.Computation, Any]] = {}
-        # Computations in the worker, by the number of clients too.
-        self._functions: dict[tuple[int, int], Any] = {}
         # What was fetched last, by the id of its Python form, with its handle: the
         # server's state mostly comes back unchanged with the next round.
         self._fetched: collections.OrderedDict[int, _Fetched] = (
             collections.OrderedDict()
         )
         # A thread of its own: a notebook's thread has a running event loop already.
-        self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-        self._spool = spool.Spool()
+        self._thread = threads.LastingThread("tff_gs resident context")
+        self._spool = files
+        self._closed = False
 
     def close(self) -> None:
         """Forgets all values."""
-        self._thread.shutdown()
-        self._functions.clear()
+        if self._closed:
+            return
+        self._closed = True
+        self._thread.end()
         self._fetched.clear()
-        for executor in self._executors.values():
-            executor.close()
-        self._executors.clear()
-        self._spool.close()
+        self._executors.close()
 
-    def executor(self, clients: int) -> tff.framework.RemoteExecutor:
-        """The executor for `clients` clients."""
-        if clients not in self._executors:
-            # Values are dropped as soon as Python does: a client state can be large.
-            executor = tff.framework.RemoteExecutor(self._stub, dispose_batch_size=1)
-            executor.set_cardinalities({tff.CLIENTS: clients})
-            self._executors[clients] = executor
-        return self._executors[clients]
+    def require_open(self, wanted: str) -> None:
+        """Raises ValueError, in one sentence, if the context is closed."""
+        if self._closed:
+            raise ValueError(
+                f"Expected {wanted} of an execution context in use, found one whose "
+                "with block has ended: fetch() values before that."
+            )
 
-    def place(self, values: list[Any], type_signature: tff.Type) -> ResidentValue:
+    def place(self, values: Sequence[Any], type_signature: tff.Type) -> ResidentValue:
         """Moves clients' values into the worker.
 
         Args:
-          values: One value per client.
-          type_signature: {T}@CLIENTS, or T.
-        """
-        if not isinstance(type_signature, tff.FederatedType):
-            type_signature = tff.FederatedType(type_signature, tff.CLIENTS)
-        clients = len(values)
-        created = self._run(
-            self.executor(clients).create_value(
-                tff.tensorflow.transform_args(values), type_signature
-            )
-        )
-        return ResidentValue(created, type_signature, clients, self)
-
-    def place_quickly(
-        self, values: list[Any], type_signature: tff.Type
-    ) -> ResidentValue:
-        """As `place`, through files: several times as fast where values are large.
-
-        Args:
-          values: One value per client, at least one.
-          type_signature: {T}@CLIENTS, or T; a structure of tensors of numbers, of
-            known rank.
+          values: One value per client, as of `tff_gs.client_values.flatten`: in any
+            container with the names of the type's, and of its dtypes or exactly cast.
+          type_signature: {T}@CLIENTS, or T: tensors, structures and sequences.
 
         Raises:
-          ValueError: If a value is not of the type.
+          ValueError: In one sentence, if there is no client, a value is not of the
+            type or of more than 2 GiB, or the context is closed.
+          SpoolError: If the temporary folder has no room.
         """
-        if isinstance(type_signature, tff.FederatedType):
-            type_signature = type_signature.member
-        numbers = self._spool.number(len(values))
-        try:
-            self._spool.write(numbers, values, type_signature)
-            placed, _ = self.invoke(self._spool.reader(type_signature), numbers)
-        finally:
-            self._spool.clear()
-        placed_type = tff.FederatedType(type_signature, tff.CLIENTS)
-        return ResidentValue(placed._value, placed_type, len(values), self)
+        self.require_open("a call")
+        if not isinstance(type_signature, tff.FederatedType):
+            type_signature = tff.FederatedType(type_signature, tff.CLIENTS)
+        return self._run(self._place_resident(values, type_signature))
 
-    def fetch_quickly(self, value: ResidentValue) -> list[Any]:
-        """As `value.fetch()`, through files; for types as of `place_quickly`."""
-        member_type = value.type_signature.member
-        numbers = self._spool.number(len(value))
-        try:
-            self.invoke(
-                self._spool.writer(member_type),
-                tff.structure.Struct.unnamed(value, numbers),
-            )
-            return self._spool.read(numbers, member_type)
-        finally:
-            self._spool.clear()
-
-    def fetch(self, value: Any, type_signature: tff.Type) -> Any:
-        """The Python form of a value in the worker."""
-        return self._run(_compute(value, type_signature))
+    def fetch(
+        self, value: ResidentValue, places: Sequence[int] | None = None
+    ) -> list[Any]:
+        """See `ResidentValue.fetch`."""
+        self.require_open("a value")
+        if places is None:
+            places = range(len(value))
+        return self._run(self._fetch(value, places))
 
     def invoke(self, comp: tff.Computation, arg: Any) -> Any:
         """See base class."""
+        self.require_open("a call")
         return self._run(self._invoke(comp, arg))
 
     def _run(self, coroutine: Any) -> Any:
-        return self._thread.submit(asyncio.run, coroutine).result()
+        return self._thread.run(asyncio.run, coroutine)
 
     def _compile(self, comp: tff.Computation) -> Any:
         if id(comp) not in self._compiled:
@@ -193,15 +191,76 @@ class ResidentContext(tff.framework.SyncContext):
             self._compiled[id(comp)] = (comp, native)
         return self._compiled[id(comp)][1]
 
-    async def _function(self, comp: tff.Computation, clients: int) -> Any:
-        """The computation as a value in the worker; its graphs travel once."""
-        key = (id(comp), clients)
-        if key not in self._functions:
+    def _resident(
+        self, value: Any, type_signature: tff.FederatedType, clients: int
+    ) -> ResidentValue:
+        """The handle of a value, whose executor is kept for as long as it is there."""
+        executor = self._executors.use(clients)
+        handle = ResidentValue(value, type_signature, clients, self, executor.remote)
+        executor.values.add(handle)
+        return handle
+
+    async def _place_resident(
+        self, values: Sequence[Any], placed: tff.FederatedType
+    ) -> ResidentValue:
+        value = await self._place(values, placed)
+        return self._resident(value, placed, len(values))
+
+    async def _place(self, values: Sequence[Any], placed: tff.FederatedType) -> Any:
+        """The value in the worker."""
+        values = client_values.as_list(values, f"a value of {placed.member} for each")
+        flat = [
+            client_values.flatten(value, placed.member, f"client {client}")
+            for client, value in enumerate(values)
+        ]
+        if _size(flat) <= _MESSAGE_BYTES and _has_ranks(placed.member):
+            return await self._send(flat, placed)
+        numbers = self._spool.number(len(flat))
+        try:
+            self._spool.write(numbers, flat, placed.member)
+            sent = await self._send([[np.int32(n)] for n in numbers], _NUMBERS)
+            read = self._spool.reader(placed.member)
+            called = await self._call(read, sent, len(flat))
+            remote = self._executors.use(len(flat)).remote
+            await (await remote.create_selection(called, 1)).compute()
+            return await remote.create_selection(called, 0)
+        finally:
+            self._spool.clear()
+
+    async def _send(self, flat: list[list[Any]], placed: tff.FederatedType) -> Any:
+        """The value in the worker, of values that are small, in one message."""
+        packed = [client_values.pack(leaves, placed.member) for leaves in flat]
+        remote = self._executors.use(len(flat)).remote
+        return await remote.create_value(tff.tensorflow.transform_args(packed), placed)
+
+    async def _fetch(self, value: ResidentValue, places: Sequence[int]) -> list[Any]:
+        member = value.type_signature.member
+        remote = self._executors.use(len(value)).remote
+        inside = await value.ingest(remote)
+        if _type_size(member) * len(value) <= _MESSAGE_BYTES:
+            everybody = await _compute(inside, value.type_signature)
+            return [everybody[place] for place in places]
+        numbers = np.full(len(value), -1, np.int32)
+        numbers[list(places)] = self._spool.number(len(places))
+        try:
+            sent = await self._send([[number] for number in numbers], _NUMBERS)
+            argument = await remote.create_struct([inside, sent])
+            write = self._spool.writer(member)
+            with spool_folder.full_disk_in_worker(self._spool.folder):
+                await (await self._call(write, argument, len(value))).compute()
+            return self._spool.read(numbers[list(places)].tolist(), member)
+        finally:
+            self._spool.clear()
+
+    async def _call(self, comp: tff.Computation, argument: Any, clients: int) -> Any:
+        """Calls a computation, whose graphs travel to an executor once."""
+        executor = self._executors.use(clients)
+        if id(comp) not in executor.functions:
             native = self._compile(comp)
-            self._functions[key] = await self.executor(clients).create_value(
+            executor.functions[id(comp)] = await executor.remote.create_value(
                 native, native.type_signature
             )
-        return self._functions[key]
+        return await executor.remote.create_call(executor.functions[id(comp)], argument)
 
     async def _invoke(self, comp: tff.Computation, arg: Any) -> Any:
         parameter, result = comp.type_signature.parameter, comp.type_signature.result
@@ -212,12 +271,11 @@ class ResidentContext(tff.framework.SyncContext):
                 f"found {sorted(clients)}."
             )
         count = clients.pop() if clients else 0
-        executor = self.executor(count)
+        executor = self._executors.use(count).remote
         argument = None
         if parameter is not None:
             argument = await self._ingest(executor, arg, parameter)
-        function = await self._function(comp, count)
-        called = await executor.create_call(function, argument)
+        called = await self._call(comp, argument, count)
         return await self._unpack(executor, called, result, count)
 
     async def _unpack(
@@ -232,15 +290,9 @@ class ResidentContext(tff.framework.SyncContext):
                 selected = await executor.create_selection(value, index)
                 element = await self._unpack(executor, selected, element_type, clients)
                 elements.append((name, element))
-            return tff.types.type_to_py_container(
-                tff.structure.Struct(elements), _finished(type_signature)
-            )
-        if (
-            isinstance(type_signature, tff.FederatedType)
-            and type_signature.placement is tff.CLIENTS
-            and not type_signature.all_equal
-        ):
-            return ResidentValue(value, type_signature, clients, self)
+            return client_values.as_container(elements, type_signature)
+        if _is_of_clients(type_signature):
+            return self._resident(value, type_signature, clients)
         fetched = await _compute(value, type_signature)
         self._remember(fetched, value, executor)
         return fetched
@@ -273,6 +325,8 @@ class ResidentContext(tff.framework.SyncContext):
                     ]
                 )
             )
+        if _is_of_clients(type_signature):
+            return await self._place(arg, type_signature)
         return await executor.create_value(
             tff.tensorflow.transform_args(_to_python(arg)), type_signature
         )
@@ -316,23 +370,55 @@ def _native_form(comp: tff.Computation) -> tff.Computation:
     )
 
 
-def _finished(type_signature: tff.StructType) -> tff.StructType:
-    """A type of the same container whose elements TFF leaves as they are."""
-    elements = [
-        (name, tff.TensorType(np.int32))
-        for name, _ in tff.structure.iter_elements(type_signature)
-    ]
-    if isinstance(type_signature, tff.StructWithPythonType):
-        return tff.StructWithPythonType(elements, type_signature.python_container)
-    return tff.StructType(elements)
+def _is_of_clients(type_signature: tff.Type) -> bool:
+    """Whether each client has a value of its own."""
+    return (
+        isinstance(type_signature, tff.FederatedType)
+        and type_signature.placement is tff.CLIENTS
+        and not type_signature.all_equal
+    )
+
+
+def _size(leaves: Any) -> int:
+    """An upper bound on the bytes of values in a message, if they are small."""
+    if isinstance(leaves, list):
+        return sum(map(_size, leaves)) + _LEAF_BYTES
+    if leaves.dtype == object:
+        return sum(len(entry) * 4 for entry in leaves.flat) + _LEAF_BYTES
+    return leaves.nbytes + _LEAF_BYTES
+
+
+def _type_size(value_type: tff.Type) -> float:
+    """The same of a value of a type; infinite if the type does not fix it."""
+    size = float(_LEAF_BYTES)
+    for leaf in client_values.leaf_types(value_type):
+        if not isinstance(leaf, tff.TensorType) or not _is_fixed(leaf):
+            return math.inf
+        size += math.prod(leaf.shape) * leaf.dtype.itemsize + _LEAF_BYTES
+    return size
+
+
+def _has_ranks(value_type: tff.Type) -> bool:
+    """Whether TFF can send values of the type in a message."""
+    return all(
+        _has_ranks(leaf.element)
+        if isinstance(leaf, tff.SequenceType)
+        else leaf.shape is not None
+        for leaf in client_values.leaf_types(value_type)
+    )
+
+
+def _is_fixed(tensor_type: tff.TensorType) -> bool:
+    shape = tf.TensorShape(tensor_type.shape)
+    return shape.is_fully_defined() and tf.as_dtype(tensor_type.dtype) != tf.string
 
 
 def _count_clients(arg: Any, type_signature: tff.Type) -> set[int]:
     """The numbers of clients that the CLIENTS-placed parts of `arg` have."""
-    if isinstance(type_signature, tff.FederatedType):
-        if type_signature.placement is tff.CLIENTS and not type_signature.all_equal:
+    if _is_of_clients(type_signature):
+        if isinstance(arg, ResidentValue):
             return {len(arg)}
-        return set()
+        return {len(client_values.as_list(arg, f"a value of {type_signature.member}"))}
     if isinstance(type_signature, tff.StructType):
         parts = tff.structure.from_container(arg)
         return set().union(
@@ -370,16 +456,19 @@ def execution_context(
         # oneDNN's own allocator doubles its regions and never gives one back: a fifth
         # more memory than the clients' values need.
         "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
+        # With an arena for each thread, what one frees is of no use to the others: the
+        # executors of 40 numbers of clients would leave three times the memory of one.
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
     }
     if intra_op_threads is not None:
         environment["TF_NUM_INTRAOP_THREADS"] = str(intra_op_threads)
     stack = tff.framework.get_context_stack()
-    with worker.running_worker(
-        max_concurrent_computation_calls=calls, environment=environment
-    ) as stub:
-        context = ResidentContext(stub)
-        try:
-            with stack.install(context):
-                yield context
-        finally:
-            context.close()
+    with (
+        contextlib.closing(spool.Spool()) as files,
+        worker.running_worker(
+            max_concurrent_computation_calls=calls, environment=environment
+        ) as stub,
+        contextlib.closing(ResidentContext(stub, files)) as context,
+        stack.install(context),
+    ):
+        yield context

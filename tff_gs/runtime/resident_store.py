@@ -59,7 +59,7 @@ class ResidentStore(client_store.ClientStore):
         """See base class; into the worker of the execution context in use."""
         states = snapshots.take_apart(snapshot)
         context = tff.framework.get_context_stack().current
-        placed = context.place_quickly(list(states.values()), state_type)
+        placed = context.place(list(states.values()), state_type)
         self.write(list(states), placed)
 
     def close(self) -> None:

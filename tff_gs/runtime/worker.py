@@ -3,27 +3,94 @@
 import atexit
 import contextlib
 import ctypes
+import functools
 import os
 import pathlib
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import grpc
 import portpicker
 import tensorflow_federated as tff
 
+from tff_gs.runtime import threads, worker_errors
+from tff_gs.runtime.worker_errors import WorkerError, WorkerLostError
+
+__all__ = ["Stub", "WorkerError", "WorkerLostError", "running_worker"]
+
 _BINARY = pathlib.Path(tff.__file__).parent / "data" / "worker_binary"
 _MAX_MESSAGE_BYTES = 2 * 1000 * 1000 * 1000
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60.0
+# A connection breaks a little before the process that it leads to is seen to end.
+_END_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
-class WorkerError(RuntimeError):
-    """The worker process did not start."""
+class Stub(tff.framework.RemoteExecutorGrpcStub):
+    """Reaches the worker; its errors are those of `worker_errors.readable`."""
+
+    def __init__(self, channel: grpc.Channel, process: subprocess.Popen) -> None:
+        """Reaches `process` by `channel`."""
+        super().__init__(channel)
+        self._process = process
+
+    def get_executor(self, request: Any) -> Any:
+        """See base class."""
+        return self._readable(super().get_executor, request)
+
+    def create_value(self, request: Any) -> Any:
+        """See base class."""
+        return self._readable(super().create_value, request)
+
+    def create_struct(self, request: Any) -> Any:
+        """See base class."""
+        return self._readable(super().create_struct, request)
+
+    def create_call(self, request: Any) -> Any:
+        """See base class."""
+        return self._readable(super().create_call, request)
+
+    def create_selection(self, request: Any) -> Any:
+        """See base class."""
+        return self._readable(super().create_selection, request)
+
+    def compute(self, request: Any) -> Any:
+        """See base class."""
+        return self._readable(super().compute, request)
+
+    def dispose(self, request: Any) -> None:
+        """See base class; called when Python drops a value, at any moment."""
+        # ValueError: the channel is closed. With the worker all values are gone.
+        with contextlib.suppress(WorkerError, ValueError):
+            self._readable(super().dispose, request)
+
+    def dispose_executor(self, request: Any) -> None:
+        """See base class."""
+        with contextlib.suppress(WorkerError, ValueError):
+            self._readable(super().dispose_executor, request)
+
+    def _readable(self, call: Callable[[Any], Any], request: Any) -> Any:
+        with worker_errors.readable(functools.partial(_ending, self._process)):
+            return call(request)
+
+
+def _ending(process: subprocess.Popen) -> str | None:
+    """How the process ended; None: it goes on."""
+    try:
+        code = process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"
 
 
 def _die_with_parent() -> None:
@@ -32,12 +99,22 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+@functools.cache
+def _starter() -> threads.LastingThread:
+    """The thread that starts all workers: they are killed when their thread ends."""
+    return threads.LastingThread("tff_gs worker starter")
+
+
+# A process that was forked has none of its parent's threads.
+os.register_at_fork(after_in_child=_starter.cache_clear)
+
+
 @contextlib.contextmanager
 def running_worker(
     *,
     max_concurrent_computation_calls: int,
     environment: Mapping[str, str],
-) -> Iterator[tff.framework.RemoteExecutorGrpcStub]:
+) -> Iterator[Stub]:
     """Runs a worker on this machine for as long as the context lasts.
 
     Args:
@@ -58,7 +135,8 @@ def running_worker(
         f"--max_concurrent_computation_calls={max_concurrent_computation_calls}",
     ]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
+        start = functools.partial(
+            subprocess.Popen,
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -68,21 +146,11 @@ def running_worker(
             start_new_session=True,
             preexec_fn=_die_with_parent,
         )
+        process = _starter().run(start)
         atexit.register(process.kill)
-        channel = grpc.insecure_channel(
-            f"localhost:{port}",
-            [
-                ("grpc.max_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-                # The first attempts come before the worker listens.
-                ("grpc.initial_reconnect_backoff_ms", 50),
-                ("grpc.min_reconnect_backoff_ms", 50),
-                ("grpc.max_reconnect_backoff_ms", 200),
-            ],
-        )
+        channel = _channel(port)
         try:
-            stub = tff.framework.RemoteExecutorGrpcStub(channel)
+            stub = Stub(channel, process)
             _wait_until_ready(stub, process, log)
             yield stub
         finally:
@@ -92,10 +160,25 @@ def running_worker(
             atexit.unregister(process.kill)
 
 
+def _channel(port: int) -> grpc.Channel:
+    return grpc.insecure_channel(
+        f"localhost:{port}",
+        [
+            ("grpc.max_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            # The worker is on this machine, whatever http_proxy says.
+            ("grpc.enable_http_proxy", 0),
+            # The first attempts come before the worker listens.
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.min_reconnect_backoff_ms", 50),
+            ("grpc.max_reconnect_backoff_ms", 200),
+        ],
+    )
+
+
 def _wait_until_ready(
-    stub: tff.framework.RemoteExecutorGrpcStub,
-    process: subprocess.Popen,
-    log: tempfile.TemporaryFile,
+    stub: Stub, process: subprocess.Popen, log: tempfile.TemporaryFile
 ) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not stub.is_ready:
