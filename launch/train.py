@@ -19,10 +19,20 @@ from typing import TYPE_CHECKING, Any
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import flags, populations, run_directory, time_label
+from launch import (
+    flags,
+    interruption,
+    populations,
+    run_directory,
+    screen,
+    system_errors,
+    time_label,
+    versions,
+)
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
+    from launch import summary_plot
     from launch.experiment import Experiment
 
 _HELP = ("help", "helpshort", "?", "h")
@@ -34,43 +44,85 @@ _TALKATIVE = ("tensorflow", f"{os.sep}tff_gs{os.sep}")
 def main(options: RunOptions) -> int:
     """Runs the program; returns its exit code."""
     _silence_tensorflow()
-    with contextlib.ExitStack() as held:
-        return _run(options, run_directory.RunDirectory(options.output_dir), held)
-
-
-def _run(
-    options: RunOptions,
-    directory: run_directory.RunDirectory,
-    held: contextlib.ExitStack,
-) -> int:
     try:
-        if options.resumed:
-            directory.check_resumable()
-        else:
-            directory.check()
-        populations.check_directory(options.participation, resumed=options.resumed)
-        # Not before the flags are known to be right: this is where the time goes.
-        from launch import experiment
+        with contextlib.ExitStack() as held:
+            held.enter_context(interruption.raised())
+            return _run(options, held)
+    except OSError as error:
+        return _fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT)
+    except KeyboardInterrupt as error:
+        return _fail(
+            "Interrupted before the first round.", interruption.exit_code(error)
+        )
 
-        try:
-            built = experiment.build(options)
-        finally:
-            _replace_default_context()
-        if not options.resumed:
-            directory.create(flags.used())
+
+def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
+    try:
+        built, directory = _build(options)
         held.enter_context(directory.lock())
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _fail("Interrupted before the first round.", 130)
-    from tff_gs import programs
+    from tff_gs import programs, runtime
 
     try:
         return _train(built, options, directory)
     except programs.ProgramStateError as error:
         return _fail(f"{directory.path}: {error}", _WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _fail(f"Interrupted twice; the rounds are in {directory.path}.", 130)
+    except runtime.WorkerError as error:
+        return _fail(str(error), 1)
+    except OSError as error:
+        sentence = system_errors.sentence(error, flags.paths())
+        return _fail(sentence + directory.resume_hint(), _WRONG_INPUT)
+    except KeyboardInterrupt as error:
+        return _fail(
+            f"Interrupted twice.{directory.resume_hint()}",
+            interruption.exit_code(error),
+        )
+    finally:
+        if not options.resumed:
+            _discard_failed_start(options, directory)
+
+
+def _build(
+    options: RunOptions,
+) -> tuple["Experiment", run_directory.RunDirectory]:
+    """What is run, and where; a ValueError if a flag is wrong."""
+    directory = run_directory.RunDirectory(options.output_dir)
+    versions.check()
+    if options.resumed:
+        directory.check_resumable()
+    elif options.output_dir_given:
+        directory.check()
+    populations.check_directory(options.participation, resumed=options.resumed)
+    # Not before the flags are known to be right: this is where the time goes.
+    from launch import experiment
+
+    try:
+        built = experiment.build(options)
+    finally:
+        _replace_default_context()
+    if options.resumed:
+        return built, directory
+    if options.output_dir_given:
+        directory.create(flags.used())
+        return built, directory
+    return built, run_directory.create_numbered(options.output_dir, flags.used())
+
+
+def _discard_failed_start(
+    options: RunOptions, directory: run_directory.RunDirectory
+) -> None:
+    """Removes what a run has written that nobody can use, and that is in the way.
+
+    A run that is to have checkpoints has one after its first round.
+    """
+    rounds = directory.count_rounds()
+    lost = rounds == 0 or (rounds == 1 and options.checkpoint_every > 0)
+    if lost and directory.last_checkpoint() is None and not directory.result.exists():
+        populations.states_file(options.participation, directory).unlink(
+            missing_ok=True
+        )
+        directory.discard()
 
 
 def _train(
@@ -88,16 +140,15 @@ def _train(
         ) as record,
         progress.Progress(rounds=limits.rounds, time_budget=limits.time_budget) as show,
     ):
-        result = training.run(
-            experiment,
+        plan = training.Plan(
             limits,
-            record,
-            show,
+            options.participation,
             directory,
-            participation=options.participation,
-            checkpoint_every=options.checkpoint_every,
-            resumed=options.resumed,
+            flags.used(),
+            options.checkpoint_every,
+            options.resumed,
         )
+        result = training.run(experiment, plan, record, show)
     time_unit = time_label.TIME_LABELS[options.cost]
     if record.rows:
         captions = summary_plot.Captions(
@@ -107,10 +158,8 @@ def _train(
             guaranteed=options.method.sparsifier == "fab_top_k"
             and options.participation.clients_per_round is None,
         )
-        summary_plot.draw(
-            directory.metrics, directory.clients, directory.plot, captions
-        )
-        print(
+        _draw(directory, captions)
+        screen.say(
             closing.closing_lines(
                 experiment,
                 record.rows,
@@ -124,6 +173,21 @@ def _train(
         return _fail(result.ending.sentence, result.ending.exit_code)
     directory.finish(_summary(experiment, record.rows[-1], result.initial_bits))
     return 0
+
+
+def _draw(
+    directory: run_directory.RunDirectory, captions: "summary_plot.Captions"
+) -> None:
+    """Draws the picture; a run can do without."""
+    from launch import summary_plot
+
+    try:
+        summary_plot.draw(
+            directory.metrics, directory.clients, directory.plot, captions
+        )
+    except OSError as error:
+        directory.plot.unlink(missing_ok=True)
+        logging.warning("No picture: %s", system_errors.sentence(error, flags.paths()))
 
 
 def _summary(
@@ -166,7 +230,7 @@ def _parse(argv: Sequence[str]) -> RunOptions:
 
 
 def _fail(sentence: str, exit_code: int) -> int:
-    print(sentence, file=sys.stderr)
+    screen.say_error(sentence)
     return exit_code
 
 
