@@ -105,7 +105,7 @@ def share() -> FlagType:
 
 def _amount(text: str) -> Amount:
     value = parse_amount(text)
-    _check(1 <= value <= (MAX_NUMBER if isinstance(value, int) else 1))
+    _check(1 <= value <= MAX_NUMBER if isinstance(value, int) else 0 < value <= 1)
     return value
 
 

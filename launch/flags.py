@@ -458,8 +458,8 @@ OUTPUT.define(
     "checkpoint_every",
     flag_types.whole_number(0),
     "rounds between two checkpoints, from which a run that was interrupted or killed "
-    "is resumed; there is one after the first round and every 10 minutes as well; two "
-    "are kept, each takes 8 bytes for every weight of every client, in the client store "
+    "is resumed; one is written after the first round and every 10 minutes too; two "
+    "are kept, each of 8 bytes for every weight of every client, in the client store "
     "where that is on disk; 0: none",
     "50",
 )

@@ -109,5 +109,7 @@ def test_missing_rounds_are_refused(directory, clients, name, change):
         path.write_bytes(b"\xff\xfe")
     else:
         path.unlink()
-    with pytest.raises(ValueError, match=rf"rows of rounds 1 to 3 in .*{name}, found"):
+    with pytest.raises(
+        ValueError, match=rf"rows of rounds 1 to 3 in .*{name}, as they"
+    ):
         _run(directory, clients, [], resume=(states[3], 3))

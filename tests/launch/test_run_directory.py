@@ -57,7 +57,7 @@ def test_the_last_checkpoint_is_that_of_the_latest_round(tmp_path):
     assert directory.last_checkpoint() is None
     for name in ("round_9", "round_100", "round_200_temp12", "other"):
         (directory.checkpoints / name).mkdir(parents=True)
-    directory.remove_broken_checkpoints()
+    directory.remove_leftovers()
     found = {path.name for path in directory.checkpoints.iterdir()}
     assert found == {"round_9", "round_100", "other"}
     assert directory.last_checkpoint() == 100
