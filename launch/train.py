@@ -219,9 +219,9 @@ def _parse(argv: Sequence[str]) -> RunOptions:
     """The options of the command line; help and errors end the program."""
     names = [argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")]
     if any(name in (*_HELP, "helpfull") for name in names):
-        print(f"{__doc__.strip()}\n\n{flags.help_text()}", end="")
+        screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
         if "helpfull" in names:
-            print(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
+            screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
         sys.exit(0)
     try:
         return flags.parse(argv)

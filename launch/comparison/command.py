@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags
+from launch import flag_types, flags, screen
 from launch.comparison import plan, preset
 
 WRONG_INPUT = 2
@@ -91,16 +91,16 @@ def parse(
     """
     words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
     if any(word in _HELP for word in words):
-        print(help_text(), end="")
+        screen.say(help_text().rstrip("\n"))
         sys.exit(0)
     try:
         others = _read(argv, values)
         if values["list"].value:
-            print(list_presets(), end="")
+            screen.say(list_presets().rstrip("\n"))
             sys.exit(0)
         return others
     except ValueError as error:
-        print(error, file=sys.stderr)
+        screen.say_error(str(error))
         sys.exit(WRONG_INPUT)
 
 

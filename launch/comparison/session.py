@@ -40,7 +40,7 @@ def run(
             runs = command.make_runs(chosen, values)
             check(runs)
             if values["dry_run"].value:
-                print("".join(map(_describe, runs)), end="")
+                screen.say("".join(map(_describe, runs)).rstrip("\n"))
                 return 0
             comparison = runs[0].comparison
             with runner.lock(comparison):

@@ -103,7 +103,10 @@ def _no_file_above(size):
 
 def test_a_state_for_which_there_is_no_room_leaves_the_earlier_ones(tmp_path):
     manager = _save(tmp_path, 1)
-    with _no_file_above(5000), pytest.raises(OSError, match=r"large|space|error") as error:
+    with (
+        _no_file_above(5000),
+        pytest.raises(OSError, match=r"large|space|error") as error,
+    ):
         asyncio.run(manager.save(_STATE, 2))
     assert error.value.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO)
     assert error.value.filename
