@@ -69,7 +69,7 @@ def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
     except programs.ProgramStateError as error:
         return _fail(f"{directory.path}: {error}", _WRONG_INPUT)
     except runtime.WorkerError as error:
-        return _fail(str(error), 1)
+        return _fail(f"{error}{directory.resume_hint()}", 1)
     except OSError as error:
         sentence = system_errors.sentence(error, flags.paths())
         return _fail(sentence + directory.resume_hint(), _WRONG_INPUT)

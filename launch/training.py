@@ -122,9 +122,12 @@ def run(
                 if reached <= lost_at or not can_go_on or interrupted():
                     raise runtime.WorkerLostError(
                         f"{error} That was in round {reached + 1}."
-                        f"{plan.directory.resume_hint()}"
                     ) from error
                 lost_at = reached
+                if plan.directory.last_checkpoint() is None:
+                    # What was written in a round that is run again.
+                    states = populations.states_file(plan.participation, plan.directory)
+                    states.unlink(missing_ok=True)
                 logging.warning(
                     "%s That was in round %d; it is started again.", error, reached + 1
                 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from launch import run_directory, training
+from launch.options import ParticipationOptions
 from tff_gs import programs, runtime
 
 
@@ -67,7 +68,10 @@ def _run(monkeypatch, directory, deaths, *, checkpoint=True):
     monkeypatch.setattr(training, "_attempt", attempt)
     if checkpoint:
         (directory / "checkpoints" / "round_1").mkdir(parents=True)
-    plan = training.Plan(None, None, run_directory.RunDirectory(directory), {})
+    nobody = ParticipationOptions(
+        clients_per_round=None, client_store=None, client_store_dir=None
+    )
+    plan = training.Plan(None, nobody, run_directory.RunDirectory(directory), {})
     try:
         return training.run(None, plan, record, None), len(attempts)
     except runtime.WorkerLostError as error:
@@ -91,10 +95,7 @@ def test_without_progress_a_lost_worker_ends_the_run(
 ):
     sentence, made = _run(monkeypatch, tmp_path, deaths)
     assert made == attempts
-    assert sentence == (
-        f"{_LOST} That was in round {deaths[attempts - 1] + 1}. Go on: python -m "
-        f"launch.train --resume={tmp_path}"
-    )
+    assert sentence == f"{_LOST} That was in round {deaths[attempts - 1] + 1}."
 
 
 def test_without_a_checkpoint_there_is_nothing_to_start_again_from(
@@ -104,3 +105,11 @@ def test_without_a_checkpoint_there_is_nothing_to_start_again_from(
     assert made == 1
     assert sentence == f"{_LOST} That was in round 4."
     assert list(pathlib.Path(tmp_path).iterdir()) == []
+
+
+def test_states_of_a_round_that_is_run_again_are_gone(monkeypatch, tmp_path):
+    states = tmp_path / "clients.states"
+    states.write_text("of the first attempt")
+    result, attempts = _run(monkeypatch, tmp_path, [0], checkpoint=False)
+    assert (result.ending.exit_code, attempts) == (0, 2)
+    assert not states.exists()
