@@ -8,7 +8,7 @@ import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
-from launch import flags, populations, presets
+from launch import flag_types, flags, populations, presets
 from tasks import TASKS
 from tests import fresh_python
 from tff_gs.controllers import names as controller_names
@@ -134,6 +134,56 @@ def test_importing_any_module_imports_no_tensorflow():
 def test_a_wrong_flag_is_one_sentence(argument, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         _parse(argument)
+
+
+_NUMBERS = [
+    name
+    for topic in flags.TOPICS
+    for name in topic.flags
+    if "a whole number" in getattr(topic.values[name].parser, "wanted", "")
+]
+
+
+def test_there_are_flags_of_whole_numbers():
+    assert {"clients", "seed", "rounds", "window", "checkpoint_every"} <= {*_NUMBERS}
+
+
+@pytest.mark.parametrize("name", _NUMBERS)
+@pytest.mark.parametrize("number", [2**31, 10**30])
+def test_whole_numbers_fit_into_what_they_become(name, number):
+    with pytest.raises(ValueError, match=f"^Flag --{name}=.* to 2147483647.$"):
+        _parse(f"--{name}={number}")
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        f"--k={2**31}",
+        f"--k_min={2**63}",
+        f"--arms=10,{2**31}",
+        f"--schedule=0:{2**31}",
+        f"--schedule={2**31}:10",
+    ],
+)
+def test_amounts_and_rounds_fit_into_what_they_become(argument):
+    with pytest.raises(ValueError, match=r"^Flag --.*: expected "):
+        _parse(argument)
+
+
+def test_the_largest_numbers_are_taken():
+    options = _parse(f"--seed={2**31 - 1}", f"--rounds={2**31 - 1}").training
+    assert (options.seed, options.rounds) == (2**31 - 1, 2**31 - 1)
+
+
+@pytest.mark.parametrize("seeds", [f"0,{2**31}", "0,-1"])
+def test_seeds_of_a_comparison_fit_into_what_they_become(seeds):
+    with pytest.raises(ValueError, match="expected different whole numbers up to 21"):
+        flag_types.whole_numbers().parse(seeds)
+
+
+def test_the_default_output_dir_may_be_replaced():
+    assert not _parse().output_dir_given
+    assert _parse("--output_dir=here").output_dir_given
 
 
 def test_an_encoder_of_unknown_codes_names_those_that_exist():
