@@ -1,11 +1,10 @@
 """The rounds of a run."""
 
 import asyncio
-import contextlib
 import dataclasses
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absl import logging
@@ -157,7 +156,6 @@ def _attempt(
         return programs.Stop.PAUSED if interrupted() else None
 
     with (
-        _worker_watched(),
         resident.execution_context() as context,
         populations.build(_setting(experiment, plan, context)) as population,
     ):
@@ -188,23 +186,6 @@ def _setting(
         populations.states_file(plan.participation, plan.directory),
         context,
     )
-
-
-@contextlib.contextmanager
-def _worker_watched() -> Iterator[None]:
-    """Tells of a worker that cannot be reached any more that it is lost."""
-    import grpc
-
-    from tff_gs import runtime
-
-    try:
-        yield
-    except grpc.RpcError as error:
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:
-            raise
-        raise runtime.WorkerLostError(
-            "Expected the TFF worker process to be at work, found it ended."
-        ) from error
 
 
 class _Rounds:

@@ -6,7 +6,7 @@ from tff_gs.runtime.disk_store import DiskSnapshot, DiskStore
 from tff_gs.runtime.resident import ResidentContext, ResidentValue, execution_context
 from tff_gs.runtime.resident_store import ResidentStore
 from tff_gs.runtime.snapshots import Snapshot
-from tff_gs.runtime.worker import WorkerError, WorkerLostError
+from tff_gs.runtime.worker import WorkerError
 
 __all__ = [
     "ClientStore",
@@ -19,7 +19,6 @@ __all__ = [
     "ResidentValue",
     "Snapshot",
     "WorkerError",
-    "WorkerLostError",
     "build_cohort_fn",
     "execution_context",
     "run_round",

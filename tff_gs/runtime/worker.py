@@ -26,10 +26,6 @@ class WorkerError(RuntimeError):
     """The worker process did not start."""
 
 
-class WorkerLostError(WorkerError):
-    """The worker process ended while it was in use."""
-
-
 def _die_with_parent() -> None:
     """Runs in the child: without it the worker outlives a program that is killed."""
     with contextlib.suppress(OSError, AttributeError):
