@@ -273,7 +273,7 @@ class _Saver:
         async for version in self._versions():
             try:
                 saved = await _load(self._manager, version, expected)
-                _check(saved, expected, len(self._population))
+                _check(saved, expected, self._population)
                 await self._restore(saved)
             except ProgramStateError as error:
                 first_error = first_error or error
@@ -358,12 +358,16 @@ async def _load(
         ) from error
 
 
-def _check(saved: ProgramState, expected: ProgramState, clients: int) -> None:
+def _check(
+    saved: ProgramState,
+    expected: ProgramState,
+    population: population_lib.Population,
+) -> None:
     found = len(tf.nest.flatten(saved.clients)[0])
-    if found != clients:
+    if found != len(population):
         raise ProgramStateError(
-            f"Expected a saved program state of {clients} clients, found one of "
-            f"{found}."
+            f"Expected a saved program state of {len(population)} clients, found one "
+            f"of {found}."
         )
     leaves = zip(tf.nest.flatten(saved), tf.nest.flatten(expected), strict=True)
     for leaf, wanted in leaves:
