@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping
 
 _BEGINNING = "Expected files that can be read and written, found "
+# What a `tff_gs.runtime.SpoolError` says.
+_OF_SPOOL = ("Expected room for clients' values in", "Expected a temporary directory")
 
 
 def sentence(error: OSError, paths: Mapping[str, str]) -> str:
@@ -23,8 +25,8 @@ def sentence(error: OSError, paths: Mapping[str, str]) -> str:
 
 
 def is_sentence(line: str) -> bool:
-    """Whether a program has ended with such a sentence."""
-    return line.startswith(_BEGINNING)
+    """Whether a program has ended for what the system refused, by its last line."""
+    return line.startswith((_BEGINNING, *_OF_SPOOL))
 
 
 def _flag(file: str, paths: Mapping[str, str]) -> str:

@@ -68,6 +68,8 @@ def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
         return _train(built, options, directory)
     except programs.ProgramStateError as error:
         return _fail(f"{directory.path}: {error}", _WRONG_INPUT)
+    except runtime.SpoolError as error:
+        return _fail(f"{error}{directory.resume_hint()}", _WRONG_INPUT)
     except runtime.WorkerError as error:
         return _fail(f"{error}{directory.resume_hint()}", 1)
     except OSError as error:
