@@ -229,6 +229,8 @@ def _parse(argv: Sequence[str]) -> RunOptions:
         return flags.parse(argv)
     except ValueError as error:
         sys.exit(_fail(str(error), _WRONG_INPUT))
+    except OSError as error:
+        sys.exit(_fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT))
 
 
 def _fail(sentence: str, exit_code: int) -> int:
