@@ -32,7 +32,7 @@ from launch import (
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
-    from launch import summary_plot
+    from launch import metrics, summary_plot, training
     from launch.experiment import Experiment
 
 _HELP = ("help", "helpshort", "?", "h")
@@ -64,6 +64,7 @@ def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
         return _fail(str(error), _WRONG_INPUT)
     from tff_gs import programs, runtime
 
+    needed = 1
     try:
         return _train(built, options, directory)
     except programs.ProgramStateError as error:
@@ -73,6 +74,8 @@ def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
     except runtime.WorkerError as error:
         return _fail(f"{error}{directory.resume_hint()}", 1)
     except OSError as error:
+        # The first checkpoint comes after the first round.
+        needed = 2 if options.checkpoint_every else 1
         sentence = system_errors.sentence(error, flags.paths())
         return _fail(sentence + directory.resume_hint(), _WRONG_INPUT)
     except KeyboardInterrupt as error:
@@ -82,7 +85,7 @@ def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
         )
     finally:
         if not options.resumed:
-            _discard_failed_start(options, directory)
+            _discard_failed_start(options, directory, needed)
 
 
 def _build(
@@ -112,25 +115,25 @@ def _build(
 
 
 def _discard_failed_start(
-    options: RunOptions, directory: run_directory.RunDirectory
+    options: RunOptions, directory: run_directory.RunDirectory, needed: int
 ) -> None:
-    """Removes what a run has written that nobody can use, and that is in the way.
+    """Removes what is of no use, and in the way of the same command.
 
-    A run that is to have checkpoints has one after its first round.
+    Args:
+      options: Those of the run, a new one.
+      directory: Its directory.
+      needed: How many rounds are of use although there is no checkpoint.
     """
-    rounds = directory.count_rounds()
-    lost = rounds == 0 or (rounds == 1 and options.checkpoint_every > 0)
-    if lost and directory.last_checkpoint() is None and not directory.result.exists():
-        populations.states_file(options.participation, directory).unlink(
-            missing_ok=True
-        )
+    if directory.last_checkpoint() is None and directory.count_rounds() < needed:
+        states = populations.states_file(options.participation, directory)
+        states.unlink(missing_ok=True)
         directory.discard()
 
 
 def _train(
     experiment: "Experiment", options: RunOptions, directory: run_directory.RunDirectory
 ) -> int:
-    from launch import closing, progress, recorder, summary_plot, training
+    from launch import progress, recorder, training
 
     limits = options.training
     with (
@@ -151,30 +154,43 @@ def _train(
             options.resumed,
         )
         result = training.run(experiment, plan, record, show)
-    time_unit = time_label.TIME_LABELS[options.cost]
     if record.rows:
-        captions = summary_plot.Captions(
-            title=_title(experiment, options),
-            dimension=experiment.dimension,
-            time_label=time_unit,
-            guaranteed=options.method.sparsifier == "fab_top_k"
-            and options.participation.clients_per_round is None,
-        )
-        _draw(directory, captions)
-        screen.say(
-            closing.closing_lines(
-                experiment,
-                record.rows,
-                result,
-                directory,
-                time_label=time_unit,
-                wanted=limits.targets,
-            )
-        )
+        _show(experiment, options, directory, record.rows, result)
     if result.ending.exit_code:
         return _fail(result.ending.sentence, result.ending.exit_code)
     directory.finish(_summary(experiment, record.rows[-1], result.initial_bits))
     return 0
+
+
+def _show(
+    experiment: "Experiment",
+    options: RunOptions,
+    directory: run_directory.RunDirectory,
+    rows: "Sequence[metrics.Row]",
+    result: "training.Result",
+) -> None:
+    """Draws the picture, and prints what came out of the run."""
+    from launch import closing, summary_plot
+
+    time_unit = time_label.TIME_LABELS[options.cost]
+    captions = summary_plot.Captions(
+        title=_title(experiment, options),
+        dimension=experiment.dimension,
+        time_label=time_unit,
+        guaranteed=options.method.sparsifier == "fab_top_k"
+        and options.participation.clients_per_round is None,
+    )
+    _draw(directory, captions)
+    screen.say(
+        closing.closing_lines(
+            experiment,
+            rows,
+            result,
+            directory,
+            time_label=time_unit,
+            wanted=options.training.targets,
+        )
+    )
 
 
 def _draw(

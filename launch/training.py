@@ -117,19 +117,22 @@ def run(
                 )
             except runtime.WorkerLostError as error:
                 reached = len(record.rows)
-                can_go_on = not reached or plan.directory.last_checkpoint() is not None
-                if reached <= lost_at or not can_go_on or interrupted():
-                    raise runtime.WorkerLostError(
-                        f"{error} That was in round {reached + 1}."
-                    ) from error
+                told = f"{error} That was in round {reached + 1}"
+                if reached <= lost_at or interrupted() or not _prepare(plan, reached):
+                    raise runtime.WorkerLostError(f"{told}.") from error
                 lost_at = reached
-                if plan.directory.last_checkpoint() is None:
-                    # What was written in a round that is run again.
-                    states = populations.states_file(plan.participation, plan.directory)
-                    states.unlink(missing_ok=True)
-                logging.warning(
-                    "%s That was in round %d; it is started again.", error, reached + 1
-                )
+                logging.warning("%s; the worker is started again.", told)
+
+
+def _prepare(plan: Plan, reached: int) -> bool:
+    """Whether a run that has reached a round can be started again."""
+    if plan.directory.last_checkpoint() is not None:
+        return True
+    if not reached:
+        # What was written in the round that is run again.
+        states = populations.states_file(plan.participation, plan.directory)
+        states.unlink(missing_ok=True)
+    return not reached
 
 
 def _attempt(

@@ -46,22 +46,28 @@ def run(
             with runner.lock(comparison):
                 failures = runner.execute(runs, jobs=values["jobs"].value)
                 _report(report, chosen, runs, comparison)
-    except ValueError as error:
-        screen.say_error(str(error))
-        return command.WRONG_INPUT
-    except OSError as error:
-        screen.say_error(system_errors.sentence(error, command.paths(values)))
-        return command.WRONG_INPUT
-    except KeyboardInterrupt as error:
-        screen.say_error(
-            "\nInterrupted; complete runs are kept, and the same command continues."
-        )
-        return interruption.exit_code(error)
+    except (ValueError, OSError, KeyboardInterrupt) as error:
+        return _end(error, values)
     if failures:
         listed = "".join(f"\n  {run}: {sentence}" for run, sentence in failures)
         screen.say_error(f"\n{len(failures)} of {len(runs)} runs failed:{listed}")
         return 1
     return 0
+
+
+def _end(
+    error: ValueError | OSError | KeyboardInterrupt, values: absl_flags.FlagValues
+) -> int:
+    """Says what ends the program; returns its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        screen.say_error(
+            "\nInterrupted; complete runs are kept, and the same command continues."
+        )
+        return interruption.exit_code(error)
+    if isinstance(error, OSError):
+        error = system_errors.sentence(error, command.paths(values))
+    screen.say_error(str(error))
+    return command.WRONG_INPUT
 
 
 def _report(

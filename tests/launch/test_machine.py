@@ -94,7 +94,7 @@ def test_a_worker_that_is_killed_is_started_again(start, finish, small_run, tmp_
     _worker(process).kill()
     run = finish(process)
     assert run.code == 0, run.err
-    assert "it is started again" in run.err
+    assert "the worker is started again" in run.err
     assert "goes on after round " in run.err
     for name in ("metrics.csv", "clients.csv"):
         assert (directory / name).read_bytes() == small_run.read(name), name
