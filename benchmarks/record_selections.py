@@ -45,7 +45,9 @@ def main(argv: list[str]) -> None:
             process.next.type_signature.parameter.data,
         )
         state = process.initialize()
-        clients, _ = process.initialize_clients(state, list(range(len(task.clients))))
+        state, clients, _ = process.initialize_clients(
+            state, list(range(len(task.clients)))
+        )
         for number in range(1, wanted[-1] + 1):
             before = state.weights
             state, clients, *_ = process.next(state, clients, data)

@@ -84,10 +84,9 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
 
     def probe() -> Any:
         changed = server.step(replica, sent).weights
-        return [
-            objective.loss(w, non_trainable, example)
-            for w in (weights, weights, changed)
-        ]
+        return objective.probe_losses(
+            (weights, weights, changed), non_trainable, example
+        )
 
     parts = {
         "top-k": lambda: method.sparsify(gradient + weights, count, nothing),

@@ -95,7 +95,7 @@ class Rounds:
             setting.data, process.next.type_signature.parameter.data
         )
         self._state = process.initialize()
-        self._clients, _ = process.initialize_clients(
+        self._state, self._clients, _ = process.initialize_clients(
             self._state, list(range(len(setting.data)))
         )
 

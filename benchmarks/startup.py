@@ -50,7 +50,9 @@ def main(argv: list[str]) -> None:
             process.next.type_signature.parameter.data,
         )
         state = process.initialize()
-        clients, _ = process.initialize_clients(state, list(range(len(task.clients))))
+        state, clients, _ = process.initialize_clients(
+            state, list(range(len(task.clients)))
+        )
         steps.done("place data, initial values")
         state, clients, _ = process.next(state, clients, data)
         steps.done("first round")

@@ -10,7 +10,8 @@ from tff_gs.encoders import names as encoder_names
 Row = dict[str, Any]
 
 _OF_CLIENTS = ("client_ids", "contributed")
-_REFUSED = encoder_names.ERRORS[1:]
+_VECTORS = (*_OF_CLIENTS, "refusals")
+_REFUSED = encoder_names.REFUSALS[1:]
 
 
 def to_row(metrics: Mapping[str, Any]) -> Row:
@@ -24,7 +25,7 @@ def to_row(metrics: Mapping[str, Any]) -> Row:
             counts = np.asarray(value).tolist()[1:]
             reasons = [f"refused_{reason}" for reason in _REFUSED]
             row.update(zip(reasons, counts, strict=True))
-        elif name not in _OF_CLIENTS:
+        elif name not in _VECTORS:
             row[name] = np.asarray(value).item()
     return row
 

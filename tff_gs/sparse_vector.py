@@ -64,12 +64,15 @@ def put(vector: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 def subtract(vector: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """`vector` less `values` at `indices`; arguments as of `put`."""
-    return _choose(
+    difference = _choose(
         indices,
         vector,
         lambda: vector - values,
         lambda: tf.tensor_scatter_nd_sub(vector, indices[:, tf.newaxis], values),
     )
+    # Known anyway, but where D is 1 and `values` might be broadcast.
+    difference.set_shape(vector.shape)
+    return difference
 
 
 def _choose(

@@ -5,6 +5,7 @@ import functools
 import hypothesis
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_federated as tff
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from tests.oracles import server_memory
 from tff_gs import aggregators
 from tff_gs.controllers import exp3, fixed, schedule
 from tff_gs.encoders import message_encoder
-from tff_gs.sparsifiers import unidirectional_top_k
+from tff_gs.sparsifiers import fab_top_k, unidirectional_top_k
 
 _FLOAT = tff.TensorType(np.float32)
 _D = 12
@@ -111,12 +112,12 @@ def test_top_k_by_hand(processes):
 
 
 def test_bits_by_hand(processes):
-    # 4 bytes of header, 4 + 4 for each entry, 4 of checksum; weight, k and energy.
-    bits = 8 * (4 + 3 * 8 + 4) + 96
+    # 4 bytes of header, 4 + 4 for each entry, 4 of checksum; weight and energy.
+    bits = 8 * (4 + 3 * 8 + 4) + 64
     output = processes["fab"].next(
         processes["fab"].initialize(), [_pad(1, 2, 3)] * 2, _floats([1, 0])
     )
-    empty = 8 * (4 + 4) + 96
+    empty = 8 * (4 + 4) + 64
     assert output.measurements["uplink_bits"] == bits + empty
     assert output.measurements["largest_uplink_bits"] == bits
     assert output.measurements["bits_per_index"] == 32
@@ -222,6 +223,30 @@ def test_k_by_a_schedule(build_encoder):
         state = output.state
         selected.append(output.measurements["selected"])
     assert selected == [1, 1, 6]
+
+
+class _Greedy(fab_top_k.FabTopK):
+    """Clients send all that they have if their first entry is 1,000."""
+
+    def sparsify(self, residual, k, shared):
+        everything = tf.equal(residual[0], 1000.0)
+        return super().sparsify(
+            residual, tf.where(everything, self.dimension, k), shared
+        )
+
+
+@pytest.mark.parametrize("k", [3, lambda d: schedule.Schedule(d, schedule=[(0, 3)])])
+def test_a_client_that_sends_more_than_k_counts_for_nothing(build_encoder, k):
+    """Whatever k it claims: the server knows k from nobody but itself."""
+    process = aggregators.SparsifiedMeanFactory(
+        sparsifier=_Greedy, k=k, uplink_encoder=build_encoder
+    ).create(_VECTOR, _FLOAT)
+    greedy = np.full(_D, 1000.0, np.float32)
+    output = process.next(
+        process.initialize(), [greedy, _pad(0, 1, 6)], _floats([5, 1])
+    )
+    assert output.measurements["refused"] == 1
+    assert output.result.tolist() == _pad(0, 1, 6).tolist()
 
 
 def test_a_rule_that_probes_is_refused():

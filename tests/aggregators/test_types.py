@@ -9,7 +9,7 @@ import tensorflow_federated as tff
 
 from tff_gs import aggregators
 from tff_gs.controllers import fixed
-from tff_gs.sparsifiers import fab_top_k, gtop_k
+from tff_gs.sparsifiers import fab_top_k, gtop_k, periodic_k, random_k
 
 _FLOAT = tff.TensorType(np.float32)
 
@@ -180,6 +180,46 @@ def test_a_sparsifier_that_needs_client_ids():
     factory = aggregators.SparsifiedMeanFactory(sparsifier=gtop_k.GTopK, k=1)
     with pytest.raises(ValueError, match=r"sums every upload .*, found GTopK"):
         factory.create(_FLOAT, _FLOAT)
+
+
+class _Stateful(fab_top_k.FabTopK):
+    """FAB-top-k that counts rounds, of which no aggregation would keep count."""
+
+    def initialize(self):
+        return tf.constant(0)
+
+    def advance(self, state, k):
+        return state + 1
+
+
+class _Positions(fab_top_k.FabTopK):
+    implicit_indices = True
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        aggregators.SparsifiedMeanFactory,
+        aggregators.UnweightedSparsifiedMeanFactory,
+        aggregators.SparsifiedSumFactory,
+    ],
+)
+@pytest.mark.parametrize(
+    ("sparsifier", "found"),
+    [
+        (_Stateful, "_Stateful with initialize, advance of its own"),
+        (_Positions, "_Positions with implicit_indices of its own"),
+        (random_k.RandomK, "RandomK"),
+        (periodic_k.PeriodicK, "PeriodicK"),
+    ],
+)
+def test_a_sparsifier_with_more_than_messages(build, sparsifier, found):
+    factory = build(sparsifier=sparsifier, k=1)
+    types = (_FLOAT,)
+    if isinstance(factory, tff.aggregators.WeightedAggregationFactory):
+        types *= 2
+    with pytest.raises(ValueError, match=rf"^Expected a sparsifier .*, found {found}"):
+        factory.create(*types)
 
 
 def test_an_inner_factory_that_is_none():

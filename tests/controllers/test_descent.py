@@ -310,9 +310,23 @@ def test_equals_oracle_and_stays_in_range(compiled, name, shape, seed, share):
     else:
         assert not rule.probes
         assert (k_probe == 0).all()
+    np.testing.assert_array_equal(states.defined, ~np.isnan(costs_probe))
     np.testing.assert_array_equal(
         states.sign.numpy() == 0, np.isnan(costs_probe) | (costs == costs_probe)
     )
+
+
+def test_equal_costs_are_no_undefined_sign(feedback):
+    rule = sign_descent.SignDescent(1000)
+    state, seed = rule.initialize(), tf.constant([1, 2])
+    assert not rule.sign_defined(state)
+    # L0 - L1 = 0.1 = L0 - L1', theta(k) = theta(k') = 1.
+    equal = rule.update(state, feedback(), seed)
+    assert (rule.sign(equal), bool(rule.sign_defined(equal))) == (0, True)
+    worse = rule.update(equal, feedback(after=1.5), seed)
+    assert (rule.sign(worse), bool(rule.sign_defined(worse))) == (0, False)
+    larger = rule.update(worse, feedback(round_time=2.0), seed)
+    assert (rule.sign(larger), bool(rule.sign_defined(larger))) == (1, True)
 
 
 def test_interval_shrinks_in_these_trials(compiled):

@@ -84,6 +84,7 @@ def test_update_without_progress_keeps_weights(feedback, after):
     state = rule.update(rule.initialize(), feedback(after=after), tf.constant([1, 2]))
     assert state.log_weights.numpy().tolist() == [0, 0]
     assert rule.sign(state) == 0
+    assert not rule.sign_defined(state)
 
 
 def test_finds_the_best_arm(feedback):

@@ -9,9 +9,9 @@ class Rounds:
 
     def __init__(self, exchange, client_weights, *, weights=None):
         from tff_gs.controllers import controller
-        from tff_gs.exchange import client_work, server_update, sparse_exchange
+        from tff_gs.exchange import client_work, messages, server_update
 
-        self._told = sparse_exchange.Told
+        self._config = messages.RoundConfig
         self._exchange = exchange
         self._replica = server_update.Replica
         self._given = client_work.Given
@@ -21,6 +21,7 @@ class Rounds:
         if weights is None:
             weights = np.zeros(exchange.dimension, np.float32)
         self.weights = weights
+        self.roster = np.arange(len(client_weights), dtype=np.int32)
         self.clients = exchange.initialize_clients(
             self._replica(weights, ()), _SEED, list(range(len(client_weights)))
         )
@@ -40,10 +41,11 @@ class Rounds:
         method = self._exchange.sparsifier
         output = self._exchange.next(
             self._replica(self.weights, ()),
-            self._told(
+            self._config(
                 self._decision(np.int32(k), np.int32(k_probe)),
                 method.share(self.method_state, _SEED),
             ),
+            self.roster,
             _SEED,
             self.clients,
             [
@@ -73,7 +75,7 @@ def build_exchange(build_encoder):
         key = (sparsifier_class, dimension, probes, learning_rate)
         if key not in built:
             encoder = build_encoder(dimension)
-            built[key] = sparse_exchange.build_sparse_exchange(
+            built[key] = sparse_exchange.SparseExchange(
                 sparsifier=sparsifier_class(dimension=dimension, probes=probes),
                 uplink_encoder=encoder,
                 downlink_encoder=encoder,

@@ -10,7 +10,11 @@ import tensorflow_federated as tff
 from hypothesis import strategies as st
 
 from tff_gs import exchange as exchange_lib
-from tff_gs.exchange import catch_up, client_state, server_update
+from tff_gs.exchange import (
+    catch_up,
+    client_state,
+    server_update,
+)
 
 _D = 12
 _SIZES = [4, 8]

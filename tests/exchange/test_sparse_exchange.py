@@ -8,16 +8,18 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.oracles import sparsification
-from tff_gs import seeds
+from tff_gs import seeds, sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.encoders import encoder as encoder_lib
-from tff_gs.encoders import message_encoder, names
+from tff_gs.encoders import message_encoder
 from tff_gs.exchange import (
     client_state,
     client_work,
+    messages,
     server_update,
     sparse_exchange,
 )
+from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
@@ -242,9 +244,10 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
     with tff.framework.get_context_stack().install(tree):
         found = exchange.next(
             server_update.Replica(np.zeros(_DIMENSION, np.float32), ()),
-            sparse_exchange.Told(
+            messages.RoundConfig(
                 controller.Decision(np.int32(8), np.int32(3)), np.zeros(0, np.int32)
             ),
+            run.roster,
             _SEED,
             start,
             [
@@ -269,7 +272,7 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
 
 def _exchange_with(uplink, damaging=lambda encoder: encoder, method=fab_top_k.FabTopK):
     exact = message_encoder.build_encoder("int32", "float32", dimension=_DIMENSION)
-    return sparse_exchange.build_sparse_exchange(
+    return sparse_exchange.SparseExchange(
         sparsifier=method(dimension=_DIMENSION, probes=False),
         uplink_encoder=damaging(
             message_encoder.build_encoder(*uplink, dimension=_DIMENSION)
@@ -294,7 +297,7 @@ def test_what_a_value_code_changes_stays_in_the_residual(build_rounds):
     np.testing.assert_allclose(-run.weights, applied, rtol=1e-6)
 
 
-def test_a_refused_message_counts_for_nothing(build_rounds):
+def test_work_that_is_not_finite_counts_for_nothing(build_rounds):
     gradient = _gradients(9, 1)[0]
     gradient[2, 5] = np.nan
     exchange = _exchange_with(("int32", "float32"))
@@ -302,10 +305,14 @@ def test_a_refused_message_counts_for_nothing(build_rounds):
     output = run.run(gradient, 8)
     receipts = output.outcome.receipts
     expected = np.zeros(len(_SIZES))
-    expected[2] = names.NON_FINITE_VALUE
+    expected[2] = receipts_lib.NON_FINITE_WORK
     np.testing.assert_array_equal(receipts.errors, expected)
+    # Its id and a weight of nothing.
+    assert receipts.bits[2] == 64
+    weights = [size * (i != 2) for i, size in enumerate(_SIZES)]
+    assert receipts.weights.tolist() == weights
     assert output.contributed[2] == 0
-    np.testing.assert_array_equal(output.clients[2].residual, gradient[2])
+    np.testing.assert_array_equal(output.clients[2].residual, np.zeros(_DIMENSION))
 
     others = [i for i in range(len(_SIZES)) if i != 2]
     sizes = [_SIZES[i] for i in others]
@@ -315,6 +322,12 @@ def test_a_refused_message_counts_for_nothing(build_rounds):
         -run.weights[selected.indices], selected.values, rtol=1e-6
     )
     np.testing.assert_array_equal(output.clients[2].weights, run.weights)
+    # In the next round it is as if it had not been there in this one.
+    second = _gradients(17, 1)[0]
+    after = run.run(second, 8)
+    assert not after.outcome.receipts.errors.any()
+    sent = second[2] * (after.clients[2].residual == 0)
+    np.testing.assert_array_equal(after.clients[2].residual, second[2] - sent)
 
 
 class _Damaging(encoder_lib.Encoder):
@@ -385,12 +398,10 @@ def test_receipts_count_what_was_sent(build_exchange, build_rounds, build_encode
     np.testing.assert_array_equal(outcome.receipts.client_ids, range(len(_SIZES)))
     for i, bits in enumerate(outcome.receipts.bits):
         sent = sparsification.top_k(gradient[i], 8)
-        vector = sparse_exchange.sparse_vector.SparseVector(
-            sent.astype(np.int32), gradient[i][sent]
-        )
+        vector = sparse_vector.SparseVector(sent.astype(np.int32), gradient[i][sent])
         message = build_encoder(_DIMENSION).encode(vector, np.zeros(2, np.int32))
-        # Beside the entries: id, weight, k and k'.
-        assert bits == 8 * len(message.message) + 4 * 32
+        # Beside the entries: id and weight.
+        assert bits == 8 * len(message.message) + 2 * 32
 
 
 @pytest.mark.parametrize("method", ["fab", *_IMPLICIT])
@@ -412,7 +423,7 @@ def test_nothing_is_lost_where_value_codes_are(build_rounds, method):
 
 
 @pytest.mark.parametrize("method", ["random", "periodic"])
-def test_a_refused_message_counts_for_nothing_by_position(build_rounds, method):
+def test_work_that_is_not_finite_counts_for_nothing_by_position(build_rounds, method):
     sparsifier, build_oracle = _METHODS[method]
     exchange = _exchange_with(("int32", "float32"), method=sparsifier)
     run = build_rounds(exchange, _SIZES)
@@ -429,7 +440,7 @@ def test_a_refused_message_counts_for_nothing_by_position(build_rounds, method):
     np.testing.assert_allclose(
         -run.weights[selected.indices], selected.values, rtol=1e-6
     )
-    np.testing.assert_array_equal(run.residuals()[refused], gradient[refused])
+    assert not run.residuals()[refused].any()
     assert not run.residuals()[others][:, coordinates].any()
     # Without any message, nothing changes, and the order goes on.
     before = run.weights
@@ -450,8 +461,8 @@ def test_messages_without_indices_by_hand(
     count = _DIMENSION if method == "send_all" else 8
     # Start, codes, D, count and checksum, and 4 bytes a value.
     message = 1 + 1 + 1 + 1 + 4 + 4 * count
-    # Beside it: id, weight, k and k'; k and k' and what is shared.
-    assert set(outcome.receipts.bits) == {8 * (message + 16)}
+    # Beside it: id and weight; k and k' and what is shared.
+    assert set(outcome.receipts.bits) == {8 * (message + 8)}
     assert outcome.downlink_bits == 8 * (message + 8 + shared_bytes)
     assert outcome.shared_elements == shared_bytes / 4
     assert not outcome.receipts.index_bits.any()

@@ -35,7 +35,7 @@ def fed_avg(build_process, functional_model, scripted_controller):
 
 def _rounds(process, data, rounds):
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(len(data))))
+    state, clients, _ = process.initialize_clients(state, list(range(len(data))))
     outputs = []
     for _ in range(rounds):
         output = process.next(state, clients, data)
@@ -106,7 +106,7 @@ def test_local_updates_of_other_minibatches_in_every_step(fed_avg, client_data):
     # A round of tau steps costs tau, and D numbers up and down beta.
     assert output.metrics["round_time"] == _STEPS + 10
     state = fed_avg.initialize()
-    clients, _ = fed_avg.initialize_clients(state, list(range(len(client_data))))
+    state, clients, _ = fed_avg.initialize_clients(state, list(range(len(client_data))))
     number = len(client_data)
     expected = _averaged_by_hand(
         fed_avg, state, clients, client_data, [0] * number, [_STEPS] * number
@@ -129,7 +129,7 @@ def test_epochs_take_the_steps_that_a_clients_examples_need(
     taken = [math.ceil(2 * size / min(4, size)) for size in sizes]
     assert len(set(taken)) > 1
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(len(client_data))))
+    state, clients, _ = process.initialize_clients(state, list(range(len(client_data))))
     drawn = [0] * len(taken)
     for output in _rounds(process, client_data, 2):
         expected = _averaged_by_hand(process, state, clients, client_data, drawn, taken)
@@ -227,7 +227,7 @@ def test_the_probe_of_an_optimizer_is_the_round_at_the_other_k(
         probe_examples=4,
     )
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(len(small_data))))
+    state, clients, _ = process.initialize_clients(state, list(range(len(small_data))))
     output = process.next(state, clients, small_data)
     at_probe = state.controller._replace(k=np.int32(5), k_probe=np.int32(0))
     other = process.next(state._replace(controller=at_probe), clients, small_data)

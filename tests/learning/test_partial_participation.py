@@ -40,7 +40,7 @@ class Run:
         self._process, self._data = process, data
         self.state = process.initialize()
         ids = list(range(len(data)))
-        self.clients, _ = process.initialize_clients(self.state, ids)
+        self.state, self.clients, _ = process.initialize_clients(self.state, ids)
 
     def round(self, cohort):
         output = self._process.next(
@@ -174,7 +174,8 @@ def test_a_client_that_joins_later(process, client_data):
     run = Run(process, client_data)
     for cohort in ([0, 1], [1, 2], [0, 2]):
         run.round(cohort)
-    (joined,), bits = process.initialize_clients(run.state, [4])
+    registered, (joined,), bits = process.initialize_clients(run.state, [4])
+    np.testing.assert_array_equal(registered.client_ids, range(_CLIENTS))
     _assert_replica(joined, run.state)
     # Weights, seed and round.
     assert bits == 32 * (_D + 2 + 1)

@@ -32,7 +32,7 @@ def rounds(request, build_process, functional_model, scripted_controller, client
         ),
     )
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
     states, metrics, others = [state], [], []
     for _ in range(3):
         alone = state.controller._replace(k=np.int32(_K_PROBE), k_probe=np.int32(0))
@@ -67,8 +67,8 @@ def test_the_time_at_the_other_k_is_that_of_a_round_there(rounds):
 def test_bits_by_hand(rounds):
     _, shared, counts, _, history, _ = rounds
     for metrics, count in zip(history, counts, strict=True):
-        # Header and checksum are 8 bytes; client id, weight, k and k' beside it.
-        assert metrics["uplink_bits"] == _CLIENTS * 8 * (8 + 4 * count + 16)
+        # Header and checksum are 8 bytes; client id and weight beside it.
+        assert metrics["uplink_bits"] == _CLIENTS * 8 * (8 + 4 * count + 8)
         assert metrics["downlink_bits"] == 8 * (8 + 4 * count + 8 + 4 * shared)
         assert metrics["uplink_estimate_error"] == 0
         for direction in ("uplink", "downlink"):

@@ -36,7 +36,7 @@ def adaptive(build_adaptive):
 
 def _start(process, clients):
     state = process.initialize()
-    return state, process.initialize_clients(state, list(range(clients)))[0]
+    return process.initialize_clients(state, list(range(clients)))[:2]
 
 
 def _run(process, data, rounds):
@@ -75,7 +75,7 @@ def test_next_moves_no_dense_vector_and_aggregates_twice(adaptive):
 
 def test_only_initialize_clients_sends_the_model(adaptive):
     found = crossings.crossings(adaptive.initialize_clients)
-    assert not found.aggregated
+    assert found.aggregated == [tff.TensorType(np.int32)]
     dense = [
         leaf
         for member in found.broadcast
@@ -87,7 +87,7 @@ def test_only_initialize_clients_sends_the_model(adaptive):
 
 def test_the_dense_download_is_priced(adaptive):
     state = adaptive.initialize()
-    _, bits = adaptive.initialize_clients(state, [0, 1])
+    _, _, bits = adaptive.initialize_clients(state, [0, 1])
     assert bits == 32 * (_D + 2)
 
 

@@ -114,8 +114,8 @@ def descend(
         if alpha is not None and defined:
             seen.append(k)
             if len(seen) == window:
-                low = max(math.ceil(min(seen) / alpha), first_min)
-                high = min(math.ceil(max(seen) * alpha), first_max)
+                low = max(round(min(seen) / alpha), first_min)
+                high = min(round(max(seen) * alpha), first_max)
                 seen = []
                 shorter = high - low <= (math.sqrt(2) - 1) * (k_max - k_min)
                 if high > low and shorter and m >= last:

@@ -57,7 +57,7 @@ def context():
 
 def _run(process, data):
     state = process.initialize()
-    clients, bits = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, bits = process.initialize_clients(state, list(range(_CLIENTS)))
     metrics = []
     for _ in range(_ROUNDS):
         state, clients, measured, _ = process.next(state, clients, data)
@@ -96,7 +96,7 @@ def test_a_run_is_that_of_a_plain_context_to_the_bit(process, data, context):
 
 def test_a_list_serves_as_well_as_a_placed_value(process, data, context):
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
     placed = context.place(data, process.next.type_signature.parameter.data)
     from_handles = process.next(state, clients, placed)
     from_lists = process.next(state, clients.fetch(), data)
@@ -107,7 +107,7 @@ def test_a_list_serves_as_well_as_a_placed_value(process, data, context):
 
 def test_the_servers_state_comes_back_without_travelling(process, data, context):
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
+    state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))
     state, clients, *_ = process.next(state, clients, data)
     changed = state._replace(weights=state.weights + np.float32(1))
     again = type(state)(*state)

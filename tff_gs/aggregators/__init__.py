@@ -12,20 +12,28 @@ from tff_gs.aggregators.shared_coordinates import (
 from tff_gs.aggregators.sparsified_mean import (
     SparsifiedMeanFactory,
     SparsifiedMeanState,
+    SparsifiedSumFactory,
     UnweightedSparsifiedMeanFactory,
     fab_top_k_factory,
+    fab_top_k_sum_factory,
     fub_top_k_factory,
+    fub_top_k_sum_factory,
     top_k_factory,
+    top_k_sum_factory,
 )
 
 __all__ = [
     "SharedCoordinatesState",
     "SparsifiedMeanFactory",
     "SparsifiedMeanState",
+    "SparsifiedSumFactory",
     "UnweightedSparsifiedMeanFactory",
     "fab_top_k_factory",
+    "fab_top_k_sum_factory",
     "fub_top_k_factory",
+    "fub_top_k_sum_factory",
     "periodic_k_factory",
     "random_k_factory",
     "top_k_factory",
+    "top_k_sum_factory",
 ]

@@ -1,4 +1,4 @@
-"""Mean of sparse messages: top-k, FAB-top-k and FUB-top-k without client state."""
+"""Means and sums of sparse messages: top-k, FAB-top-k, FUB-top-k, no client state."""
 
 import collections
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import tensorflow_federated as tff
 from tff_gs import flat_structure, seeds, sparse_vector
 from tff_gs.controllers import unaided
 from tff_gs.encoders import encoder, message_encoder
-from tff_gs.exchange import message_size
+from tff_gs.exchange import message_size, messages
 from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
@@ -25,8 +25,8 @@ class SparsifiedMeanState(NamedTuple):
     """What the server keeps.
 
     Attributes:
-      memory: float32 [D], the mean of what clients sent and the server has not
-        selected yet; [0] without error feedback.
+      memory: float32 [D], the mean (of a sum: the sum) of what clients sent and the
+        server has not selected yet; [0] without error feedback.
       round: int32 scalar, counted from 0.
       rule: The state of the rule for k.
     """
@@ -43,27 +43,25 @@ class _Instructions(NamedTuple):
     seed: tf.Tensor  # int32 [2], for value codes that round stochastically
 
 
-class _Message(NamedTuple):
-    """All that a client sends.
-
-    k travels back because the operators of a TFF aggregation see nothing but
-    accumulator and message.
-    """
+class _Header(NamedTuple):
+    """What a client says of its entries."""
 
     weight: tf.Tensor  # float32 scalar
-    k: tf.Tensor  # int32 scalar
     dropped_energy: tf.Tensor  # float32 scalar
+
+
+class _Message(NamedTuple):
+    """All that a client sends."""
+
+    header: _Header
     entries: tf.Tensor  # uint8 [bytes]
 
 
 class _Tally(NamedTuple):
     """What the server notes of all messages together; scalars."""
 
-    messages: tf.Tensor  # int32
     refused: tf.Tensor  # int32
     elements: tf.Tensor  # int64
-    bits: tf.Tensor  # int64
-    largest_bits: tf.Tensor  # int64
     index_bits: tf.Tensor  # int64
     dropped_energy: tf.Tensor  # float64, the sum over accepted messages
 
@@ -101,7 +99,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     * `k`: int32, how many entries each client was to send;
     * `messages`, `refused`: int32, how many messages came and were not accepted;
     * `uplink_bits`, `largest_uplink_bits`: int64, of all that clients sent (encoded
-      entries, weight, k and the number for `dropped_energy`), summed and at most;
+      entries, weight and the number for `dropped_energy`), summed and at most;
     * `bits_per_index`: float32, index bits of the accepted messages per entry in them;
     * `dropped_energy`: float32, mean over accepted messages of the share of |a_i|^2
       that is not in them, left out or rounded away;
@@ -155,20 +153,21 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
 
         Raises:
           TypeError: If a type is none of these.
-          ValueError: If k is out of its range for D, its rule needs probes, or the
-            sparsifier is not one that sums every upload.
+          ValueError: If k is out of its range for D, its rule needs feedback, or the
+            sparsifier is not one that sums every upload, or has a state.
         """
+        return self._create(value_type, weight_type, divides=True)
+
+    def _create(
+        self, value_type: tff.Type, weight_type: tff.Type, *, divides: bool
+    ) -> tff.templates.AggregationProcess:
+        """`create`; the process sums, and does not divide, unless `divides`."""
         _check_weight_type(weight_type)
         flat = flat_structure.FlatStructure(value_type)
         dimension = flat.dimension
         rule = unaided.build_rule(self._k, dimension)
         method = self._sparsifier(dimension=dimension, probes=False)
-        # gTop-k's tree is ordered by the ids of clients, which stateless ones lack.
-        if not isinstance(method, ranked_sums.RankedSums):
-            raise ValueError(
-                "Expected a sparsifier that sums every upload (a RankedSums), found "
-                f"{type(method).__name__}."
-            )
+        _check_sparsifier(method)
         code = self._uplink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
         nothing_shared = np.zeros([0], np.int32)
         remembers = self._error_feedback
@@ -186,7 +185,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         @tff.tensorflow.computation(state_type)
         def instruct(state: SparsifiedMeanState) -> _Instructions:
             return _Instructions(
-                rule.decide(state.rule).k,
+                unaided.decide(rule, state.rule, dimension),
                 seeds.derive(
                     seeds.of_run(self._seed), seeds.Purpose.UPLINK, state.round
                 ),
@@ -209,71 +208,63 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             sent = sparse_vector.SparseVector(indices, encoded.received)
             dropped = vector - sparse_vector.to_dense(sent, dimension)
             return _Message(
-                weight=weight,
-                k=instructions.k,
-                dropped_energy=_energy_share(dropped, vector),
-                entries=encoded.message,
+                _Header(weight, _energy_share(dropped, vector)), encoded.message
             )
 
         message_type = upload.type_signature.result
 
         @tff.tensorflow.computation
-        def zero() -> _Totals:
-            return _Totals(method.zero(), tf.constant(0.0, tf.float64), _no_messages())
+        def zero() -> messages.CollectedMessages:
+            return messages.no_messages(_Header(tf.float32, tf.float32))
 
-        totals_type = zero.type_signature.result
+        collected_type = zero.type_signature.result
 
-        @tff.tensorflow.computation(totals_type, message_type)
-        def accumulate(totals: _Totals, message: _Message) -> _Totals:
-            entries, error = code.decode(message.entries, method.max_sent(message.k))
-            has_weight = tf.math.is_finite(message.weight) & (message.weight >= 0.0)
-            accepted = tf.equal(error, 0) & has_weight
-            weight = tf.where(accepted, message.weight, 0.0)
-            count = tf.where(weight > 0.0, tf.size(entries.indices), 0)
-            entries = sparse_vector.SparseVector(*(part[:count] for part in entries))
-            return _Totals(
-                method.accumulate(
-                    totals.accumulator, _as_upload(entries, weight, message.k)
-                ),
-                totals.weight + tf.cast(weight, tf.float64),
-                _add(totals.tally, _note(message, accepted, count, code)),
+        @tff.tensorflow.computation(collected_type, message_type)
+        def accumulate(
+            collected: messages.CollectedMessages, message: _Message
+        ) -> messages.CollectedMessages:
+            return messages.collect(
+                collected,
+                message.header,
+                message.entries,
+                bits=message_size.size_in_bits(message),
+                max_bytes=code.max_bytes(),
             )
 
-        @tff.tensorflow.computation(totals_type, totals_type)
-        def merge(first: _Totals, second: _Totals) -> _Totals:
-            return _Totals(
-                method.merge(first.accumulator, second.accumulator),
-                first.weight + second.weight,
-                _add(first.tally, second.tally),
-            )
+        merge = tff.tensorflow.computation(
+            messages.join, (collected_type, collected_type)
+        )
+        report = tff.tensorflow.computation(lambda collected: collected, collected_type)
 
-        @tff.tensorflow.computation(totals_type)
-        def report(totals: _Totals) -> _Totals:
-            return totals
-
-        @tff.tensorflow.computation(state_type, totals_type, instructions_type)
+        @tff.tensorflow.computation(state_type, collected_type, instructions_type)
         def select(
-            state: SparsifiedMeanState, totals: _Totals, instructions: _Instructions
+            state: SparsifiedMeanState,
+            collected: messages.CollectedMessages,
+            instructions: _Instructions,
         ) -> tuple[SparsifiedMeanState, Any, Any]:
             k = instructions.k
+            totals = _read(collected, k, method=method, code=code)
             anyone = totals.weight > 0.0
             weight = tf.where(anyone, totals.weight, 1.0)
+            divisor = weight if divides else tf.ones_like(weight)
             accumulator = totals.accumulator
             if remembers:
                 kept = tf.where(tf.not_equal(state.memory, 0.0) & anyone)[:, 0]
-                pending = sparse_vector.gather(state.memory, tf.cast(kept, tf.int32))
+                # As large as a client's, whether the memory is a mean or a sum.
+                mean = state.memory * tf.cast(divisor / weight, tf.float32)
+                pending = sparse_vector.gather(mean, tf.cast(kept, tf.int32))
                 accumulator = method.accumulate(
                     accumulator, _as_upload(pending, weight, k)
                 )
             aggregate = method.report(accumulator)
             selection = method.select(
-                aggregate, weight, k, tf.constant(0), nothing_shared
+                aggregate, divisor, k, tf.constant(0), nothing_shared
             )
             indices, values = selection.update
             memory = state.memory
             if remembers:
                 rest = tf.tensor_scatter_nd_update(
-                    tf.cast(aggregate.sums / weight, tf.float32),
+                    tf.cast(aggregate.sums / divisor, tf.float32),
                     indices[:, tf.newaxis],
                     tf.zeros_like(values),
                 )
@@ -281,13 +272,15 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             tally = totals.tally
             measurements = collections.OrderedDict(
                 k=k,
-                messages=tally.messages,
+                messages=collected.count,
                 refused=tally.refused,
-                uplink_bits=tally.bits,
-                largest_uplink_bits=tally.largest_bits,
+                uplink_bits=tf.reduce_sum(collected.bits),
+                largest_uplink_bits=tf.maximum(
+                    tf.reduce_max(collected.bits), tf.constant(0, tf.int64)
+                ),
                 bits_per_index=_ratio(tally.index_bits, tally.elements),
                 dropped_energy=_ratio(
-                    tally.dropped_energy, tally.messages - tally.refused
+                    tally.dropped_energy, collected.count - tally.refused
                 ),
                 selected=tf.size(indices),
                 kappa=selection.kappa,
@@ -316,24 +309,20 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             state: tff.Value, value: tff.Value, weight: tff.Value
         ) -> tff.templates.MeasuredProcessOutput:
             instructions = tff.federated_map(instruct, state)
-            messages = tff.federated_map(
+            sent = tff.federated_map(
                 upload, (value, weight, tff.federated_broadcast(instructions))
             )
-            totals = tff.federated_aggregate(
-                messages, zero(), accumulate, merge, report
-            )
-            selected = tff.federated_map(select, (state, totals, instructions))
+            collected = tff.federated_aggregate(sent, zero(), accumulate, merge, report)
+            selected = tff.federated_map(select, (state, collected, instructions))
             return tff.templates.MeasuredProcessOutput(*selected)
 
         return tff.templates.AggregationProcess(initialize_fn, next_fn)
 
 
-class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFactory):
-    """Mean of updates of which clients send a few entries, encoded.
+class _Unweighted(tff.aggregators.UnweightedAggregationFactory):
+    """What the unweighted mean and the sum have in common."""
 
-    `SparsifiedMeanFactory` with weight 1 for every client, in all else the same; the
-    weight is part of the message and of its measured size.
-    """
+    _divides: bool
 
     def __init__(
         self,
@@ -355,7 +344,9 @@ class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFacto
 
     def create(self, value_type: tff.Type) -> tff.templates.AggregationProcess:
         """Creates the process; see `SparsifiedMeanFactory.create`."""
-        process = self._weighted.create(value_type, tff.TensorType(np.float32))
+        process = self._weighted._create(
+            value_type, tff.TensorType(np.float32), divides=self._divides
+        )
 
         @tff.federated_computation(
             process.initialize.type_signature.result,
@@ -369,6 +360,34 @@ class UnweightedSparsifiedMeanFactory(tff.aggregators.UnweightedAggregationFacto
             )
 
         return tff.templates.AggregationProcess(process.initialize, next_fn)
+
+
+class UnweightedSparsifiedMeanFactory(_Unweighted):
+    """Mean of updates of which clients send a few entries, encoded.
+
+    `SparsifiedMeanFactory` with weight 1 for every client, in all else the same; the
+    weight is part of the message and of its measured size.
+    """
+
+    _divides = True
+
+
+class SparsifiedSumFactory(_Unweighted):
+    """Sum of updates of which clients send a few entries, encoded.
+
+    What TFF's own factories take where they divide, or add noise, themselves: in
+    `MeanFactory(value_sum_factory=)`, `UnweightedMeanFactory(value_sum_factory=)` and
+    `DifferentiallyPrivateFactory(record_aggregation_factory=)`. A mean in these places
+    would be divided by the number of clients once more.
+
+    `UnweightedSparsifiedMeanFactory` without the division: at j in J, the result is the
+    sum of a_ij over the clients i that sent j. With error feedback, the server keeps
+    the sum of what it did not select. With all entries sent and selected (k = 1.0) it
+    is `tff.aggregators.SumFactory`, but for the order of the additions. What is refused
+    adds nothing, but the factory around it may count it all the same.
+    """
+
+    _divides = False
 
 
 def top_k_factory(
@@ -385,7 +404,25 @@ def top_k_factory(
       **options: Of `SparsifiedMeanFactory`.
     """
     options = {"error_feedback": False, **options}
-    return _factory(unidirectional_top_k.UnidirectionalTopK, k, weighted, options)
+    return _mean(unidirectional_top_k.UnidirectionalTopK, k, weighted, options)
+
+
+def top_k_sum_factory(
+    k: unaided.KOption, **options: Any
+) -> tff.aggregators.UnweightedAggregationFactory:
+    """The sum of what `top_k_factory` has the mean of; see `SparsifiedSumFactory`.
+
+    With exact values no client's part is larger than its update, nor depends on
+    another's: a bound on the norm of updates is one on the norm of the parts.
+
+    Args:
+      k: See `SparsifiedMeanFactory`.
+      **options: Of `SparsifiedSumFactory`.
+    """
+    options = {"error_feedback": False, **options}
+    return SparsifiedSumFactory(
+        sparsifier=unidirectional_top_k.UnidirectionalTopK, k=k, **options
+    )
 
 
 def fab_top_k_factory(
@@ -400,7 +437,19 @@ def fab_top_k_factory(
       weighted: Whether to return the weighted factory or the unweighted one.
       **options: Of `SparsifiedMeanFactory`.
     """
-    return _factory(fab_top_k.FabTopK, k, weighted, options)
+    return _mean(fab_top_k.FabTopK, k, weighted, options)
+
+
+def fab_top_k_sum_factory(
+    k: unaided.KOption, **options: Any
+) -> tff.aggregators.UnweightedAggregationFactory:
+    """The sum of what `fab_top_k_factory` has the mean of; see `SparsifiedSumFactory`.
+
+    Args:
+      k: See `SparsifiedMeanFactory`.
+      **options: Of `SparsifiedSumFactory`.
+    """
+    return SparsifiedSumFactory(sparsifier=fab_top_k.FabTopK, k=k, **options)
 
 
 def fub_top_k_factory(
@@ -415,10 +464,22 @@ def fub_top_k_factory(
       weighted: Whether to return the weighted factory or the unweighted one.
       **options: Of `SparsifiedMeanFactory`.
     """
-    return _factory(fub_top_k.FubTopK, k, weighted, options)
+    return _mean(fub_top_k.FubTopK, k, weighted, options)
 
 
-def _factory(
+def fub_top_k_sum_factory(
+    k: unaided.KOption, **options: Any
+) -> tff.aggregators.UnweightedAggregationFactory:
+    """The sum of what `fub_top_k_factory` has the mean of; see `SparsifiedSumFactory`.
+
+    Args:
+      k: See `SparsifiedMeanFactory`.
+      **options: Of `SparsifiedSumFactory`.
+    """
+    return SparsifiedSumFactory(sparsifier=fub_top_k.FubTopK, k=k, **options)
+
+
+def _mean(
     method: Callable[..., sparsifier_lib.Sparsifier],
     k: unaided.KOption,
     weighted: bool,
@@ -426,6 +487,38 @@ def _factory(
 ) -> tff.aggregators.AggregationFactory:
     build = SparsifiedMeanFactory if weighted else UnweightedSparsifiedMeanFactory
     return build(sparsifier=method, k=k, **options)
+
+
+# What a sparsifier does between rounds or beside its messages; here, nobody would ask.
+_BEYOND_A_ROUND = (
+    "initialize",
+    "share",
+    "advance",
+    "coordinates",
+    "answer_coordinates",
+)
+
+
+def _check_sparsifier(method: sparsifier_lib.Sparsifier) -> None:
+    # gTop-k's tree is ordered by the ids of clients, which stateless ones lack.
+    if not isinstance(method, ranked_sums.RankedSums):
+        raise ValueError(
+            "Expected a sparsifier that sums every upload (a RankedSums), found "
+            f"{type(method).__name__}."
+        )
+    own = [
+        name
+        for name in _BEYOND_A_ROUND
+        if getattr(type(method), name) is not getattr(sparsifier_lib.Sparsifier, name)
+    ]
+    if method.implicit_indices:
+        own.append("implicit_indices")
+    if own:
+        raise ValueError(
+            "Expected a sparsifier without a state or shared coordinates, which no "
+            f"aggregation of TFF's keeps, found {type(method).__name__} with "
+            f"{', '.join(own)} of its own."
+        )
 
 
 def _check_weight_type(weight_type: tff.Type) -> None:
@@ -461,41 +554,57 @@ def _as_upload(
     )
 
 
-def _no_messages() -> _Tally:
-    return _Tally(
-        messages=tf.constant(0),
-        refused=tf.constant(0),
-        elements=tf.constant(0, tf.int64),
-        bits=tf.constant(0, tf.int64),
-        largest_bits=tf.constant(0, tf.int64),
-        index_bits=tf.constant(0, tf.int64),
-        dropped_energy=tf.constant(0.0, tf.float64),
+def _read(
+    collected: messages.CollectedMessages,
+    k: tf.Tensor,
+    *,
+    method: sparsifier_lib.Sparsifier,
+    code: encoder.Encoder,
+) -> _Totals:
+    """Checks and decodes all messages, in their order, as those of a round at k."""
+    reader = messages.Reader(collected)
+
+    def step(place: tf.Tensor, totals: _Totals) -> tuple[tf.Tensor, _Totals]:
+        header, message = reader.header(place), reader.entries(place)
+        entries, error = code.decode(message, method.max_sent(k))
+        has_weight = tf.math.is_finite(header.weight) & (header.weight >= 0.0)
+        accepted = tf.equal(error, 0) & has_weight
+        weight = tf.where(accepted, header.weight, 0.0)
+        count = tf.where(weight > 0.0, tf.size(entries.indices), 0)
+        entries = sparse_vector.SparseVector(*(part[:count] for part in entries))
+        # What a refused message says of itself counts for nothing.
+        index_bits = tf.cond(
+            accepted,
+            lambda: code.sizes(message).index_bits,
+            lambda: tf.constant(0, tf.int64),
+        )
+        energy = tf.clip_by_value(tf.cast(header.dropped_energy, tf.float64), 0.0, 1.0)
+        is_share = accepted & tf.math.is_finite(header.dropped_energy)
+        tally = totals.tally
+        return place + 1, _Totals(
+            method.accumulate(totals.accumulator, _as_upload(entries, weight, k)),
+            totals.weight + tf.cast(weight, tf.float64),
+            _Tally(
+                refused=tally.refused + 1 - tf.cast(accepted, tf.int32),
+                elements=tally.elements + tf.cast(count, tf.int64),
+                index_bits=tally.index_bits + index_bits,
+                dropped_energy=tally.dropped_energy + tf.where(is_share, energy, 0.0),
+            ),
+        )
+
+    start = _Totals(
+        method.zero(),
+        tf.constant(0.0, tf.float64),
+        _Tally(
+            refused=tf.constant(0),
+            elements=tf.constant(0, tf.int64),
+            index_bits=tf.constant(0, tf.int64),
+            dropped_energy=tf.constant(0.0, tf.float64),
+        ),
     )
-
-
-def _note(
-    message: _Message, accepted: tf.Tensor, count: tf.Tensor, code: encoder.Encoder
-) -> _Tally:
-    bits = message_size.size_in_bits(message)
-    # What a refused message says of itself counts for nothing.
-    index_bits = code.sizes(message.entries).index_bits
-    dropped = tf.cast(message.dropped_energy, tf.float64)
-    return _Tally(
-        messages=tf.constant(1),
-        refused=1 - tf.cast(accepted, tf.int32),
-        elements=tf.cast(count, tf.int64),
-        bits=bits,
-        largest_bits=bits,
-        index_bits=tf.where(accepted, index_bits, 0),
-        dropped_energy=tf.where(accepted, dropped, 0.0),
-    )
-
-
-def _add(first: _Tally, second: _Tally) -> _Tally:
-    sums = _Tally(*(a + b for a, b in zip(first, second, strict=True)))
-    return sums._replace(
-        largest_bits=tf.maximum(first.largest_bits, second.largest_bits)
-    )
+    return tf.while_loop(
+        lambda place, _: place < collected.count, step, (tf.constant(0), start)
+    )[1]
 
 
 def _ratio(numerator: tf.Tensor, denominator: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ import numbers
 from tff_gs import checks
 
 # An int is a count of entries, a float a fraction of D: 1 is one entry, 1.0 all.
+# NumPy's scalars are as good, of whatever width.
 Amount = int | float
 
 
@@ -22,13 +23,13 @@ def to_count(amount: Amount, dimension: int, name: str) -> int:
     """
     if dimension < 1:
         raise ValueError(f"Expected a dimension of at least 1, found {dimension}.")
-    if isinstance(amount, numbers.Integral) and not isinstance(amount, bool):
-        is_count, in_range = True, 1 <= amount <= dimension
-    else:
-        is_count = False
-        in_range = isinstance(amount, float) and 0.0 < amount <= 1.0
-    if in_range:
-        return int(amount) if is_count else max(1, round(amount * dimension))
+    is_number = isinstance(amount, numbers.Real) and not isinstance(amount, bool)
+    if is_number and isinstance(amount, numbers.Integral):
+        if 1 <= amount <= dimension:
+            return int(amount)
+    elif is_number and 0.0 < amount <= 1.0:
+        # In float64: a product of NumPy's narrower floats would overflow or be coarse.
+        return max(1, round(float(amount) * dimension))
     raise ValueError(
         f"Expected {name} to be a count (int) in [1, {dimension}] or a fraction "
         f"(float) in (0, 1], found {amount!r}."

@@ -38,7 +38,7 @@ class ContinuousBandit(controller.Controller):
     The constants are those of the paper's Theorem 1 (d = r = R = C = 1). The cost
     of a round is 1 minus its loss decrease per time, (L0 - L1) / theta(k), relative
     to the best of late; a round whose losses were not measured leaves x. The
-    losses need a probe: k' = k - 1.
+    losses need a probe: k' = k - 1. Where D is 1 so is k, and nothing is probed.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ContinuousBandit(controller.Controller):
         """Builds the rule.
 
         Args:
-          dimension: D, the number of weights, at least 2.
+          dimension: D, the number of weights.
           k_min: The least k; a count (int) or a fraction of D (float); at least 2
             entries are played.
           k_max: The largest k, likewise.
@@ -76,8 +76,11 @@ class ContinuousBandit(controller.Controller):
           ValueError: If an argument is outside its range or k_min above k_max.
         """
         low, high = amount.to_interval(k_min, k_max, dimension)
-        checks.require(high >= 2, "k_max of at least 2 entries, to have a probe", high)
-        self._k_min, self._k_max = max(low, 2), high
+        least = min(2, dimension)
+        checks.require(
+            high >= least, "k_max of at least 2 entries, to have a probe", high
+        )
+        self._k_min, self._k_max = max(low, least), high
         initial = amount.to_initial(k_initial, self._k_min, self._k_max, dimension)
         checks.require(horizon >= 1, "horizon to be at least 1", horizon)
         if step is None:
@@ -106,7 +109,12 @@ class ContinuousBandit(controller.Controller):
     @property
     def probes(self) -> bool:
         """See base class."""
-        return True
+        return self._k_max > 1
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """See base class."""
+        return losses.PROGRESS_NEEDS if self.probes else frozenset()
 
     def initialize(self) -> ContinuousBanditState:
         """See base class."""
@@ -162,8 +170,3 @@ class ContinuousBandit(controller.Controller):
             k=rounding.stochastic_round(k, uniforms[1]),
             best=best,
         )
-
-    def sign(self, state: ContinuousBanditState) -> tf.Tensor:
-        """See base class."""
-        del state
-        return tf.constant(0, tf.int32)

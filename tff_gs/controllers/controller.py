@@ -39,6 +39,11 @@ class Feedback(NamedTuple):
     training_loss: tf.Tensor
 
 
+#: The fields of `Feedback` that every round has, and those of a round with a probe.
+MEASURED = frozenset({"round_time", "training_loss"})
+PROBED = frozenset(Feedback._fields) - MEASURED
+
+
 class Controller(abc.ABC):
     """Chooses k, round after round; all state and arithmetic in TensorFlow.
 
@@ -51,6 +56,15 @@ class Controller(abc.ABC):
     @abc.abstractmethod
     def probes(self) -> bool:
         """Whether rounds have to measure the probe losses (static)."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The fields of `Feedback` that the rule uses (static).
+
+        Unless a rule says otherwise: all that its rounds have. A rule is refused where
+        one of them is not measured.
+        """
+        return MEASURED | PROBED if self.probes else MEASURED
 
     @abc.abstractmethod
     def initialize(self) -> Any:
@@ -70,9 +84,61 @@ class Controller(abc.ABC):
           seed: int32 [2], for stateless random numbers; new for every round.
         """
 
-    @abc.abstractmethod
     def sign(self, state: Any) -> tf.Tensor:
         """The derivative's sign that the last update estimated, int32: -1, 0, 1.
 
-        0 also where no sign was defined, or where the rule uses none.
+        0 where both costs were equal, and where `sign_defined` is false. Unless a rule
+        says otherwise: 0.
         """
+        del state
+        return tf.constant(0, tf.int32)
+
+    def sign_defined(self, state: Any) -> tf.Tensor:
+        """Whether the last update had a sign to estimate, bool.
+
+        Unless a rule says otherwise: where `sign` is not 0.
+        """
+        return tf.not_equal(self.sign(state), 0)
+
+
+def require_feedback(rule: Controller, measured: frozenset[str]) -> None:
+    """Raises ValueError unless all that `rule` needs is among `measured`."""
+    missing = [name for name in Feedback._fields if name in rule.needs - measured]
+    if missing:
+        raise ValueError(
+            "Expected a rule for k that needs nothing but what rounds measure here "
+            f"({', '.join(sorted(measured)) or 'nothing'}), found "
+            f"{type(rule).__name__}, which needs {', '.join(missing)}."
+        )
+
+
+def checked(decision: Decision, dimension: int) -> Decision:
+    """The decision, where it is one that a round can be run with.
+
+    Args:
+      decision: What a rule returned.
+      dimension: D.
+
+    Raises:
+      TypeError: If k or k' is no int32 scalar.
+      tf.errors.InvalidArgumentError: When it runs, unless 1 <= k <= D and 0 <= k' < k.
+    """
+    k, k_probe = (tf.convert_to_tensor(number) for number in decision)
+    found = [(number.dtype.name, number.shape.as_list()) for number in (k, k_probe)]
+    if found != [("int32", [])] * 2:
+        raise TypeError(
+            "Expected the rule for k to return k and k' as int32 scalars, found "
+            f"{' and '.join(f'{dtype} of shape {shape}' for dtype, shape in found)}."
+        )
+    in_range = tf.debugging.Assert(
+        (k >= 1) & (k <= dimension) & (k_probe >= 0) & (k_probe < k),
+        [
+            f"Expected the rule for k to return 1 <= k <= D = {dimension} and "
+            "0 <= k_probe < k, found k =",
+            k,
+            "and k_probe =",
+            k_probe,
+        ],
+    )
+    with tf.control_dependencies([] if in_range is None else [in_range]):
+        return Decision(tf.identity(k), tf.identity(k_probe))

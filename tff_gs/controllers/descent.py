@@ -26,7 +26,9 @@ class DescentState(NamedTuple):
       rounds: int32 scalar, m: rounds since the start or the last adoption.
       undefined: int32 scalar, how many rounds in a row had no defined sign.
       slope: float64 scalar, what the last defined round moved by, in steps.
-      sign: int32 scalar, the sign that the last round estimated; 0: undefined.
+      sign: int32 scalar, the sign that the last round estimated; 0 also where it was
+        undefined.
+      defined: bool scalar, whether it was defined.
     """
 
     k: tf.Tensor
@@ -36,6 +38,7 @@ class DescentState(NamedTuple):
     undefined: tf.Tensor
     slope: tf.Tensor
     sign: tf.Tensor
+    defined: tf.Tensor
 
 
 @dataclasses.dataclass(eq=False)
@@ -126,6 +129,12 @@ class Descent(controller.Controller):
         """See base class."""
         return self._least < self._largest
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """See base class; nothing where there is one k only."""
+        used = controller.PROBED | {"round_time"}
+        return used if self.probes else frozenset()
+
     def initialize(self) -> DescentState:
         """See base class."""
         k = self._first
@@ -139,6 +148,7 @@ class Descent(controller.Controller):
             undefined=tf.constant(0, tf.int32),
             slope=tf.constant(0.0, tf.float64),
             sign=tf.constant(0, tf.int32),
+            defined=tf.constant(False),
         )
 
     def decide(self, state: DescentState) -> controller.Decision:
@@ -196,8 +206,13 @@ class Descent(controller.Controller):
             undefined=tf.where(grows, 0, undefined),
             slope=slope,
             sign=tf.where(defined, tf.cast(tf.sign(slope), tf.int32), 0),
+            defined=defined,
         )
 
     def sign(self, state: DescentState) -> tf.Tensor:
         """See base class."""
         return state.sign
+
+    def sign_defined(self, state: DescentState) -> tf.Tensor:
+        """See base class."""
+        return state.defined

@@ -36,7 +36,8 @@ class Exp3(controller.Controller):
     arm a is drawn from p, and its reward x in [0, 1] multiplies w_a by
     exp(gamma x / (A p_a)). The reward of a round is its loss decrease per time,
     (L0 - L1) / theta(k), relative to the best of late; a round whose losses were
-    not measured changes no weight. The losses need a probe: k' = k - 1.
+    not measured changes no weight. The losses need a probe: k' = k - 1. Where D is 1,
+    all arms are one, and nothing is probed.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Exp3(controller.Controller):
         Args:
           dimension: D, the number of weights.
           arms: The grid of k, ascending and without duplicates; each a count (int)
-            or a fraction of D (float), at least 2 entries.
+            or a fraction of D (float), at least 2 entries where D is more than 1.
           horizon: T, the number of rounds that `gamma` is chosen for.
           gamma: Exploration rate in (0, 1]; sqrt(log(A) / (A T)) where None, as
             the authors of the ICDCS paper chose it.
@@ -66,17 +67,23 @@ class Exp3(controller.Controller):
         """
         self._arms = [amount.to_count(arm, dimension, "an arm") for arm in arms]
         checks.require(len(self._arms) > 0, "a grid of at least one arm", list(arms))
+        least = min(2, dimension)
+        if dimension == 1:
+            self._arms = self._arms[:1]
         checks.require(
             all(a < b for a, b in itertools.pairwise(self._arms)),
             "ascending arms without duplicates",
             self._arms,
         )
         checks.require(
-            self._arms[0] >= 2, "arms of at least 2 entries, to have a probe", arms[0]
+            self._arms[0] >= least,
+            "arms of at least 2 entries, to have a probe",
+            arms[0],
         )
         checks.require(horizon >= 1, "horizon to be at least 1", horizon)
         if gamma is None:
-            gamma = math.sqrt(math.log(len(arms)) / (len(arms) * horizon))
+            count = len(self._arms)
+            gamma = math.sqrt(math.log(count) / (count * horizon))
         else:
             checks.require(0 < gamma <= 1, "gamma to be in (0, 1]", gamma)
         checks.require(0 < memory <= 1, "memory to be in (0, 1]", memory)
@@ -87,7 +94,12 @@ class Exp3(controller.Controller):
     @property
     def probes(self) -> bool:
         """See base class."""
-        return True
+        return self._arms[-1] > 1
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """See base class."""
+        return losses.PROGRESS_NEEDS if self.probes else frozenset()
 
     def initialize(self) -> Exp3State:
         """See base class."""
@@ -141,11 +153,6 @@ class Exp3(controller.Controller):
         """p, float64 [A], of the weights in a state."""
         softmax = tf.nn.softmax(log_weights)
         return (1.0 - self._gamma) * softmax + self._gamma / len(self._arms)
-
-    def sign(self, state: Exp3State) -> tf.Tensor:
-        """See base class."""
-        del state
-        return tf.constant(0, tf.int32)
 
 
 def _draw(probabilities: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

@@ -37,6 +37,11 @@ class FixedK(controller.Controller):
         """See base class."""
         return False
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """See base class."""
+        return frozenset()
+
     def initialize(self) -> FixedState:
         """See base class."""
         return FixedState(tf.constant(self._k, tf.int32))
@@ -51,8 +56,3 @@ class FixedK(controller.Controller):
         """See base class."""
         del feedback, seed
         return state
-
-    def sign(self, state: FixedState) -> tf.Tensor:
-        """See base class."""
-        del state
-        return tf.constant(0, tf.int32)

@@ -86,6 +86,10 @@ def estimate_elasticities(
     )
 
 
+#: The fields of `Feedback` that `measure_progress` reads.
+PROGRESS_NEEDS = frozenset({"round_time", "loss_before", "loss_after"})
+
+
 class Progress(NamedTuple):
     """A round's progress on a scale of 0 to 1, for rules that need such a reward.
 

@@ -59,6 +59,11 @@ class Replay(controller.Controller):
         """See base class."""
         return False
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """See base class."""
+        return frozenset()
+
     def initialize(self) -> ReplayState:
         """See base class."""
         return ReplayState(tf.constant(0, tf.int32))
@@ -84,11 +89,6 @@ class Replay(controller.Controller):
         """See base class."""
         del feedback, seed
         return ReplayState(state.round + 1)
-
-    def sign(self, state: ReplayState) -> tf.Tensor:
-        """See base class."""
-        del state
-        return tf.constant(0, tf.int32)
 
 
 def read_sequence(path: str | os.PathLike[str]) -> list[int]:

@@ -59,6 +59,11 @@ class Schedule(controller.Controller):
         """See base class."""
         return False
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """See base class."""
+        return frozenset()
+
     def initialize(self) -> ScheduleState:
         """See base class."""
         return ScheduleState(tf.constant(0, tf.int32))
@@ -76,8 +81,3 @@ class Schedule(controller.Controller):
         """See base class."""
         del feedback, seed
         return ScheduleState(state.round + 1)
-
-    def sign(self, state: ScheduleState) -> tf.Tensor:
-        """See base class."""
-        del state
-        return tf.constant(0, tf.int32)

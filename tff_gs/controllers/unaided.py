@@ -22,17 +22,22 @@ def build_rule(k: KOption, dimension: int) -> controller.Controller:
       dimension: D.
 
     Raises:
-      ValueError: If an amount is out of its range, or the rule would have to probe.
+      ValueError: If an amount is out of its range, or the rule needs feedback.
     """
     if not callable(k):
         return fixed.FixedK(dimension, k=k)
     rule = k(dimension)
-    if rule.probes:
+    if rule.probes or rule.needs:
         raise ValueError(
-            "Expected a rule for k that needs no probe (a fixed k, a schedule, a "
-            f"recording), found {type(rule).__name__}."
+            "Expected a rule for k that needs no probe and no other feedback (a fixed "
+            f"k, a schedule, a recording), found {type(rule).__name__}."
         )
     return rule
+
+
+def decide(rule: controller.Controller, state: Any, dimension: int) -> tf.Tensor:
+    """The k of the coming round, int32 scalar in [1, D], see `controller.checked`."""
+    return controller.checked(rule.decide(state), dimension).k
 
 
 def advance(

@@ -40,8 +40,9 @@ class CountRule(abc.ABC):
 class Given(CountRule):
     """k by a rule of `tff_gs.controllers` that needs no feedback."""
 
-    def __init__(self, rule: controller.Controller) -> None:
+    def __init__(self, rule: controller.Controller, dimension: int) -> None:
         self._rule = rule
+        self._dimension = dimension
 
     def initialize(self) -> Any:
         """See base class."""
@@ -50,7 +51,7 @@ class Given(CountRule):
     def choose(self, state: Any, change: tf.Tensor) -> tf.Tensor:
         """See base class."""
         del change
-        return self._rule.decide(state).k
+        return unaided.decide(self._rule, state, self._dimension)
 
     def update(self, state: Any, seed: tf.Tensor, number: tf.Tensor) -> Any:
         """See base class."""
@@ -125,4 +126,4 @@ def build_rule(k: KOption, dimension: int) -> CountRule:
     built = k(dimension) if callable(k) else None
     if isinstance(built, CountRule):
         return built
-    return Given(unaided.build_rule(k, dimension))
+    return Given(unaided.build_rule(k, dimension), dimension)

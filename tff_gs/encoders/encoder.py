@@ -84,6 +84,13 @@ class Encoder(abc.ABC):
           max_count: int32 scalar, the most entries that are accepted.
         """
 
+    def max_bytes(self) -> tf.Tensor:
+        """No message that `decode` accepts is longer, int32 scalar.
+
+        Unless an encoder knows better: more than TensorFlow can index.
+        """
+        return tf.constant(tf.int32.max - 1)
+
     @abc.abstractmethod
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
         """The expected size, float64 bits, of a message of `count` entries."""

@@ -158,6 +158,10 @@ class MessageEncoder(encoder.Encoder):
         )
         return encoder.Decoded(vector, error)
 
+    def max_bytes(self) -> tf.Tensor:
+        """See base class."""
+        return self._longest(tf.constant(self._dimension))
+
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
         """See base class."""
         integral = tf.cast(tf.math.ceil(tf.cast(count, tf.float64)), tf.int32)
@@ -187,6 +191,13 @@ class MessageEncoder(encoder.Encoder):
             self._value_code,
             dimension=self._dimension,
         )
+
+    def _longest(self, count: tf.Tensor) -> tf.Tensor:
+        """No message of up to `count` entries is longer; bytes, int32 scalar."""
+        index_bytes = [code.max_bytes(count) for code in self._index_codes]
+        value_bytes = self._value_code.num_bytes(count)
+        frame_bytes = self._shortest + len(_MASKS)
+        return frame_bytes + value_bytes + tf.reduce_max(index_bytes)
 
     def _estimate_index_bits(self, count: tf.Tensor) -> tf.Tensor:
         """Expected float64 bits of `count` (float64 scalar) random indices."""
@@ -237,12 +248,7 @@ class MessageEncoder(encoder.Encoder):
           was no error; the position of the index code in `_index_codes`.
         """
         limit = tf.clip_by_value(tf.cast(max_count, tf.int32), 0, self._dimension)
-        longest = (
-            self._shortest
-            + len(_MASKS)
-            + self._value_code.num_bytes(limit)
-            + tf.reduce_max([code.max_bytes(limit) for code in self._index_codes])
-        )
+        longest = self._longest(limit)
         size = tf.size(message)
         not_short, not_long = size >= self._shortest, size <= longest
         right_size = not_short & not_long

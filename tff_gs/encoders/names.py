@@ -27,7 +27,7 @@ VALUE_NAMES: dict[str, str] = {
     "ternary": "the sign, with the mean magnitude of the message",
 }
 
-#: Why a receiver refused a message; position is the error number, 0 is none.
+#: Why a decoder refuses a message; position is the error number, 0 is none.
 ERRORS: tuple[str, ...] = (
     "accepted",
     "wrong_length",
@@ -55,3 +55,17 @@ ERRORS: tuple[str, ...] = (
     MALFORMED_INDICES,
     NON_FINITE_VALUE,
 ) = range(len(ERRORS))
+
+#: Why the server of an exchange refuses one: what the decoder finds in the entries,
+#: and what is said beside them.
+REFUSALS: tuple[str, ...] = (
+    *ERRORS,
+    "unknown_client",
+    "repeated_client",
+    "invalid_weight",
+    "norm_too_large",
+)
+
+UNKNOWN_CLIENT, REPEATED_CLIENT, INVALID_WEIGHT, NORM_TOO_LARGE = range(
+    len(ERRORS), len(REFUSALS)
+)

@@ -2,26 +2,36 @@
 
 from tff_gs.exchange.catch_up import CatchUp, PartialParticipation, build_catch_up
 from tff_gs.exchange.client_state import ClientState
+from tff_gs.exchange.messages import DownlinkMessage, RoundConfig, UplinkMessage
 from tff_gs.exchange.receipts import Receipts
 from tff_gs.exchange.sparse_exchange import (
-    DownlinkMessage,
     ExchangeOutput,
+    MessageBounds,
     Outcome,
     SparseExchange,
-    UplinkMessage,
-    build_sparse_exchange,
+)
+from tff_gs.exchange.transformations import (
+    ClientTransformation,
+    ClipByNorm,
+    ClipByValue,
+    MomentumCorrection,
 )
 
 __all__ = [
     "CatchUp",
     "ClientState",
+    "ClientTransformation",
+    "ClipByNorm",
+    "ClipByValue",
     "DownlinkMessage",
     "ExchangeOutput",
+    "MessageBounds",
+    "MomentumCorrection",
     "Outcome",
     "PartialParticipation",
     "Receipts",
+    "RoundConfig",
     "SparseExchange",
     "UplinkMessage",
     "build_catch_up",
-    "build_sparse_exchange",
 ]

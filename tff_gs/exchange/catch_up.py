@@ -17,7 +17,11 @@ import tensorflow_federated as tff
 
 from tff_gs import growing, sparse_vector, tensor_specs
 from tff_gs.encoders import checksum, encoder, leading_code, message_encoder
-from tff_gs.exchange import client_state, message_size, server_update
+from tff_gs.exchange import (
+    client_state,
+    message_size,
+    server_update,
+)
 from tff_gs.exchange.answer import read_answer
 
 #: What a client sends to ask for its catch-up: the round of its model, an int32.
@@ -136,6 +140,8 @@ class CatchUp:
         (float32 [D]) before and after the round of that number, counted from 1.
       write: `(CurrentModel, client_round) -> CatchUpMessage`.
       read: `(Replica, client_round, CatchUpMessage) -> (Replica, CatchUpReceipt)`.
+      limits: `(round) -> CatchUpReceipt`: the most that a client can have received
+        in the round of that number (int32 scalar).
       next: `(current@SERVER, clients@CLIENTS, rounds@CLIENTS) -> CaughtUp@CLIENTS`
         with a `CurrentModel`, `ClientState`s and the rounds of their models.
     """
@@ -147,6 +153,7 @@ class CatchUp:
         [server_update.Replica, tf.Tensor, CatchUpMessage],
         tuple[server_update.Replica, CatchUpReceipt],
     ]
+    limits: Callable[[tf.Tensor], CatchUpReceipt]
     next: tff.Computation
 
 
@@ -155,6 +162,7 @@ def build_catch_up(
     *,
     tensor_sizes: Sequence[int],
     participation: PartialParticipation,
+    state_type: tff.StructWithPythonType | None = None,
 ) -> CatchUp:
     """Builds the catch-up.
 
@@ -162,6 +170,8 @@ def build_catch_up(
       update: How the model changes: it says what a replica consists of.
       tensor_sizes: How many of the D weights each tensor of the model has, in order.
       participation: How messages are written.
+      state_type: The TFF type of a `ClientState`; None: one whose work goes through
+        no transformation.
     """
     dimension = update.dimension
     code = _encoder(participation, dimension, tensor_sizes)
@@ -183,14 +193,9 @@ def build_catch_up(
 
     def write(current: CurrentModel, client_round: tf.Tensor) -> CatchUpMessage:
         weights = current.replica.weights
-        check = tf.debugging.assert_less_equal(
-            client_round,
-            current.round,
-            "Expected clients whose model is of the server's round or an earlier one, "
-            "found one of a later round.",
-        )
-        with tf.control_dependencies([check]):
-            behind = client_round < current.round
+        behind = client_round < current.round
+        # One that claims a later round is told this one, and nothing else.
+        differs = tf.not_equal(client_round, current.round)
         seed = tf.constant([0, 0])
 
         def all_weights() -> tf.Tensor:
@@ -207,7 +212,7 @@ def build_catch_up(
             return tf.cond(dense_bits < bits, all_weights, lambda: message)
 
         return CatchUpMessage(
-            current.round[tf.newaxis][: tf.cast(behind, tf.int32)],
+            current.round[tf.newaxis][: tf.cast(differs, tf.int32)],
             tf.cond(behind, smaller, nothing),
             tf.cond(behind, lambda: _to_bytes(current.replica.optimizer), nothing),
         )
@@ -215,7 +220,15 @@ def build_catch_up(
     def read(
         replica: server_update.Replica, client_round: tf.Tensor, message: CatchUpMessage
     ) -> tuple[server_update.Replica, CatchUpReceipt]:
-        behind = tf.size(message.round) > 0
+        check = tf.debugging.assert_less_equal(
+            client_round,
+            # Without an entry, the model's round is the server's.
+            tf.concat([message.round, client_round[tf.newaxis]], axis=0)[0],
+            "Expected clients whose model is of the server's round or an earlier one, "
+            "found one of a later round.",
+        )
+        with tf.control_dependencies([check]):
+            behind = tf.size(message.round) > 0
 
         def changed() -> tuple[tf.Tensor, tf.Tensor]:
             entries = read_answer(code, message.weights, dimension)
@@ -246,6 +259,19 @@ def build_catch_up(
         )
         return server_update.Replica(weights, optimizer), receipt
 
+    def limits(number: tf.Tensor) -> CatchUpReceipt:
+        optimizer_bits = sum(
+            8 * spec.shape.num_elements() * spec.dtype.size for spec in optimizer_leaves
+        )
+        frame_bits = 32 + 8 * _CHECKSUM_BYTES
+        return CatchUpReceipt(
+            rounds=tf.cast(number, tf.int64),
+            elements=tf.constant(dimension, tf.int64),
+            dense=tf.constant(1, tf.int64),
+            units=tf.constant(2 * dimension + optimizer_numbers, tf.int64),
+            bits=8 * tf.cast(code.max_bytes(), tf.int64) + optimizer_bits + frame_bits,
+        )
+
     current_type = tff.to_type(
         CurrentModel(
             replica_type,
@@ -253,7 +279,8 @@ def build_catch_up(
             tff.TensorType(np.int32),
         )
     )
-    state_type = client_state.client_state_type(replica_type)
+    if state_type is None:
+        state_type = client_state.client_state_type(replica_type)
     select = tff.tensorflow.computation(write, (current_type, np.int32))
 
     @tff.tensorflow.computation(np.int32)
@@ -285,7 +312,7 @@ def build_catch_up(
         )
         return tff.federated_map(apply, (clients, rounds, messages))
 
-    return CatchUp(initialize, advance, write, read, next_fn)
+    return CatchUp(initialize, advance, write, read, limits, next_fn)
 
 
 def _encoder(

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import seeds
-from tff_gs.exchange import server_update
+from tff_gs.exchange import server_update, transformations
 
 
 class ClientState(NamedTuple):
@@ -21,6 +21,8 @@ class ClientState(NamedTuple):
         applied yet.
       seed: int32 [2], from which, with `rounds`, all its random draws follow.
       rounds: int32 scalar, in how many rounds the client has taken part.
+      transformation: The state of what its work goes through, see
+        `tff_gs.exchange.transformations`.
     """
 
     client_id: tf.Tensor
@@ -29,6 +31,7 @@ class ClientState(NamedTuple):
     residual: tf.Tensor
     seed: tf.Tensor
     rounds: tf.Tensor
+    transformation: Any
 
     @property
     def replica(self) -> server_update.Replica:
@@ -36,11 +39,12 @@ class ClientState(NamedTuple):
         return server_update.Replica(self.weights, self.optimizer)
 
 
-class Waiting(NamedTuple):
-    """A client between its upload and the answer: a `ClientState` but for its residual.
+class ClientReplica(NamedTuple):
+    """A client between its upload and the answer: what the upload did not take over.
 
-    The residual from before the round is not needed any more, and a vector of D that
-    goes into a computation for nothing costs time and memory.
+    A `ClientState` without residual and transformation: those from before the round
+    are not needed any more, and a vector of D that goes into a computation for nothing
+    costs time and memory.
 
     Attributes: see `ClientState`.
     """
@@ -57,37 +61,40 @@ class Waiting(NamedTuple):
         return server_update.Replica(self.weights, self.optimizer)
 
 
-def waiting(clients: tff.Value) -> tff.Value:
-    """What of `clients` (`ClientState` at CLIENTS) waits for the answer."""
+def client_replicas(clients: tff.Value) -> tff.Value:
+    """The `ClientReplica`s of `clients` (`ClientState` at CLIENTS)."""
     return tff.federated_zip(
-        Waiting(*(getattr(clients, name) for name in Waiting._fields))
+        ClientReplica(*(getattr(clients, name) for name in ClientReplica._fields))
     )
 
 
 def client_state_type(
     replica_type: tff.StructWithPythonType,
+    transformation: transformations.ClientTransformation = transformations.NONE,
 ) -> tff.StructWithPythonType:
     """The TFF type of a `ClientState`, from that of a `Replica`."""
+
+    @tff.tensorflow.computation(np.int32, replica_type, tff.TensorType(np.int32, [2]))
+    def initial(
+        client_id: tf.Tensor, replica: server_update.Replica, seed: tf.Tensor
+    ) -> ClientState:
+        return initial_client_state(client_id, replica, seed, transformation)
+
+    return initial.type_signature.result
+
+
+def client_replica_type(state_type: tff.StructWithPythonType) -> tff.StructType:
+    """The TFF type of a `ClientReplica`, from that of a `ClientState`."""
     return tff.to_type(
-        ClientState(
-            client_id=tff.TensorType(np.int32),
-            weights=replica_type.weights,
-            optimizer=replica_type.optimizer,
-            residual=replica_type.weights,
-            seed=tff.TensorType(np.int32, [2]),
-            rounds=tff.TensorType(np.int32),
-        )
+        ClientReplica(*(state_type[name] for name in ClientReplica._fields))
     )
 
 
-def waiting_type(replica_type: tff.StructWithPythonType) -> tff.StructWithPythonType:
-    """The TFF type of a `Waiting`, from that of a `Replica`."""
-    state = client_state_type(replica_type)
-    return tff.to_type(Waiting(*(state[name] for name in Waiting._fields)))
-
-
 def initial_client_state(
-    client_id: tf.Tensor, replica: server_update.Replica, seed: tf.Tensor
+    client_id: tf.Tensor,
+    replica: server_update.Replica,
+    seed: tf.Tensor,
+    transformation: transformations.ClientTransformation = transformations.NONE,
 ) -> ClientState:
     """The state of a client that has just received the dense model.
 
@@ -95,6 +102,7 @@ def initial_client_state(
       client_id: int32 scalar.
       replica: The model.
       seed: int32 [2], the seed of the run.
+      transformation: What its work goes through.
     """
     return ClientState(
         client_id=client_id,
@@ -103,4 +111,5 @@ def initial_client_state(
         residual=tf.zeros_like(replica.weights),
         seed=seeds.derive(seed, seeds.Purpose.CLIENT, client_id),
         rounds=tf.constant(0),
+        transformation=transformation.initialize(replica.weights.shape[0]),
     )

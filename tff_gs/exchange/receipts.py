@@ -4,63 +4,75 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tff_gs import growing
-from tff_gs.encoders import encoder
+from tff_gs.encoders import names
+
+#: Beside the reasons of `names.REFUSALS`: a client's work was not finite, so that it
+#: sent nothing.
+NON_FINITE_WORK = len(names.REFUSALS)
 
 
 class Receipts(NamedTuple):
-    """One entry per received message; ascending client ids once reported.
+    """One entry for each message, by client id, whatever tree collected them.
 
     Attributes:
-      client_ids: int32 [N].
-      errors: int32 [N], 0 where the message was accepted, else the number of the
-        reason (`tff_gs.encoders.encoder.Encoder.ERRORS`).
-      elements: int32 [N], accepted entries.
-      bits: int64 [N], the size of all that the client sent.
-      index_bits: int64 [N], of these, what says which entries.
-      value_bits: int64 [N], of these, what says their values.
-      overhead_bits: int64 [N], of these, header and checksum.
+      client_ids: int32 [n], as the messages say.
+      errors: int32 [n], 0 if the message was accepted, else the number of the reason
+        (see `tff_gs.encoders.names.REFUSALS` and `NON_FINITE_WORK`).
+      weights: float64 [n], C_i; 0 if the message was not accepted.
+      elements: int32 [n], accepted entries.
+      bits: int64 [n], the size of all that the client sent.
+      index_bits: int64 [n], of these, what says which entries; 0 if the message was
+        not accepted, as in the next two.
+      value_bits: int64 [n], of these, what says their values.
+      overhead_bits: int64 [n], of these, header and checksum.
     """
 
     client_ids: tf.Tensor
     errors: tf.Tensor
+    weights: tf.Tensor
     elements: tf.Tensor
     bits: tf.Tensor
     index_bits: tf.Tensor
     value_bits: tf.Tensor
     overhead_bits: tf.Tensor
 
+    @property
+    def accepted(self) -> tf.Tensor:
+        """Which messages were accepted, bool [n]."""
+        return tf.equal(self.errors, names.ACCEPTED)
 
-def no_receipts() -> Receipts:
-    """Receipts of no message."""
-    return Receipts(
-        growing.empty(tf.int32),
-        growing.empty(tf.int32),
-        growing.empty(tf.int32),
-        growing.empty(tf.int64),
-        growing.empty(tf.int64),
-        growing.empty(tf.int64),
-        growing.empty(tf.int64),
+
+def of_participants(receipts: Receipts) -> Receipts:
+    """One entry for each client of the round.
+
+    Messages under an id that nobody has are left out; of several messages under one
+    id, the accepted one stays, or else the first.
+    """
+    order = tf.argsort(tf.cast(~receipts.accepted, tf.int32), stable=True)
+    by_id = tf.argsort(tf.gather(receipts.client_ids, order), stable=True)
+    order = tf.gather(order, by_id)
+    ids = tf.gather(receipts.client_ids, order)
+    is_first = tf.concat([tf.ones_like(ids[:1], tf.bool), ids[1:] > ids[:-1]], axis=0)
+    is_known = tf.not_equal(tf.gather(receipts.errors, order), names.UNKNOWN_CLIENT)
+    rows = tf.boolean_mask(order, is_first & is_known)
+    return Receipts(*(tf.gather(column, rows) for column in receipts))
+
+
+def rejected(receipts: Receipts) -> tf.Tensor:
+    """The ids, int32 [r], under which messages came and none was accepted.
+
+    Clients whose work was not finite know that nothing of it was sent.
+    """
+    participants = of_participants(receipts)
+    is_refused = ~participants.accepted & tf.not_equal(
+        participants.errors, NON_FINITE_WORK
     )
+    return tf.boolean_mask(participants.client_ids, is_refused)
 
 
-def receipt(
-    client_id: tf.Tensor,
-    *,
-    error: tf.Tensor,
-    elements: tf.Tensor,
-    bits: tf.Tensor,
-    sizes: encoder.Sizes,
-) -> Receipts:
-    """The receipt of one message; all arguments are scalars."""
-    # What a refused message says about its own parts counts for nothing.
-    accepted = tf.cast(tf.equal(error, 0), tf.int64)
-    parts = (accepted * part for part in sizes)
-    values = (client_id, error, elements, bits, *parts)
-    return Receipts(*(value[tf.newaxis] for value in values))
-
-
-def sort(receipts: Receipts) -> Receipts:
-    """The same receipts by client id, whatever tree of aggregators collected them."""
-    order = tf.argsort(receipts.client_ids, stable=True)
-    return Receipts(*(tf.gather(column, order) for column in receipts))
+def contested(receipts: Receipts) -> tf.Tensor:
+    """Which messages were accepted beside others under the same id, bool [n]."""
+    ids = receipts.client_ids
+    same = tf.equal(ids[1:], ids[:-1])
+    repeated = tf.pad(same, [[1, 0]]) | tf.pad(same, [[0, 1]])
+    return repeated & receipts.accepted

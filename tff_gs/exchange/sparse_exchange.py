@@ -1,69 +1,73 @@
 """The sparse exchange: steps 2 to 5 of a round, as one TFF process.
 
-Han, Wang, Leung, ICDCS 2020, Algorithm 1. Between SERVER and CLIENTS travel encoded
-index-value messages and scalars, never a vector of D: clients keep a replica of the
-weights and apply the sparse update that the server applies.
+Han, Wang, Leung, ICDCS 2020, Algorithm 1. A round, and who does what:
+
+    client  a_i <- a_i + its work                          `SparseExchange.upload`
+    client  J_i <- top-k of a_i; send encode(a_i at J_i)   `SparseExchange.upload`
+    server  collect the messages; check and decode them    `SparseExchange.read`
+    server  J, b <- what the sparsifier selects of them    `SparseExchange.select`
+    server  w <- w - eta b; send encode(b)                 `SparseExchange.select`
+    client  w <- w - eta b; a_i <- 0 at J_i and J          `SparseExchange.receive`
+
+Between SERVER and CLIENTS travel encoded index-value messages and scalars, never a
+vector of D: clients keep a replica of the weights and apply the sparse update that the
+server applies.
+
+No client is believed on its word. How many entries count is what the server told, not
+what a message says; a message under an id that is unknown or was accepted before, with
+a weight or norm outside the bounds, or with entries that do not decode, is refused and
+counts for nothing.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import growing, seeds, sparse_vector
-from tff_gs.controllers import controller
-from tff_gs.encoders import encoder
+from tff_gs import checks, seeds, sparse_vector
+from tff_gs.encoders import encoder, names
 from tff_gs.exchange import (
     client_state,
     client_work,
     message_size,
+    messages,
     receipts,
     server_update,
     stopwatch,
+    transformations,
 )
 from tff_gs.exchange.answer import read_answer
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
-class UplinkMessage(NamedTuple):
-    """All that a client sends in a round.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MessageBounds:
+    """What a message may say at most; beyond it, it is refused.
 
     Attributes:
-      client_id: int32 scalar.
-      weight: float32 scalar, C_i.
-      decision: The k and k' that the client was told. They travel back because the
-        operators of a TFF aggregation see nothing but accumulator and message.
-      entries: uint8 [bytes], the encoded index-value list.
+      max_weight: The largest weight C_i. Up to 2**24 a number of examples is exact in
+        float32.
+      max_norm: The largest l2 norm of the entries; None: any finite entries. A
+        client's residual grows while it waits, so leave room for several rounds.
     """
 
-    client_id: tf.Tensor
-    weight: tf.Tensor
-    decision: controller.Decision
-    entries: tf.Tensor
+    max_weight: float = 2.0**24
+    max_norm: float | None = None
 
-
-class DownlinkMessage(NamedTuple):
-    """All that the server answers.
-
-    Attributes:
-      rejected: int32 [r], ids of the clients whose message was refused.
-      update: uint8 [bytes], the encoded {(j, b_j) : j in J}.
-      notes: int32 [n], see `tff_gs.sparsifiers.sparsifier.Selection`.
-    """
-
-    rejected: tf.Tensor
-    update: tf.Tensor
-    notes: tf.Tensor
+    def __post_init__(self) -> None:
+        checks.require_positive(self.max_weight, "max_weight")
+        if self.max_norm is not None:
+            checks.require_positive(self.max_norm, "max_norm")
 
 
 class Outcome(NamedTuple):
     """What the server knows after an exchange.
 
     Attributes:
-      receipts: What was received, by client.
+      receipts: What was received, message by message.
       downlink_elements: int32 scalar, |J|.
       notes_elements: int32 scalar, how many notes went with it.
       shared_elements: int32 scalar, how many shared numbers went before it.
@@ -75,6 +79,7 @@ class Outcome(NamedTuple):
         `Selection.probe`.
       probe_elements: int32 scalar, the number of entries in it.
       probe_count: int32 scalar, |J'|.
+      probe_notes_elements: int32 scalar, how many notes k' would have given.
       decode_seconds: float64 scalar, the server's time for decoding all messages.
     """
 
@@ -88,35 +93,31 @@ class Outcome(NamedTuple):
     probe_message: tf.Tensor
     probe_elements: tf.Tensor
     probe_count: tf.Tensor
+    probe_notes_elements: tf.Tensor
     decode_seconds: tf.Tensor
 
 
-class Told(NamedTuple):
-    """What the server tells all clients before a round.
-
-    Attributes:
-      decision: k and k'.
-      shared: int32 [s], see `tff_gs.sparsifiers.sparsifier.Sparsifier.share`.
-    """
-
-    decision: Any
-    shared: Any
-
-
-class Sent(NamedTuple):
+class PendingUpload(NamedTuple):
     """What a client remembers of its upload until the answer comes.
 
     Attributes:
       residual: float32 [D], a_i as it was sent from.
       coordinates: int32 [n], those of the entries in the message, in its order.
+      sent: bool scalar, False if the message holds no entries because the client's
+        work was not finite.
       lost: float32 [n], what the value code changed: sent less received values.
+      tag: int32 scalar, see `tff_gs.exchange.messages.tag`.
+      transformation: See `ClientState`.
       encode_seconds: float64 scalar, the client's time for encoding.
       kept: See `tff_gs.exchange.client_work.Contribution`.
     """
 
     residual: tf.Tensor
     coordinates: tf.Tensor
+    sent: tf.Tensor
     lost: tf.Tensor
+    tag: tf.Tensor
+    transformation: Any
     encode_seconds: tf.Tensor
     kept: Any
 
@@ -141,13 +142,13 @@ class Exchanged(NamedTuple):
     Attributes:
       replica: `Replica` at SERVER, the model after the round.
       answer: `DownlinkMessage` at SERVER.
-      sent: `Sent` at CLIENTS.
+      pending: `PendingUpload` at CLIENTS.
       outcome: `Outcome` at SERVER.
     """
 
     replica: Any
     answer: Any
-    sent: Any
+    pending: Any
     outcome: Any
 
 
@@ -167,222 +168,284 @@ class ExchangeOutput(NamedTuple):
     outcome: Any
 
 
-class _Totals(NamedTuple):
-    accumulator: Any
-    weight: tf.Tensor
-    decode_seconds: tf.Tensor
-    receipts: receipts.Receipts
+class _Read(NamedTuple):
+    """What is known when some messages have been read."""
+
+    accumulator: Any  # of the sparsifier
+    accepted_id: tf.Tensor  # int64 scalar, of the last accepted message
+    seconds: tf.Tensor  # float64 scalar, for decoding
+    notes: tf.TensorArray  # int64 [5] for each message: see `_Note`
 
 
-@dataclasses.dataclass(frozen=True)
+class _Note(NamedTuple):
+    """What is noted of one message; scalars."""
+
+    error: tf.Tensor
+    elements: tf.Tensor
+    index_bits: tf.Tensor
+    value_bits: tf.Tensor
+    overhead_bits: tf.Tensor
+
+
+#: Any finite entries of clients with up to 2**24 examples.
+DEFAULT_BOUNDS = MessageBounds()
+
+_NOBODY = np.int64(2**32)
+
+
 class SparseExchange:
-    """The exchange as TFF computations.
+    """The exchange: its steps as TensorFlow code, and as TFF computations.
 
     Attributes:
       dimension: D.
       sparsifier: What clients send and what the server selects.
+      state_type: The TFF type of a `ClientState`.
       initialize_clients: `(replica@SERVER, seed@SERVER, client_ids@CLIENTS) ->
         ClientState@CLIENTS`: the one dense download.
-      send: `(replica@SERVER, told@SERVER, seed@SERVER, clients@CLIENTS,
-        inputs@CLIENTS) -> Exchanged`: the clients' work, the uplink, the selection.
-        What is CLIENTS-placed comes last, because TFF's mergeable context counts the
-        clients of the last argument.
-      receive: What a client does with the answer, as TensorFlow code, so that what
-        follows at the client can be part of the same computation:
-        `(Waiting, Sent, DownlinkMessage) -> Received`.
+      send: `(replica@SERVER, config@SERVER, roster@SERVER, seed@SERVER,
+        clients@CLIENTS, inputs@CLIENTS) -> Exchanged`: the clients' work, the uplink,
+        the selection. `config` is a `RoundConfig`, `roster` the ids of all clients
+        that may take part, int32 [M], ascending. What is CLIENTS-placed comes last,
+        because TFF's mergeable context counts the clients of the last argument.
       next: `send` and `receive`; arguments as of `send`, returns `ExchangeOutput`.
-      uplink_encoder: How clients write their entries: without indices where the
+      uplink_encoder: How clients write their entries: without indices if the
         sparsifier's are implicit.
       downlink_encoder: How the server writes the update, likewise.
     """
 
-    dimension: int
-    sparsifier: sparsifier_lib.Sparsifier
     initialize_clients: tff.Computation
     send: tff.Computation
-    receive: Callable[[client_state.Waiting, Sent, DownlinkMessage], Received]
     next: tff.Computation
-    uplink_encoder: encoder.Encoder
-    downlink_encoder: encoder.Encoder
 
+    def __init__(
+        self,
+        *,
+        sparsifier: sparsifier_lib.Sparsifier,
+        uplink_encoder: encoder.Encoder,
+        downlink_encoder: encoder.Encoder,
+        probe_encoder: encoder.Encoder,
+        update: server_update.ServerUpdate,
+        work: client_work.ClientWork | None = None,
+        transformation: Sequence[transformations.ClientTransformation] = (),
+        bounds: MessageBounds = DEFAULT_BOUNDS,
+    ) -> None:
+        """Builds the exchange for vectors of `sparsifier.dimension` entries.
 
-def build_sparse_exchange(
-    *,
-    sparsifier: sparsifier_lib.Sparsifier,
-    uplink_encoder: encoder.Encoder,
-    downlink_encoder: encoder.Encoder,
-    probe_encoder: encoder.Encoder,
-    update: server_update.ServerUpdate,
-    work: client_work.ClientWork | None = None,
-) -> SparseExchange:
-    """Builds the exchange for vectors of `sparsifier.dimension` entries.
+        Args:
+          sparsifier: What clients send and what the server selects.
+          uplink_encoder: How clients write their entries. What a lossy value code
+            changes stays in the client's residual. If the sparsifier's indices are
+            implicit, its index code is not used, nor is the next one's.
+          downlink_encoder: How the server writes the update; server and clients both
+            apply what can be read back from the message.
+          probe_encoder: How the server writes what differs at k'; exact values.
+          update: How the model changes.
+          work: What clients add to their residuals; by default vectors that are given,
+            see `tff_gs.exchange.client_work.Given`.
+          transformation: What the vectors of the work go through before, in order.
+          bounds: What a message may say at most.
+        """
+        if sparsifier.implicit_indices:
+            uplink_encoder = uplink_encoder.without_indices()
+            downlink_encoder = downlink_encoder.without_indices()
+        self.dimension = sparsifier.dimension
+        self.sparsifier = sparsifier
+        self.uplink_encoder = uplink_encoder
+        self.downlink_encoder = downlink_encoder
+        self._probe_encoder = probe_encoder
+        self._update = update
+        self._work = work or client_work.GivenVector(self.dimension)
+        self._transformation = transformations.Chain(transformation)
+        self._bounds = bounds
+        self.state_type = client_state.client_state_type(
+            update.replica_type, self._transformation
+        )
+        _build_computations(self)
 
-    Args:
-      sparsifier: What clients send and what the server selects.
-      uplink_encoder: How clients write their entries. What a lossy value code
-        changes stays in the client's residual. Where the sparsifier's indices are
-        implicit, its index code is not used, nor is the next one's.
-      downlink_encoder: How the server writes the update; server and clients both
-        apply what can be read back from the message.
-      probe_encoder: How the server writes what differs at k'; exact values.
-      update: How the model changes.
-      work: What clients add to their residuals; by default vectors that are given,
-        see `tff_gs.exchange.client_work.Given`.
-    """
-    if sparsifier.implicit_indices:
-        uplink_encoder = uplink_encoder.without_indices()
-        downlink_encoder = downlink_encoder.without_indices()
-    dimension = sparsifier.dimension
-    if work is None:
-        work = client_work.GivenVector(dimension)
-    replica_type = update.replica_type
-    state_type = client_state.client_state_type(replica_type)
-    seed_type = tff.TensorType(np.int32, [2])
-    decision_type = tff.to_type(
-        controller.Decision(tff.TensorType(np.int32), tff.TensorType(np.int32))
-    )
-
-    @tff.tensorflow.computation(seed_type)
-    def share(seed: tf.Tensor) -> tf.Tensor:
-        return sparsifier.share(sparsifier.initialize(), seed)
-
-    told_type = tff.to_type(Told(decision_type, share.type_signature.result))
-
-    @tff.tensorflow.computation(state_type, work.inputs_type, told_type)
     def upload(
-        client: client_state.ClientState, inputs: Any, told: Told
-    ) -> tuple[UplinkMessage, Sent]:
-        decision, shared = told
-        contribution = work(client, inputs)
-        residual = client.residual + contribution.vector
-        indices = sparsifier.sparsify(residual, decision.k, shared)
-        coordinates = sparsifier.coordinates(indices, shared)
+        self,
+        client: client_state.ClientState,
+        inputs: Any,
+        config: messages.RoundConfig,
+    ) -> tuple[messages.UplinkMessage, PendingUpload]:
+        """Steps 1 and 2 at a client: its work, and its k largest entries as bytes.
+
+        Work that is not finite is dropped before it enters the residual: the client
+        then sends an empty message, which counts for nothing.
+        """
+        contribution = self._work(client, inputs)
+        usable = _is_finite(contribution.vector) & _is_finite(contribution.weight)
+        transformation, residual = tf.cond(
+            usable,
+            lambda: self._add(client, contribution.vector),
+            lambda: (client.transformation, client.residual),
+        )
+        indices = self.sparsifier.sparsify(residual, config.decision.k, config.shared)
+        coordinates = self.sparsifier.coordinates(indices, config.shared)
         entries = sparse_vector.SparseVector(
             indices, sparse_vector.take(residual, coordinates)
         )
         encoded, seconds = stopwatch.timed(
-            uplink_encoder.encode,
+            self.uplink_encoder.encode,
             entries,
             seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds),
         )
-        message = UplinkMessage(
-            client.client_id, contribution.weight, decision, encoded.message
+        message = messages.UplinkMessage(
+            client.client_id,
+            tf.where(usable, contribution.weight, 0.0),
+            encoded.message[: tf.where(usable, tf.size(encoded.message), 0)],
         )
-        lost = entries.values - encoded.received
-        return message, Sent(residual, coordinates, lost, seconds, contribution.kept)
+        return message, PendingUpload(
+            residual=residual,
+            coordinates=coordinates,
+            sent=usable,
+            lost=entries.values - encoded.received,
+            tag=messages.tag(message.entries),
+            transformation=transformation,
+            encode_seconds=seconds,
+            kept=contribution.kept,
+        )
 
-    message_type, _ = upload.type_signature.result
+    def no_messages(self) -> messages.CollectedMessages:
+        """What `collect` begins with."""
+        return messages.no_messages(messages.UplinkHeader(tf.int32, tf.float32))
 
-    @tff.tensorflow.computation
-    def zero() -> _Totals:
-        nought = tf.constant(0.0, tf.float64)
-        return _Totals(sparsifier.zero(), nought, nought, receipts.no_receipts())
-
-    totals_type = zero.type_signature.result
-
-    @tff.tensorflow.computation(totals_type, message_type)
-    def accumulate(totals: _Totals, message: UplinkMessage) -> _Totals:
-        (entries, error), seconds = stopwatch.timed(
-            uplink_encoder.decode,
+    def collect(
+        self, collected: messages.CollectedMessages, message: messages.UplinkMessage
+    ) -> messages.CollectedMessages:
+        """Takes one more message in; nothing is read yet."""
+        return messages.collect(
+            collected,
+            messages.UplinkHeader(message.client_id, message.weight),
             message.entries,
-            sparsifier.max_sent(message.decision.k),
-        )
-        accepted = tf.cast(tf.equal(error, 0), tf.float64)
-        return _Totals(
-            sparsifier.accumulate(
-                totals.accumulator,
-                sparsifier_lib.Upload(
-                    message.client_id,
-                    entries,
-                    message.weight,
-                    message.decision.k,
-                    message.decision.k_probe,
-                ),
-            ),
-            totals.weight + accepted * tf.cast(message.weight, tf.float64),
-            totals.decode_seconds + seconds,
-            growing.concat(
-                totals.receipts,
-                receipts.receipt(
-                    message.client_id,
-                    error=error,
-                    elements=tf.size(entries.indices),
-                    bits=message_size.size_in_bits(message),
-                    sizes=uplink_encoder.sizes(message.entries),
-                ),
-            ),
+            bits=message_size.size_in_bits(message),
+            max_bytes=self.uplink_encoder.max_bytes(),
         )
 
-    @tff.tensorflow.computation(totals_type, totals_type)
-    def merge(first: _Totals, second: _Totals) -> _Totals:
-        return _Totals(
-            sparsifier.merge(first.accumulator, second.accumulator),
-            first.weight + second.weight,
-            first.decode_seconds + second.decode_seconds,
-            growing.concat(first.receipts, second.receipts),
-        )
+    def read(
+        self,
+        collected: messages.CollectedMessages,
+        config: messages.RoundConfig,
+        roster: tf.Tensor,
+    ) -> tuple[Any, receipts.Receipts, tf.Tensor]:
+        """Checks and decodes all messages, by client id.
 
-    @tff.tensorflow.computation(totals_type)
-    def report(totals: _Totals) -> _Totals:
-        return _Totals(
-            sparsifier.report(totals.accumulator),
-            totals.weight,
-            totals.decode_seconds,
-            receipts.sort(totals.receipts),
-        )
+        Args:
+          collected: The messages.
+          config: What the server told the clients.
+          roster: int32 [M], see the class.
 
-    @tff.tensorflow.computation(
-        report.type_signature.result, replica_type, told_type, seed_type
-    )
+        Returns:
+          The sparsifier's accumulator of the accepted uploads; the receipts; float64
+          seconds for decoding.
+        """
+        reader = messages.Reader(collected)
+        client_ids, weights = collected.header
+        order = tf.argsort(client_ids, stable=True)
+        unreadable = self._check_frames(collected, roster)
+
+        def step(number: tf.Tensor, so_far: _Read) -> tuple[tf.Tensor, _Read]:
+            place = order[number]
+            message = messages.UplinkMessage(
+                *reader.header(place), reader.entries(place)
+            )
+            return number + 1, self._read_one(
+                number, so_far, message, unreadable[place], config
+            )
+
+        start = _Read(
+            self.sparsifier.zero(),
+            tf.constant(_NOBODY),
+            tf.constant(0.0, tf.float64),
+            tf.TensorArray(tf.int64, collected.count, element_shape=[5]),
+        )
+        _, done = tf.while_loop(
+            lambda number, _: number < collected.count, step, (tf.constant(0), start)
+        )
+        note = _Note(*tf.unstack(done.notes.stack(), axis=1))
+        error = tf.cast(note.error, tf.int32)
+        weights = tf.cast(tf.gather(weights, order), tf.float64)
+        written = receipts.Receipts(
+            client_ids=tf.gather(client_ids, order),
+            errors=error,
+            weights=tf.where(tf.equal(error, names.ACCEPTED), weights, 0.0),
+            elements=tf.cast(note.elements, tf.int32),
+            bits=tf.gather(collected.bits, order),
+            index_bits=note.index_bits,
+            value_bits=note.value_bits,
+            overhead_bits=note.overhead_bits,
+        )
+        return done.accumulator, written, done.seconds
+
     def select(
-        totals: _Totals,
+        self,
+        collected: messages.CollectedMessages,
         replica: server_update.Replica,
-        told: Told,
+        config: messages.RoundConfig,
+        roster: tf.Tensor,
         seed: tf.Tensor,
-    ) -> tuple[DownlinkMessage, server_update.Replica, Outcome]:
-        decision, shared = told
-        selection = sparsifier.select(
-            totals.accumulator, totals.weight, decision.k, decision.k_probe, shared
+    ) -> tuple[messages.DownlinkMessage, server_update.Replica, Outcome]:
+        """Steps 3 to 5 at the server: selection, the answer, the step of the model."""
+        accumulator, received, seconds = self.read(collected, config, roster)
+        total = _sum_in_order(received.weights)
+        selection = self.sparsifier.select(
+            self.sparsifier.report(accumulator),
+            # Without any weight there are no entries either.
+            tf.where(total > 0.0, total, 1.0),
+            config.decision.k,
+            config.decision.k_probe,
+            config.shared,
         )
         indices = selection.update.indices
-        encoded = downlink_encoder.encode(selection.update, seed)
-        received = sparse_vector.SparseVector(
-            sparsifier.coordinates(indices, shared), encoded.received
+        encoded = self.downlink_encoder.encode(selection.update, seed)
+        applied = sparse_vector.SparseVector(
+            self.sparsifier.coordinates(indices, config.shared), encoded.received
         )
-        rejected = tf.boolean_mask(
-            totals.receipts.client_ids, totals.receipts.errors > 0
+        answer = messages.DownlinkMessage(
+            rejected=receipts.rejected(received),
+            contested=self._contested(collected, received),
+            update=encoded.message,
+            notes=selection.notes,
         )
-        message = DownlinkMessage(rejected, encoded.message, selection.notes)
         outcome = Outcome(
-            receipts=totals.receipts,
+            receipts=received,
             downlink_elements=tf.size(indices),
             notes_elements=tf.size(selection.notes),
-            shared_elements=tf.size(shared),
-            downlink_bits=message_size.size_in_bits((message, told)),
-            downlink_sizes=downlink_encoder.sizes(encoded.message),
+            shared_elements=tf.size(config.shared),
+            downlink_bits=message_size.size_in_bits((answer, config)),
+            downlink_sizes=self.downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
-            probe_message=probe_encoder.encode(selection.probe, seed).message,
+            probe_message=self._probe_encoder.encode(selection.probe, seed).message,
             probe_elements=tf.size(selection.probe.indices),
             probe_count=selection.probe_count,
-            decode_seconds=totals.decode_seconds,
+            probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
+            decode_seconds=seconds,
         )
-        return message, update.step(replica, received), outcome
+        return answer, self._update.step(replica, applied), outcome
 
     def receive(
-        client: client_state.Waiting, sent: Sent, answer: DownlinkMessage
+        self,
+        client: client_state.ClientReplica,
+        pending: PendingUpload,
+        answer: messages.DownlinkMessage,
     ) -> Received:
-        indices, values = read_answer(downlink_encoder, answer.update, dimension)
+        """Step 5 at a client: the same step of its replica, and error feedback."""
+        indices, values = read_answer(
+            self.downlink_encoder, answer.update, self.dimension
+        )
         selected = sparse_vector.SparseVector(
-            sparsifier.answer_coordinates(indices, sent.coordinates), values
+            self.sparsifier.answer_coordinates(indices, pending.coordinates), values
         )
-        replica = update.step(client.replica, selected)
-        accepted = tf.reduce_all(tf.not_equal(answer.rejected, client.client_id))
-        forgotten = accepted & sparsifier.forget(
-            sent.coordinates, selected.indices, answer.notes, client.client_id
+        replica = self._update.step(client.replica, selected)
+        counted = pending.sent & _was_accepted(answer, client.client_id, pending.tag)
+        forgotten = counted & self.sparsifier.forget(
+            pending.coordinates, selected.indices, answer.notes, client.client_id
         )
-        remembered = sparse_vector.take(sent.residual, sent.coordinates)
+        remembered = sparse_vector.take(pending.residual, pending.coordinates)
         residual = sparse_vector.put(
-            sent.residual, sent.coordinates, tf.where(forgotten, sent.lost, remembered)
+            pending.residual,
+            pending.coordinates,
+            tf.where(forgotten, pending.lost, remembered),
         )
         updated = client_state.ClientState(
             client_id=client.client_id,
@@ -391,13 +454,174 @@ def build_sparse_exchange(
             residual=residual,
             seed=client.seed,
             rounds=client.rounds + 1,
+            transformation=self._transformation.receive(
+                pending.transformation, tf.boolean_mask(pending.coordinates, forgotten)
+            ),
         )
         contributed = tf.reduce_sum(tf.cast(forgotten, tf.int32))
         return Received(updated, contributed, selected)
 
+    def initialize_client(
+        self, client_id: tf.Tensor, replica: server_update.Replica, seed: tf.Tensor
+    ) -> client_state.ClientState:
+        """The state of a client that has just received the dense model."""
+        return client_state.initial_client_state(
+            client_id, replica, seed, self._transformation
+        )
+
+    def _add(
+        self, client: client_state.ClientState, vector: tf.Tensor
+    ) -> tuple[Any, tf.Tensor]:
+        """The transformation's state and the residual with the client's work."""
+        state, vector = self._transformation(client.transformation, vector)
+        return state, client.residual + vector
+
+    def _check_frames(
+        self, collected: messages.CollectedMessages, roster: tf.Tensor
+    ) -> tf.Tensor:
+        """The number of the reason not to look at a message's entries, int32 [n]."""
+        ids, weights = collected.header
+        places = tf.minimum(tf.searchsorted(roster, ids), tf.size(roster) - 1)
+        # Nobody is known if there is no roster.
+        nearest = tf.gather(tf.concat([roster, [0]], axis=0), tf.maximum(places, 0))
+        known = tf.equal(nearest, ids) & (tf.size(roster) > 0)
+        valid = (weights >= 0.0) & (weights <= self._bounds.max_weight)
+        empty = tf.equal(collected.lengths, 0) & tf.equal(weights, 0.0)
+        error = tf.where(empty, receipts.NON_FINITE_WORK, names.ACCEPTED)
+        # A comparison with NaN is false.
+        error = tf.where(valid, error, names.INVALID_WEIGHT)
+        return tf.where(known, error, names.UNKNOWN_CLIENT)
+
+    def _read_one(
+        self,
+        number: tf.Tensor,
+        so_far: _Read,
+        message: messages.UplinkMessage,
+        unreadable: tf.Tensor,
+        config: messages.RoundConfig,
+    ) -> _Read:
+        """Reads the next message."""
+        own_id = tf.cast(message.client_id, tf.int64)
+        repeated = tf.equal(own_id, so_far.accepted_id)
+        error = tf.where(
+            tf.equal(unreadable, names.ACCEPTED) & repeated,
+            names.REPEATED_CLIENT,
+            unreadable,
+        )
+        (entries, error), seconds = stopwatch.timed(
+            self._decode, message.entries, error, config.decision.k
+        )
+        accepted = tf.equal(error, names.ACCEPTED)
+        note = tf.cond(
+            accepted,
+            lambda: _Note(
+                tf.constant(0, tf.int64),
+                tf.size(entries.indices, tf.int64),
+                *self.uplink_encoder.sizes(message.entries),
+            ),
+            lambda: _Note(tf.cast(error, tf.int64), *[tf.constant(0, tf.int64)] * 4),
+        )
+        # Entries that weigh nothing would take a place in the selection all the same.
+        weighed = tf.where(message.weight > 0.0, tf.size(entries.indices), 0)
+        upload = sparsifier_lib.Upload(
+            message.client_id,
+            sparse_vector.SparseVector(*(part[:weighed] for part in entries)),
+            message.weight,
+            config.decision.k,
+            config.decision.k_probe,
+        )
+        return _Read(
+            self.sparsifier.accumulate(so_far.accumulator, upload),
+            tf.where(accepted, own_id, so_far.accepted_id),
+            so_far.seconds + seconds,
+            so_far.notes.write(number, tf.stack(note)),
+        )
+
+    def _decode(
+        self, entries: tf.Tensor, error: tf.Tensor, k: tf.Tensor
+    ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
+        """The entries of a message that there is no reason against, and the reason."""
+
+        def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            decoded = self.uplink_encoder.decode(entries, self.sparsifier.max_sent(k))
+            indices, values = decoded.vector
+            if self._bounds.max_norm is None:
+                return indices, values, decoded.error
+            norm = tf.norm(tf.cast(values, tf.float64))
+            fits = (norm <= self._bounds.max_norm) | (decoded.error > 0)
+            count = tf.where(fits, tf.size(indices), 0)
+            return (
+                indices[:count],
+                values[:count],
+                tf.where(fits, decoded.error, names.NORM_TOO_LARGE),
+            )
+
+        indices, values, error = tf.cond(
+            tf.equal(error, names.ACCEPTED),
+            decode,
+            lambda: (tf.zeros([0], tf.int32), tf.zeros([0], tf.float32), error),
+        )
+        return sparse_vector.SparseVector(indices, values), error
+
+    def _contested(
+        self, collected: messages.CollectedMessages, received: receipts.Receipts
+    ) -> tf.Tensor:
+        """See `DownlinkMessage`; the receipts are in the order of ids."""
+        rows = tf.cast(tf.where(receipts.contested(received))[:, 0], tf.int32)
+        client_ids = collected.header.client_id
+        places = tf.gather(tf.argsort(client_ids, stable=True), rows)
+        tags = messages.Reader(collected).tags(places)
+        return tf.reshape(tf.stack([tf.gather(client_ids, places), tags], axis=1), [-1])
+
+
+def _is_finite(tensor: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_all(tf.math.is_finite(tensor))
+
+
+def _sum_in_order(values: tf.Tensor) -> tf.Tensor:
+    """The sum from the first to the last, so that it never depends on threads."""
+    return tf.concat([[tf.constant(0.0, tf.float64)], tf.cumsum(values)], axis=0)[-1]
+
+
+def _was_accepted(
+    answer: messages.DownlinkMessage, client_id: tf.Tensor, tag: tf.Tensor
+) -> tf.Tensor:
+    """Whether the server has counted the message that a client has sent."""
+    ids, tags = tf.unstack(tf.reshape(answer.contested, [-1, 2]), axis=1)
+    another = tf.reduce_any(tf.equal(ids, client_id) & tf.not_equal(tags, tag))
+    return ~another & tf.reduce_all(tf.not_equal(answer.rejected, client_id))
+
+
+def _build_computations(exchange: SparseExchange) -> None:
+    """Wires the steps into TFF computations, and sets these on the exchange."""
+    state_type = exchange.state_type
+    update, work = exchange._update, exchange._work
+    replica_type = update.replica_type
+    seed_type = tff.TensorType(np.int32, [2])
+    method = exchange.sparsifier
+    share = tff.tensorflow.computation(
+        lambda seed: method.share(method.initialize(), seed), seed_type
+    )
+    config_type = messages.round_config_type(share.type_signature.result)
+    upload = tff.tensorflow.computation(
+        exchange.upload, (state_type, work.inputs_type, config_type)
+    )
+    zero = tff.tensorflow.computation(exchange.no_messages)
+    collected_type = zero.type_signature.result
+    collect = tff.tensorflow.computation(
+        exchange.collect, (collected_type, messages.UPLINK_TYPE)
+    )
+    join = tff.tensorflow.computation(messages.join, (collected_type, collected_type))
+    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
+    roster_type = tff.TensorType(np.int32, [None])
+    select = tff.tensorflow.computation(
+        exchange.select,
+        (collected_type, replica_type, config_type, roster_type, seed_type),
+    )
     arguments = (
         tff.FederatedType(replica_type, tff.SERVER),
-        tff.FederatedType(told_type, tff.SERVER),
+        tff.FederatedType(config_type, tff.SERVER),
+        tff.FederatedType(roster_type, tff.SERVER),
         tff.FederatedType(seed_type, tff.SERVER),
         tff.FederatedType(state_type, tff.CLIENTS),
         tff.FederatedType(work.inputs_type, tff.CLIENTS),
@@ -406,29 +630,27 @@ def build_sparse_exchange(
     @tff.federated_computation(*arguments)
     def send(
         replica: tff.Value,
-        told: tff.Value,
+        config: tff.Value,
+        roster: tff.Value,
         seed: tff.Value,
         clients: tff.Value,
         inputs: tff.Value,
     ) -> Exchanged:
-        uploads = tff.federated_map(
-            upload, (clients, inputs, tff.federated_broadcast(told))
+        message, pending = tff.federated_map(
+            upload, (clients, inputs, tff.federated_broadcast(config))
         )
-        totals = tff.federated_aggregate(uploads[0], zero(), accumulate, merge, report)
-        selected = tff.federated_map(select, (totals, replica, told, seed))
-        return Exchanged(
-            replica=selected[1],
-            answer=selected[0],
-            sent=uploads[1],
-            outcome=selected[2],
+        collected = tff.federated_aggregate(message, zero(), collect, join, report)
+        answer, stepped, outcome = tff.federated_map(
+            select, (collected, replica, config, roster, seed)
         )
+        return Exchanged(stepped, answer, pending, outcome)
 
     exchanged_type = send.type_signature.result
-    receive_one = tff.tensorflow.computation(
-        receive,
+    receive = tff.tensorflow.computation(
+        exchange.receive,
         (
-            client_state.waiting_type(replica_type),
-            exchanged_type.sent.member,
+            client_state.client_replica_type(state_type),
+            exchanged_type.pending.member,
             exchanged_type.answer.member,
         ),
     )
@@ -436,29 +658,27 @@ def build_sparse_exchange(
     @tff.federated_computation(*arguments)
     def next_fn(
         replica: tff.Value,
-        told: tff.Value,
+        config: tff.Value,
+        roster: tff.Value,
         seed: tff.Value,
         clients: tff.Value,
         inputs: tff.Value,
     ) -> ExchangeOutput:
-        exchanged = send(replica, told, seed, clients, inputs)
+        exchanged = send(replica, config, roster, seed, clients, inputs)
         received = tff.federated_map(
-            receive_one,
+            receive,
             (
-                client_state.waiting(clients),
-                exchanged.sent,
+                client_state.client_replicas(clients),
+                exchanged.pending,
                 tff.federated_broadcast(exchanged.answer),
             ),
         )
         return ExchangeOutput(
-            replica=exchanged.replica,
-            clients=received.client,
-            contributed=received.contributed,
-            outcome=exchanged.outcome,
+            exchanged.replica, received.client, received.contributed, exchanged.outcome
         )
 
     initialize_client = tff.tensorflow.computation(
-        client_state.initial_client_state, (np.int32, replica_type, seed_type)
+        exchange.initialize_client, (np.int32, replica_type, seed_type)
     )
 
     @tff.federated_computation(
@@ -478,13 +698,6 @@ def build_sparse_exchange(
             ),
         )
 
-    return SparseExchange(
-        dimension=dimension,
-        sparsifier=sparsifier,
-        initialize_clients=initialize_clients,
-        send=send,
-        receive=receive,
-        next=next_fn,
-        uplink_encoder=uplink_encoder,
-        downlink_encoder=downlink_encoder,
-    )
+    exchange.initialize_clients = initialize_clients
+    exchange.send = send
+    exchange.next = next_fn

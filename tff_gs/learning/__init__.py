@@ -6,10 +6,12 @@ from tff_gs.learning.federated_evaluation import (
     with_classification_metrics,
 )
 from tff_gs.learning.objective import Objective, build_objective
+from tff_gs.learning.round_metrics import describe_refusals
 from tff_gs.learning.sparsified_fed_avg import build_sparsified_fed_avg
 from tff_gs.learning.sparsified_fed_sgd import build_sparsified_fed_sgd
 from tff_gs.learning.sparsified_process import (
     Clients,
+    Initialized,
     RoundOutput,
     ServerState,
     SparsifiedProcess,
@@ -18,6 +20,7 @@ from tff_gs.learning.sparsified_process import (
 
 __all__ = [
     "Clients",
+    "Initialized",
     "Objective",
     "PartialParticipation",
     "RoundOutput",
@@ -28,5 +31,6 @@ __all__ = [
     "build_sparsified_fed_avg",
     "build_sparsified_fed_sgd",
     "build_sparsified_process",
+    "describe_refusals",
     "with_classification_metrics",
 ]

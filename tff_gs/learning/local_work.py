@@ -34,14 +34,12 @@ class Kept(NamedTuple):
     """What a client keeps of its work until the answer comes.
 
     Attributes:
-      weight: float32 scalar, C_i, or 1 where all clients weigh alike.
       local_steps: int32 scalar, tau, minibatch gradients that it computed.
       training_loss: float32 scalar, the mean loss of its minibatches, each at the
         weights that it was used at.
       probe_examples: A batch of random examples of its first minibatch.
     """
 
-    weight: tf.Tensor
     local_steps: tf.Tensor
     training_loss: tf.Tensor
     probe_examples: Any
@@ -126,12 +124,10 @@ class LocalWork(client_work.ClientWork):
             seeds.derive(client.seed, seeds.Purpose.PROBE, client.rounds),
         )
         probed = tf.math.top_k(draw, tf.minimum(self.probe_examples, size)).indices
-        weight = self._weight(inputs.data)
         return client_work.Contribution(
             vector,
-            weight,
+            self._weight(inputs.data),
             Kept(
-                weight,
                 self._local_steps(inputs.data),
                 training_loss,
                 minibatch.gather_examples(first_batch, probed),

@@ -2,17 +2,47 @@
 
 import abc
 import math
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs.learning import forward_pass
+
 Model = (
     Callable[[], tff.learning.models.VariableModel]
     | tff.learning.models.FunctionalModel
 )
+
+
+def features_and_labels(batch: Any) -> tuple[Any, Any]:
+    """The features and the labels of a batch, or of its specification.
+
+    As TFF's own algorithms read it: by the keys `x` and `y` where it is a mapping, in
+    whatever order they are; else by position.
+
+    Raises:
+      ValueError: If it is neither a mapping of `x` and `y` nor a pair.
+    """
+    if isinstance(batch, Mapping):
+        found = sorted(map(str, batch))
+        if found != ["x", "y"]:
+            raise ValueError(
+                "Expected a batch with the keys x and y and no other, found "
+                f"{', '.join(found) or 'none'}."
+            )
+        return batch["x"], batch["y"]
+    fields = getattr(batch, "_fields", ("x", "y"))
+    if not isinstance(batch, Sequence) or len(batch) != 2 or fields == ("y", "x"):
+        raise ValueError(
+            "Expected a batch that is a pair (x, y) or a mapping with these keys, "
+            f"found {batch!r}."
+        )
+    features, labels = batch
+    return features, labels
 
 
 class Objective(abc.ABC):
@@ -23,7 +53,10 @@ class Objective(abc.ABC):
       input_spec: The `tf.TensorSpec` structure of a batch; leading dimensions open.
       shapes: The shapes of the trainable tensors, in order.
       non_trainable_type: The TFF type of the weights that training leaves alone.
+      remarks: What a user should know of the model, a sentence each.
     """
+
+    remarks: list[str]
 
     def __init__(self, trainable: Any, non_trainable: Any, input_spec: Any):
         """Reads the structure of the model.
@@ -66,8 +99,14 @@ class Objective(abc.ABC):
         """The model's own initial weights: float32 [D], and the non-trainable ones."""
 
     @abc.abstractmethod
+    def _loss(
+        self, weights: tf.Tensor, non_trainable: Any, batch: Any, *, training: bool
+    ) -> tf.Tensor:
+        """The mean loss over `batch`, a float32 scalar."""
+
     def loss(self, weights: tf.Tensor, non_trainable: Any, batch: Any) -> tf.Tensor:
         """The mean loss over `batch`, a float32 scalar, as in a training pass."""
+        return self._loss(weights, non_trainable, batch, training=True)
 
     @abc.abstractmethod
     def loss_and_gradient(
@@ -75,12 +114,44 @@ class Objective(abc.ABC):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The mean loss over `batch` and its gradient, float32 [D]."""
 
+    def probe_losses(
+        self, weights: Sequence[tf.Tensor], non_trainable: Any, batch: Any
+    ) -> tf.Tensor:
+        """The mean losses over `batch` at several weights, to be compared.
+
+        As at inference: no dropout, and batch normalisation by the statistics in
+        `non_trainable`, so that the losses differ by the weights alone.
+
+        Args:
+          weights: n vectors, float32 [D].
+          non_trainable: The model's weights that training leaves alone.
+          batch: A batch.
+
+        Returns:
+          float32 [n].
+        """
+        return tf.stack(
+            [
+                self._loss(vector, non_trainable, batch, training=False)
+                for vector in weights
+            ]
+        )
+
 
 class _FunctionalObjective(Objective):
     def __init__(self, model: tff.learning.models.FunctionalModel):
         self._model = model
         specs = tf.nest.map_structure(_spec, tuple(model.initial_weights))
+        features_and_labels(model.input_spec)
         super().__init__(*specs, model.input_spec)
+        # TFF's functional models of Keras's run in a graph only.
+        with tf.Graph().as_default():
+            traced = tf.function(
+                self.loss_and_gradient, autograph=False
+            ).get_concrete_function(
+                tf.TensorSpec([self.dimension], tf.float32), specs[1], model.input_spec
+            )
+        self.remarks = _on_random_operations(traced.graph)
 
     def initial_weights(self) -> tuple[tf.Tensor, Any]:
         trainable, non_trainable = tf.nest.map_structure(
@@ -88,10 +159,12 @@ class _FunctionalObjective(Objective):
         )
         return self.flatten(trainable), non_trainable
 
-    def loss(self, weights: tf.Tensor, non_trainable: Any, batch: Any) -> tf.Tensor:
-        x, y = batch.values() if isinstance(batch, dict) else batch
+    def _loss(
+        self, weights: tf.Tensor, non_trainable: Any, batch: Any, *, training: bool
+    ) -> tf.Tensor:
+        x, y = features_and_labels(batch)
         output = self._model.predict_on_batch(
-            (self.unflatten(weights), non_trainable), x, training=True
+            (self.unflatten(weights), non_trainable), x, training=training
         )
         return self._model.loss(output, y)
 
@@ -117,6 +190,28 @@ class _VariableObjective(Objective):
                 )
             ]
             super().__init__(*specs, model.input_spec)
+            self.remarks = self._remarks(model)
+
+    def _remarks(self, model: tff.learning.models.VariableModel) -> list[str]:
+        """What the forward pass does that no round can repeat or keep."""
+
+        @tf.function(autograph=False)
+        def run(batch: Any) -> tuple[tf.Tensor, Any]:
+            with tf.GradientTape() as tape:
+                loss = model.forward_pass(batch, training=True).loss
+            return loss, tape.gradient(loss, model.trainable_variables)
+
+        traced = run.get_concrete_function(model.input_spec)
+        remarks = _on_random_operations(traced.graph)
+        updated = forward_pass.updated_variables(
+            traced, [*model.trainable_variables, *model.non_trainable_variables]
+        )
+        if updated:
+            remarks.append(
+                "The model's forward pass updates weights that no optimizer trains, "
+                f"and which stay as they began here: {', '.join(updated)}."
+            )
+        return remarks
 
     def initial_weights(self) -> tuple[tf.Tensor, Any]:
         model = self._model_fn()
@@ -131,19 +226,25 @@ class _VariableObjective(Objective):
         weights: tf.Tensor,
         non_trainable: Any,
         batch: Any,
+        *,
+        training: bool,
     ) -> tf.Tensor:
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         values = [*self.unflatten(weights), *tf.nest.flatten(non_trainable)]
         assigned = [v.assign(x) for v, x in zip(variables, values, strict=True)]
         with tf.control_dependencies(assigned):
-            return model.forward_pass(batch, training=True).loss
+            return model.forward_pass(batch, training=training).loss
 
-    def loss(self, weights: tf.Tensor, non_trainable: Any, batch: Any) -> tf.Tensor:
+    def _loss(
+        self, weights: tf.Tensor, non_trainable: Any, batch: Any, *, training: bool
+    ) -> tf.Tensor:
         model = self._model_fn()
 
         @tf.function
         def run() -> tf.Tensor:
-            return self._forward(model, weights, non_trainable, batch)
+            return self._forward(
+                model, weights, non_trainable, batch, training=training
+            )
 
         return run()
 
@@ -155,7 +256,9 @@ class _VariableObjective(Objective):
         @tf.function
         def run() -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape() as tape:
-                loss = self._forward(model, weights, non_trainable, batch)
+                loss = self._forward(
+                    model, weights, non_trainable, batch, training=True
+                )
             gradients = tape.gradient(
                 loss,
                 model.trainable_variables,
@@ -166,18 +269,42 @@ class _VariableObjective(Objective):
         return run()
 
 
+def _on_random_operations(graph: tf.Graph) -> list[str]:
+    found = forward_pass.random_operations(graph)
+    if not found:
+        return []
+    return [
+        "The model's forward pass draws random numbers that no seed of the process "
+        f"fixes ({', '.join(found)}), so that two runs of one seed differ."
+    ]
+
+
 def _spec(value: Any) -> tf.TensorSpec:
     array = np.asarray(value)
     return tf.TensorSpec(array.shape, array.dtype)
 
 
 def build_objective(model: Model) -> Objective:
-    """The objective of a functional model, or of a function that builds a model."""
+    """The objective of a functional model, or of a function that builds a model.
+
+    Warns of a forward pass that updates weights (the moving statistics of batch
+    normalisation): they stay as they began. Likewise of one that draws random numbers
+    by stateful operations (dropout): no seed fixes them.
+
+    Raises:
+      TypeError: If `model` is neither.
+      ValueError: If its trainable weights are not float32, or the batch of a functional
+        model is no pair of features and labels.
+    """
     if isinstance(model, tff.learning.models.FunctionalModel):
-        return _FunctionalObjective(model)
-    if callable(model):
-        return _VariableObjective(model)
-    raise TypeError(
-        "Expected a tff.learning.models.FunctionalModel or a function that returns a "
-        f"tff.learning.models.VariableModel, found {type(model).__name__}."
-    )
+        built: Objective = _FunctionalObjective(model)
+    elif callable(model):
+        built = _VariableObjective(model)
+    else:
+        raise TypeError(
+            "Expected a tff.learning.models.FunctionalModel or a function that returns "
+            f"a tff.learning.models.VariableModel, found {type(model).__name__}."
+        )
+    for remark in built.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return built

@@ -2,17 +2,22 @@
 
 import collections
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
-from tff_gs.encoders import encoder, entropy
+from tff_gs.encoders import encoder, entropy, names
 from tff_gs.exchange import catch_up, message_size, sparse_exchange
 from tff_gs.exchange import receipts as receipts_lib
-from tff_gs.learning import probe
+from tff_gs.learning import reports
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
+
+#: A note is an int32.
+_NOTE_BITS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,24 +40,27 @@ class RoundMetrics:
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
-        report: probe.Report,
+        report: reports.RoundReport,
     ) -> controller_lib.Feedback:
         """What the rule for k learns.
 
         The bits at k' are those that were measured at k and the encoders' estimate of
-        the difference.
+        the difference, bounded as `_bounded` says.
         """
         units = self.method.units
+        participants = report.participants
         shared_units = tf.cast(outcome.shared_elements, tf.float64)
+        notes, probe_notes = (
+            tf.cast(count, tf.float64)
+            for count in (outcome.notes_elements, outcome.probe_notes_elements)
+        )
         probed = decision.k_probe > 0
-        elements = outcome.receipts.elements
+        elements = participants.elements
         traffic = cost_lib.Traffic(
-            client_ids=outcome.receipts.client_ids,
+            client_ids=participants.client_ids,
             uplink_units=units(elements),
-            uplink_bits=tf.cast(outcome.receipts.bits, tf.float64),
-            downlink_units=units(outcome.downlink_elements)
-            + tf.cast(outcome.notes_elements, tf.float64)
-            + shared_units,
+            uplink_bits=tf.cast(participants.bits, tf.float64),
+            downlink_units=units(outcome.downlink_elements) + notes + shared_units,
             downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
             # Index-value pairs, whatever the method.
             probe_downlink_units=2.0 * tf.cast(outcome.probe_elements, tf.float64),
@@ -65,16 +73,19 @@ class RoundMetrics:
         )
         unknown = tf.constant(np.nan, tf.float64)
         uplink_count = tf.minimum(elements, self.method.max_sent(decision.k_probe))
-        probe_time = self.cost.estimated_round_time(
-            traffic,
-            uplink_units=units(uplink_count),
-            uplink_bits=traffic.uplink_bits
+        at_probe = {
+            "uplink_units": units(uplink_count),
+            "uplink_bits": traffic.uplink_bits
             + _estimate_bits(self.uplink_encoder, uplink_count)
             - _estimate_bits(self.uplink_encoder, elements),
-            downlink_units=units(outcome.probe_count) + shared_units,
-            downlink_bits=traffic.downlink_bits
+            "downlink_units": units(outcome.probe_count) + probe_notes + shared_units,
+            "downlink_bits": traffic.downlink_bits
             + self.downlink_encoder.estimate_bits(outcome.probe_count)
-            - self.downlink_encoder.estimate_bits(outcome.downlink_elements),
+            - self.downlink_encoder.estimate_bits(outcome.downlink_elements)
+            + _NOTE_BITS * (probe_notes - notes),
+        }
+        probe_time = self.cost.estimated_round_time(
+            traffic, **_bounded(at_probe, traffic, decision)
         )
         losses = [unknown] * 3
         if report.losses.shape[0]:
@@ -90,7 +101,7 @@ class RoundMetrics:
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
-        report: probe.Report,
+        report: reports.RoundReport,
         feedback: controller_lib.Feedback,
     ) -> dict[str, tf.Tensor]:
         """The metrics that `SparsifiedProcess` lists, but for the server's state."""
@@ -109,10 +120,11 @@ class RoundMetrics:
         overlap = tf.cast(tf.reduce_sum(report.contributed), tf.float64) / tf.cast(
             tf.maximum(outcome.downlink_elements, 1), tf.float64
         )
+        contributed = _or_nought(report.contributed)
         refused = tf.math.bincount(
             receipts.errors,
-            minlength=len(encoder.Encoder.ERRORS),
-            maxlength=len(encoder.Encoder.ERRORS),
+            minlength=receipts_lib.NON_FINITE_WORK + 1,
+            maxlength=receipts_lib.NON_FINITE_WORK + 1,
         )
         return collections.OrderedDict(
             k=decision.k,
@@ -136,24 +148,48 @@ class RoundMetrics:
             probe_downlink_bits=message_size.size_in_bits(outcome.probe_message),
             report_bits=report.bits,
             kappa=outcome.kappa,
-            contributed_min=tf.reduce_min(report.contributed),
-            contributed_median=_median(report.contributed),
-            contributed_max=tf.reduce_max(report.contributed),
+            contributed_min=tf.reduce_min(contributed),
+            contributed_median=_median(contributed),
+            contributed_max=tf.reduce_max(contributed),
             overlap=overlap,
-            local_steps=tf.reduce_max(report.local_steps),
+            local_steps=tf.reduce_max(_or_nought(report.local_steps)),
             training_loss=report.training_loss,
             loss_before=feedback.loss_before,
             loss_after=feedback.loss_after,
             loss_probe=feedback.loss_probe,
             **_catch_up_metrics(report),
             clients=tf.size(receipts.client_ids),
-            refused=refused,
-            client_ids=report.client_ids,
+            non_finite=refused[receipts_lib.NON_FINITE_WORK],
+            refused=refused[: receipts_lib.NON_FINITE_WORK],
+            client_ids=report.participants.client_ids,
+            refusals=report.participants.errors,
             contributed=report.contributed,
         )
 
 
-def _catch_up_traffic(report: probe.Report) -> dict[str, tf.Tensor]:
+def _bounded(
+    at_probe: dict[str, tf.Tensor],
+    traffic: cost_lib.Traffic,
+    decision: controller_lib.Decision,
+) -> dict[str, tf.Tensor]:
+    """The traffic at k', within what a smaller k can make of that at k.
+
+    A message is never taken to be longer at k' than it was at k, nor to shrink by more
+    than k did: what is there for every entry and once a message lies between. Else a
+    round whose messages happened to be shorter than the encoders expect, or a union
+    of uploads that happened to be disjoint, would price an entry above all of theta(k).
+    """
+    k, k_probe = (tf.cast(number, tf.float64) for number in decision)
+    bounded = {}
+    for name, estimate in at_probe.items():
+        measured = getattr(traffic, name)
+        # In this order exact if the measured number is a multiple of k.
+        least = measured * k_probe / k
+        bounded[name] = tf.minimum(tf.maximum(estimate, least), measured)
+    return bounded
+
+
+def _catch_up_traffic(report: reports.RoundReport) -> dict[str, tf.Tensor]:
     """What brought each client up to date, for `Traffic`."""
     if not report.catch_up:
         return {}
@@ -163,10 +199,10 @@ def _catch_up_traffic(report: probe.Report) -> dict[str, tf.Tensor]:
     }
 
 
-def _catch_up_metrics(report: probe.Report) -> dict[str, tf.Tensor]:
+def _catch_up_metrics(report: reports.RoundReport) -> dict[str, tf.Tensor]:
     if not report.catch_up:
         return {}
-    rounds, elements, dense, _, bits = report.catch_up
+    rounds, elements, dense, _, bits = map(_or_nought, report.catch_up)
     return {
         "catch_up_rounds": tf.reduce_sum(rounds),
         "catch_up_rounds_max": tf.reduce_max(rounds),
@@ -175,8 +211,15 @@ def _catch_up_metrics(report: probe.Report) -> dict[str, tf.Tensor]:
         "catch_up_bits_max": tf.reduce_max(bits),
         "catch_up_dense": tf.cast(tf.reduce_sum(dense), tf.int32),
         # Every client asks with the round of its model.
-        "catch_up_request_bits": tf.size(bits, tf.int64) * catch_up.REQUEST_BITS,
+        "catch_up_request_bits": tf.size(report.catch_up.bits, tf.int64)
+        * catch_up.REQUEST_BITS,
     }
+
+
+def _or_nought(of_clients: tf.Tensor) -> tf.Tensor:
+    """The same numbers ([n]); a 0 if the server knows none of the round's clients."""
+    missing = tf.maximum(1 - tf.size(of_clients), 0)
+    return tf.pad(of_clients, [[0, missing]])
 
 
 def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:
@@ -208,3 +251,24 @@ def _bits_per_entry(
         f"{direction}_bits_per_{name}": tf.cast(tf.reduce_sum(bits), tf.float64) / count
         for name, bits in (("index", sizes.index_bits), ("value", sizes.value_bits))
     } | {f"{direction}_entropy_per_index": tf.reduce_sum(bound) / count}
+
+
+def describe_refusals(metrics: Mapping[str, Any]) -> list[str]:
+    """A sentence for each client whose message or work did not count in a round.
+
+    Args:
+      metrics: Those of `SparsifiedProcess.next`.
+    """
+    sentences = []
+    for client, error in zip(metrics["client_ids"], metrics["refusals"], strict=True):
+        if error == receipts_lib.NON_FINITE_WORK:
+            sentences.append(
+                f"The work of client {client} was not finite; it counts for nothing "
+                "in this round."
+            )
+        elif error != names.ACCEPTED:
+            sentences.append(
+                f"The message of client {client} was refused "
+                f"({names.REFUSALS[error]}); it counts for nothing in this round."
+            )
+    return sentences

@@ -1,21 +1,27 @@
 """Federated training over sparse messages, with a k that is learned on the way.
 
-Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3: a round is the work of every client
-(step 1), the sparse exchange (steps 2 to 5), the probe (step 6) and the update of k
-(steps 6 to 8).
+A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
+
+    server  k, k' <- the rule's decision                   `Round.begin`
+    client  a_i <- a_i + gradient, or local updates        `SparseExchange.upload`
+    client  J_i <- top-k of a_i; send encode(a_i at J_i)   `SparseExchange.upload`
+    server  J <- FAB-top-k of all J_i; b <- mean at J      `SparseExchange.select`
+    server  w <- w - eta b; send encode(b)                 `SparseExchange.select`
+    client  w <- w - eta b; a_i <- 0 at J_i and J          `SparseExchange.receive`
+    client  report the losses L0, L1, L1'                  `Round.report`
+    server  the rule learns theta(k), theta(k'), losses    `Round.finish`
 """
 
-import collections
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import seeds
+from tff_gs import growing
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import elasticity_descent
 from tff_gs.costs import cost as cost_lib
@@ -24,44 +30,18 @@ from tff_gs.encoders import encoder, message_encoder
 from tff_gs.exchange import (
     catch_up,
     client_state,
-    message_size,
     server_update,
     sparse_exchange,
+    transformations,
 )
-from tff_gs.learning import local_work, probe, round_metrics
+from tff_gs.learning import local_work, reports, round_metrics, training_round
 from tff_gs.learning import objective as objective_lib
+from tff_gs.learning.training_round import ServerState
 from tff_gs.sparsifiers import fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 #: Index-value lists as they are, in as few bytes as Rice codes need.
 EXACT_RICE_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
-
-
-class ServerState(NamedTuple):
-    """The state of the server between rounds.
-
-    Attributes:
-      weights: float32 [D], w(m).
-      optimizer: The state of the server's optimizer.
-      non_trainable: The model's weights that training leaves alone.
-      controller: The state of the rule for k.
-      sparsifier: The state of the sparsification method.
-      round: int32 scalar, m: rounds run so far.
-      time: float64 scalar, the sum of theta over these rounds.
-      seed: int32 [2], the seed of the run.
-      last_changed: int32 [D], see `tff_gs.exchange.catch_up.CurrentModel`; `()` where
-        all clients take part in every round.
-    """
-
-    weights: Any
-    optimizer: Any
-    non_trainable: Any
-    controller: Any
-    sparsifier: Any
-    round: Any
-    time: Any
-    seed: Any
-    last_changed: Any = ()
 
 
 class Clients(NamedTuple):
@@ -71,12 +51,26 @@ class Clients(NamedTuple):
       exchange: `tff_gs.exchange.client_state.ClientState`.
       non_trainable: The model's weights that training leaves alone.
       model_round: int32 scalar, the round of the client's model: how many the server
-        had run when it was the server's; `()` where all take part in every round.
+        had run when it was the server's; `()` if all take part in every round.
     """
 
     exchange: Any
     non_trainable: Any
     model_round: Any = ()
+
+
+class Initialized(NamedTuple):
+    """The result of the dense download.
+
+    Attributes:
+      state: `ServerState` at SERVER, which knows the clients now.
+      clients: `Clients` at CLIENTS.
+      bits: int64 scalar at SERVER, the size of the download of each client.
+    """
+
+    state: Any
+    clients: Any
+    bits: Any
 
 
 class RoundOutput(NamedTuple):
@@ -86,7 +80,8 @@ class RoundOutput(NamedTuple):
       state: `ServerState` at SERVER.
       clients: `Clients` at CLIENTS.
       metrics: What the round measured, at SERVER; see `SparsifiedProcess`. One seed
-        gives the same metrics, to the bit.
+        gives the same metrics, to the bit, unless the model draws random numbers of its
+        own.
       timing: Wall-clock seconds of the round, at SERVER: `encode_seconds`, which all
         clients together took to encode their uploads, and `decode_seconds`, which
         the server took to decode them.
@@ -106,7 +101,7 @@ class SparsifiedProcess:
 
     * `round` int32, `k` int32, `k_probe` int32 (0: nothing was probed);
     * `time` float64: normalised time up to and with this round, `round_time`
-      float64, `probe_time` float64 (theta(k'); NaN where nothing was probed);
+      float64, `probe_time` float64 (theta(k'); NaN if nothing was probed);
     * `uplink_elements` int32 and `uplink_bits` int64, of all clients together,
       `uplink_bits_max` int64, of the client that sent most;
     * `downlink_elements` int32 and `downlink_bits` int64, for each client;
@@ -123,8 +118,10 @@ class SparsifiedProcess:
       coordinate, on average;
     * `local_steps` int32: tau of the client that computed most, and `training_loss`
       float64, the clients' minibatch losses at w(m-1);
-      `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN where
-      nothing was probed); `sign` int32, the estimated sign of the derivative;
+      `loss_before`, `loss_after`, `loss_probe` float64: L0, L1, L1' (NaN if
+      nothing was probed); `sign` int32, the estimated sign of the derivative (0 if
+      both costs are equal or it is not defined), and `sign_defined` int32, 1 if it
+      is;
     * with partial participation, what brought the clients of the round up to date:
       `catch_up_rounds` int64, by how many rounds their models were behind, of all
       together, and `catch_up_rounds_max` int64, of the one that was most;
@@ -132,22 +129,26 @@ class SparsifiedProcess:
       `catch_up_bits_max` int64, of the client that received most, `catch_up_dense`
       int32, how many were sent all weights, and `catch_up_request_bits` int64, what
       they asked for it with;
-    * `clients` int32, and `refused` int32 [reasons], how many messages were refused
-      by reason (`Encoder.ERRORS`; the first entry counts the accepted ones);
-    * `client_ids` int32 [N] and `contributed` int32 [N].
+    * `clients` int32: how many messages came; `non_finite` int32, how many clients had
+      a gradient or update with an entry that is not finite, which counts for nothing;
+      `refused` int32 [reasons], how many messages were refused by reason
+      (`tff_gs.encoders.names.REFUSALS`; the first entry counts the accepted ones);
+    * `client_ids` int32 [N], `contributed` int32 [N] and `refusals` int32 [N] (see
+      `describe_refusals`), of the clients that the server knows.
 
     Attributes:
       objective: The model as a function of flat weights.
       initialize: `() -> ServerState@SERVER`.
-      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> (Clients@CLIENTS,
-        bits@SERVER)`; the one dense download, and its size in bits (int64) for each
-        client. Ids are int32 and distinct. With partial participation it may be
-        called at any time, for the clients that take part for the first time.
+      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> Initialized`: the one
+        dense download, and its size in bits. Ids are int32 and distinct. The server
+        then knows these clients and refuses messages under other ids. With partial
+        participation it may be called at any time, for the clients that take part for
+        the first time.
       next: `(state@SERVER, clients@CLIENTS, data@CLIENTS) -> RoundOutput`; the data
         of a client is a structure like the model's batch that holds all its
-        examples, at least one. With partial participation the clients are those of
-        the round, any of them, with their states after the last round that they took
-        part in; averages are over them.
+        examples, at least one. Without partial participation the clients are all that
+        the server knows, else an error says so; with it, any of them, with their
+        states after the last round that they took part in; averages are over them.
     """
 
     objective: objective_lib.Objective
@@ -165,11 +166,6 @@ class SparsifiedProcess:
         )
 
 
-class _Decided(NamedTuple):
-    told: sparse_exchange.Told
-    downlink_seed: tf.Tensor
-
-
 def build_sparsified_process(
     model: objective_lib.Model,
     *,
@@ -184,6 +180,8 @@ def build_sparsified_process(
     downlink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
     probe_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
     participation: catch_up.PartialParticipation | None = None,
+    transformation: Sequence[transformations.ClientTransformation] = (),
+    bounds: sparse_exchange.MessageBounds = sparse_exchange.DEFAULT_BOUNDS,
     seed: int = 0,
 ) -> SparsifiedProcess:
     """Builds the process from its parts.
@@ -193,7 +191,8 @@ def build_sparsified_process(
 
     Args:
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
-        that builds a `tff.learning.models.VariableModel`.
+        that builds a `tff.learning.models.VariableModel`. The batch of the first is
+        a pair (x, y), or a mapping with these keys in any order.
       work: What a client computes in a round; called with the objective.
       update: How the model changes by an update; called with D.
       cost: How long a round takes; called with D. By default the paper's normalised
@@ -210,14 +209,25 @@ def build_sparsified_process(
       participation: Whether any subset of the clients may take part in a round, and
         how those that did not are brought up to date; by default all clients take
         part in every round, and nothing is kept or sent for it.
-      seed: Fixes every random draw of the run.
+      transformation: What a gradient or update goes through at the client before it
+        enters the residual, in order, such as
+        `[tff_gs.exchange.ClipByNorm(1.0)]`.
+      bounds: What a client's message may say at most; beyond it, it is refused.
+      seed: Fixes every random draw of the run, except those of stateful random
+        operations in the model's own forward pass (dropout), of which there is a
+        warning.
 
     Raises:
-      ValueError: If an argument is outside its range.
+      ValueError: If an argument is outside its range, or the rule for k needs
+        feedback that its rounds do not have.
     """
     objective = objective_lib.build_objective(model)
     dimension = objective.dimension
     rule = controller(dimension)
+    measured = controller_lib.MEASURED
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
     method = sparsifier(dimension=dimension, probes=rule.probes)
     server = update(dimension)
     client_work = work(objective)
@@ -235,158 +245,136 @@ def build_sparsified_process(
             ("probe_encoder", probe_encoder),
         )
     }
-    exchange = sparse_exchange.build_sparse_exchange(
-        sparsifier=method, update=server, work=client_work, **codes
-    )
-    measure = round_metrics.RoundMetrics(
-        method=method,
-        cost=cost(dimension),
-        uplink_encoder=exchange.uplink_encoder,
-        downlink_encoder=exchange.downlink_encoder,
-    )
-    close_round = probe.build_probe(
-        objective,
-        exchange,
-        probes=rule.probes,
-        probe_encoder=codes["probe_encoder"],
+    exchange = sparse_exchange.SparseExchange(
+        sparsifier=method,
         update=server,
-        catches_up=participation is not None,
+        work=client_work,
+        transformation=transformation,
+        bounds=bounds,
+        **codes,
     )
     catching_up = None
     if participation is not None:
         catching_up = catch_up.build_catch_up(
-            server, tensor_sizes=objective.tensor_sizes, participation=participation
+            server,
+            tensor_sizes=objective.tensor_sizes,
+            participation=participation,
+            state_type=exchange.state_type,
         )
+    steps = training_round.Round(
+        objective=objective,
+        rule=rule,
+        method=method,
+        server=server,
+        exchange=exchange,
+        probe_encoder=codes["probe_encoder"],
+        measure=round_metrics.RoundMetrics(
+            method=method,
+            cost=cost(dimension),
+            uplink_encoder=exchange.uplink_encoder,
+            downlink_encoder=exchange.downlink_encoder,
+        ),
+        catching_up=catching_up,
+        seed=seed,
+    )
+    return _build_computations(steps)
 
-    @tff.tensorflow.computation
-    def initial_state() -> ServerState:
-        weights, non_trainable = objective.initial_weights()
-        return ServerState(
-            weights=weights,
-            optimizer=server.initialize(),
-            non_trainable=non_trainable,
-            controller=rule.initialize(),
-            sparsifier=method.initialize(),
-            round=tf.constant(0),
-            time=tf.constant(0.0, tf.float64),
-            seed=seeds.of_run(seed),
-            last_changed=catching_up.initialize() if catching_up else (),
-        )
 
+def _build_computations(steps: training_round.Round) -> SparsifiedProcess:
+    """Wires the steps of a round into TFF computations."""
+    exchange, catching_up = steps.exchange, steps.catching_up
+    initial_state = tff.tensorflow.computation(steps.initial_state)
     state_type = initial_state.type_signature.result
+    clients_type = tff.to_type(
+        Clients(
+            exchange.state_type,
+            steps.objective.non_trainable_type,
+            np.int32 if catching_up else (),
+        )
+    )
 
     @tff.federated_computation
     def initialize() -> tff.Value:
         return tff.federated_eval(initial_state, tff.SERVER)
 
-    data_type = tff.types.tensorflow_to_type(objective.input_spec)
-    clients_type = tff.to_type(
-        Clients(
-            client_state.client_state_type(server.replica_type),
-            objective.non_trainable_type,
-            np.int32 if catching_up else (),
-        )
+    return SparsifiedProcess(
+        steps.objective,
+        initialize,
+        _build_initialize_clients(steps, state_type),
+        _build_next(steps, state_type, clients_type),
     )
 
-    @tff.tensorflow.computation(state_type)
-    def dense_download_bits(state: ServerState) -> tf.Tensor:
-        return message_size.size_in_bits(
-            (state.weights, state.optimizer, state.non_trainable, state.seed)
-            + ((state.round,) if catching_up else ())
-        )
+
+def _build_initialize_clients(
+    steps: training_round.Round, state_type: tff.StructWithPythonType
+) -> tff.Computation:
+    """See `SparsifiedProcess.initialize_clients`."""
+    collect = _build_collect_ids()
+    register = tff.tensorflow.computation(
+        steps.register, (state_type, state_type.client_ids)
+    )
 
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
         tff.FederatedType(np.int32, tff.CLIENTS),
     )
-    def initialize_clients(state: tff.Value, client_ids: tff.Value) -> tff.Value:
+    def initialize_clients(state: tff.Value, client_ids: tff.Value) -> Initialized:
         clients = Clients(
-            exchange.initialize_clients(_replica(state), state.seed, client_ids),
+            steps.exchange.initialize_clients(_replica(state), state.seed, client_ids),
             tff.federated_broadcast(state.non_trainable),
-            tff.federated_broadcast(state.round if catching_up else state.last_changed),
-        )
-        return tff.federated_zip(clients), tff.federated_map(dense_download_bits, state)
-
-    @tff.tensorflow.computation(state_type)
-    def decide(state: ServerState) -> _Decided:
-        return _Decided(
-            sparse_exchange.Told(
-                rule.decide(state.controller),
-                method.share(state.sparsifier, state.seed),
+            tff.federated_broadcast(
+                state.round if steps.catching_up else state.last_changed
             ),
-            seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
         )
+        registered, bits = tff.federated_map(register, (state, collect(client_ids)))
+        return Initialized(registered, tff.federated_zip(clients), bits)
 
-    decision_type = decide.type_signature.result.told.decision
-    outcome_type = exchange.send.type_signature.result.outcome.member
-    report_type = close_round.type_signature.result.report.member
+    return initialize_clients
 
-    @tff.tensorflow.computation(
-        state_type,
-        server.replica_type,
-        decision_type,
-        outcome_type,
-        report_type,
+
+def _build_collect_ids() -> tff.Computation:
+    """From clients' ids to all of them at the server, int32 [n]."""
+    zero = tff.tensorflow.computation(lambda: growing.empty(tf.int32))
+    ids_type = zero.type_signature.result
+    add = tff.tensorflow.computation(
+        lambda ids, client_id: tf.concat([ids, client_id[tf.newaxis]], axis=0),
+        (ids_type, np.int32),
     )
-    def finish_round(
-        state: ServerState,
-        replica: server_update.Replica,
-        decision: controller_lib.Decision,
-        outcome: sparse_exchange.Outcome,
-        report: probe.Report,
-    ) -> tuple[ServerState, Any, Any]:
-        feedback = measure.feedback(decision, outcome, report)
-        updated = state._replace(
-            weights=replica.weights,
-            optimizer=replica.optimizer,
-            controller=rule.update(
-                state.controller,
-                feedback,
-                seeds.derive(state.seed, seeds.Purpose.CONTROLLER, state.round),
-            ),
-            sparsifier=method.advance(state.sparsifier, decision.k),
-            round=state.round + 1,
-            time=state.time + feedback.round_time,
-        )
-        if catching_up:
-            updated = updated._replace(
-                last_changed=catching_up.advance(
-                    state.last_changed, state.weights, replica.weights, updated.round
-                )
-            )
-        metrics = collections.OrderedDict(
-            round=updated.round,
-            time=updated.time,
-            sign=rule.sign(updated.controller),
-            **measure.metrics(decision, outcome, report, feedback),
-        )
-        timing = collections.OrderedDict(
-            encode_seconds=report.encode_seconds,
-            decode_seconds=outcome.decode_seconds,
-        )
-        return updated, metrics, timing
+    join = tff.tensorflow.computation(
+        lambda first, second: tf.concat([first, second], axis=0), (ids_type, ids_type)
+    )
+    report = tff.tensorflow.computation(lambda ids: ids, ids_type)
 
-    @tff.tensorflow.computation(np.int32)
-    def following(number: tf.Tensor) -> tf.Tensor:
-        return number + 1
+    @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
+    def collect(client_ids: tff.Value) -> tff.Value:
+        return tff.federated_aggregate(client_ids, zero(), add, join, report)
 
-    def begin(state: tff.Value, clients: tff.Value) -> catch_up.CaughtUp:
-        """The clients with the model of this round, whatever round theirs is of."""
-        if catching_up is None:
-            return catch_up.CaughtUp(
-                clients.exchange, clients.model_round, clients.model_round
-            )
-        current = catch_up.CurrentModel(
-            _replica(state), state.last_changed, state.round
-        )
-        caught_up = catching_up.next(
-            tff.federated_zip(current), clients.exchange, clients.model_round
-        )
-        return catch_up.CaughtUp(
-            caught_up.client,
-            tff.federated_map(following, caught_up.round),
-            caught_up.receipt,
-        )
+    return collect
+
+
+def _build_next(
+    steps: training_round.Round,
+    state_type: tff.StructWithPythonType,
+    clients_type: tff.StructWithPythonType,
+) -> tff.Computation:
+    """See `SparsifiedProcess.next`."""
+    exchange = steps.exchange
+    begin = tff.tensorflow.computation(steps.begin, state_type)
+    config_type = begin.type_signature.result.config
+    exchanged_type = exchange.send.type_signature.result
+    outcome_type = exchanged_type.outcome.member
+    close = _build_close(steps)
+    finish = tff.tensorflow.computation(
+        steps.finish,
+        (
+            state_type,
+            steps.server.replica_type,
+            config_type,
+            outcome_type,
+            close.type_signature.result[1].member,
+        ),
+    )
+    data_type = tff.types.tensorflow_to_type(steps.objective.input_spec)
 
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
@@ -394,47 +382,114 @@ def build_sparsified_process(
         tff.FederatedType(data_type, tff.CLIENTS),
     )
     def next_fn(state: tff.Value, clients: tff.Value, data: tff.Value) -> RoundOutput:
-        begun = begin(state, clients)
-        decided = tff.federated_map(decide, state)
-        inputs = local_work.Inputs(clients.non_trainable, data)
+        caught_up = _catch_up(steps, state, clients)
+        begun = tff.federated_map(begin, state)
         exchanged = exchange.send(
             _replica(state),
-            decided.told,
-            decided.downlink_seed,
-            begun.client,
-            tff.federated_zip(inputs),
+            begun.config,
+            state.client_ids,
+            begun.downlink_seed,
+            caught_up.client,
+            tff.federated_zip(local_work.Inputs(clients.non_trainable, data)),
         )
-        closing = probe.Closing(
-            client_state.waiting(begun.client),
-            exchanged.sent,
+        answered = training_round.Answered(
+            client_state.client_replicas(caught_up.client),
+            exchanged.pending,
             clients.non_trainable,
-            begun.receipt,
+            caught_up.receipt,
         )
-        closed = close_round(
+        closed, collected = close(
             exchanged.answer,
             exchanged.outcome.probe_message,
-            tff.federated_zip(closing),
+            tff.federated_zip(answered),
         )
-        finished = tff.federated_map(
-            finish_round,
-            (
-                state,
-                exchanged.replica,
-                decided.told.decision,
-                exchanged.outcome,
-                closed.report,
-            ),
+        updated, metrics, timing = tff.federated_map(
+            finish,
+            (state, exchanged.replica, begun.config, exchanged.outcome, collected),
         )
         return RoundOutput(
-            state=finished[0],
+            state=updated,
             clients=tff.federated_zip(
-                Clients(closed.clients, clients.non_trainable, begun.round)
+                Clients(closed, clients.non_trainable, caught_up.round)
             ),
-            metrics=finished[1],
-            timing=finished[2],
+            metrics=metrics,
+            timing=timing,
         )
 
-    return SparsifiedProcess(objective, initialize, initialize_clients, next_fn)
+    return next_fn
+
+
+def _build_close(steps: training_round.Round) -> tff.Computation:
+    """What clients do with the answer, and their reports at the server.
+
+    `(answer@SERVER, probe_message@SERVER, answered@CLIENTS) ->
+    (ClientState@CLIENTS, CollectedReports@SERVER)`.
+    """
+    exchanged_type = steps.exchange.send.type_signature.result
+    answer_type = exchanged_type.answer.member
+    message_type = tff.TensorType(np.uint8, [None])
+    answered_type = tff.to_type(
+        training_round.Answered(
+            client_state.client_replica_type(steps.exchange.state_type),
+            exchanged_type.pending.member,
+            steps.objective.non_trainable_type,
+            catch_up.RECEIPT_TYPE if steps.catching_up else (),
+        )
+    )
+    report = tff.tensorflow.computation(
+        steps.report, (answered_type, answer_type, message_type)
+    )
+    zero = tff.tensorflow.computation(
+        lambda: reports.no_reports(catches_up=steps.catching_up is not None)
+    )
+    collected_type = zero.type_signature.result
+    collect = tff.tensorflow.computation(
+        reports.collect, (collected_type, report.type_signature.result[1])
+    )
+    join = tff.tensorflow.computation(reports.join, (collected_type, collected_type))
+    identity = tff.tensorflow.computation(lambda collected: collected, collected_type)
+
+    @tff.federated_computation(
+        tff.FederatedType(answer_type, tff.SERVER),
+        tff.FederatedType(message_type, tff.SERVER),
+        tff.FederatedType(answered_type, tff.CLIENTS),
+    )
+    def close(
+        answer: tff.Value, message: tff.Value, answered: tff.Value
+    ) -> tuple[tff.Value, tff.Value]:
+        clients, measured = tff.federated_map(
+            report,
+            (
+                answered,
+                tff.federated_broadcast(answer),
+                tff.federated_broadcast(message),
+            ),
+        )
+        return clients, tff.federated_aggregate(
+            measured, zero(), collect, join, identity
+        )
+
+    return close
+
+
+def _catch_up(
+    steps: training_round.Round, state: tff.Value, clients: tff.Value
+) -> catch_up.CaughtUp:
+    """The clients with the model of this round, whatever round theirs is of."""
+    if steps.catching_up is None:
+        return catch_up.CaughtUp(
+            clients.exchange, clients.model_round, clients.model_round
+        )
+    current = catch_up.CurrentModel(_replica(state), state.last_changed, state.round)
+    caught_up = steps.catching_up.next(
+        tff.federated_zip(current), clients.exchange, clients.model_round
+    )
+    following = tff.tensorflow.computation(lambda number: number + 1, np.int32)
+    return catch_up.CaughtUp(
+        caught_up.client,
+        tff.federated_map(following, caught_up.round),
+        caught_up.receipt,
+    )
 
 
 def _replica(state: tff.Value) -> tff.Value:

@@ -30,14 +30,17 @@ class Population(abc.ABC):
         """N, the number of clients."""
 
     @abc.abstractmethod
-    def initialize(self, state: sparsified_process.ServerState) -> int:
+    def initialize(
+        self, state: sparsified_process.ServerState
+    ) -> tuple[sparsified_process.ServerState, int]:
         """Begins with the first round.
 
         Args:
           state: The server's.
 
         Returns:
-          The bits of the dense model that each client has received before it.
+          The server's state, which knows the clients that have received the dense
+          model before that round, and the bits of it for each.
         """
 
     @abc.abstractmethod
@@ -107,12 +110,14 @@ class WholePopulation(Population):
     def __len__(self) -> int:
         return self._count
 
-    def initialize(self, state: sparsified_process.ServerState) -> int:
+    def initialize(
+        self, state: sparsified_process.ServerState
+    ) -> tuple[sparsified_process.ServerState, int]:
         """See base class."""
-        self._clients, bits = self.process.initialize_clients(
+        state, self._clients, bits = self.process.initialize_clients(
             state, list(range(self._count))
         )
-        return int(bits)
+        return state, int(bits)
 
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
         """See base class."""
@@ -183,10 +188,11 @@ class CohortPopulation(Population):
     def __len__(self) -> int:
         return len(self._data)
 
-    def initialize(self, state: sparsified_process.ServerState) -> int:
+    def initialize(
+        self, state: sparsified_process.ServerState
+    ) -> tuple[sparsified_process.ServerState, int]:
         """See base class: none, each client receives it in its own first round."""
-        del state
-        return 0
+        return state, 0
 
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
         """See base class."""

@@ -33,7 +33,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from absl import logging
 
-from tff_gs import sealed_folder
+from tff_gs import sealed_folder, tensor_specs
 from tff_gs.learning import sparsified_process
 from tff_gs.programs import checkpoints, releases
 from tff_gs.programs import population as population_lib
@@ -184,7 +184,7 @@ async def train_model(
         saved = await saver.go_on(state)
     if saved is None:
         round_number = 0
-        initial_bits = population.initialize(state)
+        state, initial_bits = population.initialize(state)
     else:
         state = saved.state
         round_number, initial_bits = int(saved.round_number), int(saved.initial_bits)
@@ -369,15 +369,24 @@ def _check(
             f"Expected a saved program state of {len(population)} clients, found one "
             f"of {found}."
         )
-    leaves = zip(tf.nest.flatten(saved), tf.nest.flatten(expected), strict=True)
-    for leaf, wanted in leaves:
-        is_like = np.asarray(leaf).dtype == np.asarray(wanted).dtype
-        if not is_like or np.shape(leaf) != np.shape(wanted):
+    # The type says which lengths are open; those of `expected` are of a first round.
+    state_type = population.process.initialize.type_signature.result.member
+    wanted_specs = [
+        *tensor_specs.leaves(state_type),
+        *map(_spec, tf.nest.flatten(expected[1:])),
+    ]
+    for leaf, wanted in zip(tf.nest.flatten(saved), wanted_specs, strict=True):
+        if not wanted.is_compatible_with(_spec(leaf)):
             raise ProgramStateError(
                 f"Expected a saved program state of this process, with "
-                f"{_describe(wanted)}, found {_describe(leaf)} in its place."
+                f"{_describe(wanted)}, found {_describe(_spec(leaf))} in its place."
             )
 
 
-def _describe(leaf: Any) -> str:
-    return f"{np.asarray(leaf).dtype.name} {list(np.shape(leaf))}"
+def _spec(leaf: Any) -> tf.TensorSpec:
+    array = np.asarray(leaf)
+    return tf.TensorSpec(array.shape, array.dtype)
+
+
+def _describe(spec: tf.TensorSpec) -> str:
+    return f"{spec.dtype.name} {spec.shape.as_list()}"

@@ -85,7 +85,7 @@ def run_round(
     new = [int(client) for client in client_ids if int(client) not in known]
     clients, joined_bits = None, 0
     if new:
-        clients, bits = process.initialize_clients(state, new)
+        state, clients, bits = process.initialize_clients(state, new)
         joined_bits = int(bits) * len(new)
     if len(new) < len(client_ids):
         clients = _join(store, client_ids, new, clients)

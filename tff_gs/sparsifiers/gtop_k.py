@@ -154,7 +154,7 @@ class GTopK(sparsifier.Sparsifier):
             nothing = sparse_vector.SparseVector(update.indices[:0], update.values[:0])
             return sparsifier.Selection(update, nothing, nought, nought, notes)
         in_probe = tf.where(aggregate.ranks < k_probe)[:, 0]
-        probe, _ = self._walk(
+        probe, probe_notes = self._walk(
             Uploads(*(tf.gather(column, in_probe) for column in aggregate)),
             total_weight,
             k_probe,
@@ -163,7 +163,12 @@ class GTopK(sparsifier.Sparsifier):
             update, probe, k_probe, dimension=self.dimension
         )
         return sparsifier.Selection(
-            update, difference, tf.size(probe.indices), nought, notes
+            update,
+            difference,
+            tf.size(probe.indices),
+            nought,
+            notes,
+            tf.size(probe_notes),
         )
 
     def forget(

@@ -122,11 +122,12 @@ def union_sizes(ranks: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
     Returns:
       int32 [k + 1]: entry r counts those of the first r + 1 entries of every client.
     """
-    return tf.cumsum(
-        tf.raw_ops.DenseBincount(
-            input=ranks, size=k + 1, weights=tf.constant([], tf.int32)
-        )
+    counts = tf.raw_ops.DenseBincount(
+        input=ranks, size=k + 1, weights=tf.constant([], tf.int32)
     )
+    # The op tells no rank, without which what is reduced from it has no static shape
+    # when TFF reads the graph again.
+    return tf.cumsum(tf.ensure_shape(counts, [None]))
 
 
 def sent_coordinates(keys: tf.Tensor) -> tf.Tensor:

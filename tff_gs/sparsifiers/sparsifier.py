@@ -40,6 +40,7 @@ class Selection(NamedTuple):
       kappa: int32 scalar, the number of ranks that are selected whole; 0 for
         methods without ranks.
       notes: int32 [n], what else `forget` has to know; empty for most methods.
+      probe_notes_count: int32 scalar, how many notes k' would have given.
     """
 
     update: sparse_vector.SparseVector
@@ -47,6 +48,7 @@ class Selection(NamedTuple):
     probe_count: tf.Tensor
     kappa: tf.Tensor
     notes: tf.Tensor
+    probe_notes_count: tf.Tensor | int = 0
 
 
 class Sparsifier(abc.ABC):

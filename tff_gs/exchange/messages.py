@@ -1,0 +1,219 @@
+"""What crosses the network in a sparse exchange, and how the server collects it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+from tff_gs import growing
+from tff_gs.controllers import controller
+
+
+class RoundConfig(NamedTuple):
+    """What the server tells all clients before a round.
+
+    Attributes:
+      decision: k and k'.
+      shared: int32 [s], see `tff_gs.sparsifiers.sparsifier.Sparsifier.share`.
+    """
+
+    decision: Any
+    shared: Any
+
+
+class UplinkMessage(NamedTuple):
+    """All that a client sends in a round.
+
+    Attributes:
+      client_id: int32 scalar.
+      weight: float32 scalar, C_i; 0 if the client has nothing to contribute, because
+        its work was not finite.
+      entries: uint8 [bytes], the encoded index-value list; no byte then.
+    """
+
+    client_id: tf.Tensor
+    weight: tf.Tensor
+    entries: tf.Tensor
+
+
+class DownlinkMessage(NamedTuple):
+    """All that the server answers.
+
+    Attributes:
+      rejected: int32 [r], ids under which messages came and none was accepted.
+      contested: int32 [2 c], of each id under which several messages came and one was
+        accepted, the id and the tag (see `tag`) of the accepted one.
+      update: uint8 [bytes], the encoded {(j, b_j) : j in J}.
+      notes: int32 [n], see `tff_gs.sparsifiers.sparsifier.Selection`.
+    """
+
+    rejected: tf.Tensor
+    contested: tf.Tensor
+    update: tf.Tensor
+    notes: tf.Tensor
+
+
+UPLINK_TYPE = tff.to_type(
+    UplinkMessage(np.int32, np.float32, tff.TensorType(np.uint8, [None]))
+)
+
+
+def round_config_type(shared_type: tff.TensorType) -> tff.StructWithPythonType:
+    """The TFF type of a `RoundConfig`."""
+    return tff.to_type(
+        RoundConfig(controller.Decision(np.int32, np.int32), shared_type)
+    )
+
+
+def tag(entries: tf.Tensor) -> tf.Tensor:
+    """By what a client knows its own message again, int32: the last four bytes.
+
+    Those of an encoder of this library are the checksum of all before.
+    """
+    return tf.bitcast(tf.pad(entries, [[4, 0]])[-4:], tf.int32)
+
+
+class UplinkHeader(NamedTuple):
+    """What a client says of its entries: see `UplinkMessage`.
+
+    Of several messages, vectors [n].
+
+    Attributes:
+      client_id: int32 scalar.
+      weight: float32 scalar.
+    """
+
+    client_id: tf.Tensor
+    weight: tf.Tensor
+
+
+class CollectedMessages(NamedTuple):
+    """Uplink messages as they came: the accumulator of an aggregation.
+
+    Nothing in it was checked: what the server told the clients, such as k, is not
+    known to the operators of a TFF aggregation, and what a client says of it is not
+    believed. Messages are read when all are there.
+
+    Attributes:
+      header: A NamedTuple of vectors [n], what each message says beside its entries.
+      bits: int64 [n], the size of each message.
+      lengths: int32 [n], how many bytes of its entries are kept.
+      stored: uint8 [bytes], the entries, one message after another.
+      recent: uint8 [bytes], those of the last messages, so that not every message
+        copies all before it.
+      recent_count: int32 scalar, of how many messages.
+    """
+
+    header: Any
+    bits: tf.Tensor
+    lengths: tf.Tensor
+    stored: tf.Tensor
+    recent: tf.Tensor
+    recent_count: tf.Tensor
+
+    @property
+    def count(self) -> tf.Tensor:
+        """The number of messages, int32 scalar."""
+        return tf.size(self.lengths)
+
+    @property
+    def content(self) -> tf.Tensor:
+        """The entries of all messages, uint8 [bytes]."""
+        return tf.concat([self.stored, self.recent], axis=0)
+
+
+_RECENT_MESSAGES = 12
+
+
+def no_messages(header: Any) -> CollectedMessages:
+    """The accumulator before any message.
+
+    Args:
+      header: A NamedTuple of the dtypes of what messages say beside their entries.
+    """
+    return CollectedMessages(
+        type(header)(*map(growing.empty, header)),
+        *map(growing.empty, (tf.int64, tf.int32, tf.uint8, tf.uint8)),
+        recent_count=tf.constant(0),
+    )
+
+
+def collect(
+    collected: CollectedMessages,
+    header: Any,
+    entries: tf.Tensor,
+    *,
+    bits: tf.Tensor,
+    max_bytes: tf.Tensor,
+) -> CollectedMessages:
+    """The accumulator with one more message.
+
+    Args:
+      collected: The accumulator.
+      header: A NamedTuple of scalars, what the message says beside its entries.
+      entries: uint8 [bytes].
+      bits: int64 scalar, the size of the whole message.
+      max_bytes: int32 scalar, what the entries of a valid message take at most. Of
+        longer ones only so much is kept that they are known to be too long.
+    """
+    entries = entries[: max_bytes + 1]
+    recent = tf.concat([collected.recent, entries], axis=0)
+    is_full = collected.recent_count >= _RECENT_MESSAGES
+    stored, recent = tf.cond(
+        is_full,
+        lambda: (
+            tf.concat([collected.stored, recent], axis=0),
+            growing.open_length(recent[:0]),
+        ),
+        lambda: (collected.stored, recent),
+    )
+    one = type(header)(*(value[tf.newaxis] for value in header))
+    return CollectedMessages(
+        growing.concat(collected.header, one),
+        tf.concat([collected.bits, bits[tf.newaxis]], axis=0),
+        tf.concat([collected.lengths, tf.size(entries)[tf.newaxis]], axis=0),
+        stored,
+        recent,
+        tf.where(is_full, 0, collected.recent_count + 1),
+    )
+
+
+def join(first: CollectedMessages, second: CollectedMessages) -> CollectedMessages:
+    """The messages of both."""
+    return CollectedMessages(
+        growing.concat(first.header, second.header),
+        tf.concat([first.bits, second.bits], axis=0),
+        tf.concat([first.lengths, second.lengths], axis=0),
+        stored=tf.concat([first.content, second.content], axis=0),
+        recent=growing.open_length(second.recent[:0]),
+        recent_count=tf.constant(0),
+    )
+
+
+class Reader:
+    """Hands out the messages of a collection, one by one; TensorFlow code."""
+
+    def __init__(self, collected: CollectedMessages) -> None:
+        """Reads `collected`."""
+        self._collected = collected
+        self._content = collected.content
+        self._starts = tf.cumsum(collected.lengths, exclusive=True)
+
+    def header(self, place: tf.Tensor) -> Any:
+        """What the message at `place` (int32 scalar) says beside its entries."""
+        header = self._collected.header
+        return type(header)(*(column[place] for column in header))
+
+    def entries(self, place: tf.Tensor) -> tf.Tensor:
+        """The entries of the message at `place`, uint8 [bytes]."""
+        start = self._starts[place]
+        return self._content[start : start + self._collected.lengths[place]]
+
+    def tags(self, places: tf.Tensor) -> tf.Tensor:
+        """The tags (see `tag`) of the messages at `places` (int32 [m]), int32 [m]."""
+        ends = tf.gather(self._starts + self._collected.lengths, places)
+        content = tf.concat([tf.zeros([4], tf.uint8), self._content], axis=0)
+        return tf.bitcast(
+            tf.gather(content, ends[:, tf.newaxis] + tf.range(4)), tf.int32
+        )

@@ -1,0 +1,166 @@
+"""What happens to a client's work before it enters the residual."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tff_gs import checks
+
+
+class ClientTransformation(abc.ABC):
+    """Changes the vector of a client's work; TensorFlow code, run at the client.
+
+    Several make a chain: see `SparseExchange`. Each may keep a state of its own at
+    the client, from one round that the client takes part in to the next.
+    """
+
+    def initialize(self, dimension: int) -> Any:
+        """The state before the first round; none unless overridden.
+
+        Args:
+          dimension: D.
+        """
+        del dimension
+        return ()
+
+    @abc.abstractmethod
+    def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """The new state and vector.
+
+        Args:
+          state: The state before.
+          vector: float32 [D], finite: a gradient, or w less the weights after local
+            updates.
+        """
+
+    def receive(self, state: Any, coordinates: tf.Tensor) -> Any:
+        """The state when the server has selected entries that the client had sent.
+
+        Args:
+          state: The state after `__call__`.
+          coordinates: int32 [n], those entries of J_i and J.
+        """
+        del coordinates
+        return state
+
+
+class ClipByNorm(ClientTransformation):
+    """Scales a vector down to an l2 norm, if it is longer."""
+
+    def __init__(self, max_norm: float) -> None:
+        """Clips to `max_norm`.
+
+        Raises:
+          ValueError: If `max_norm` is not positive.
+        """
+        checks.require_positive(max_norm, "max_norm")
+        self._max_norm = max_norm
+
+    def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """See base class; computed in float64, which has room for any norm."""
+        exact = tf.cast(vector, tf.float64)
+        norm = tf.norm(exact)
+        clipped = tf.cond(
+            norm > self._max_norm,
+            lambda: tf.cast(exact * (self._max_norm / norm), tf.float32),
+            lambda: vector,
+        )
+        return state, clipped
+
+
+class ClipByValue(ClientTransformation):
+    """Moves every entry into [-bound, bound]."""
+
+    def __init__(self, bound: float) -> None:
+        """Clips to `bound`.
+
+        Raises:
+          ValueError: If `bound` is not positive.
+        """
+        checks.require_positive(bound, "bound")
+        self._bound = bound
+
+    def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """See base class."""
+        return state, tf.clip_by_value(vector, -self._bound, self._bound)
+
+
+class MomentumCorrection(ClientTransformation):
+    """Momentum at the client, so that what waits in the residual waits with it.
+
+    Lin et al., "Deep gradient compression: reducing the communication bandwidth for
+    distributed training", ICLR 2018, Sections 3.1 and 3.2: u <- momentum u + g enters
+    the residual in g's place, and u is emptied at the coordinates that were applied
+    (momentum factor masking). The state is u, float32 [D].
+    """
+
+    def __init__(self, momentum: float = 0.9) -> None:
+        """Uses `momentum`, in [0, 1).
+
+        Raises:
+          ValueError: If `momentum` is outside its range.
+        """
+        checks.require(0 <= momentum < 1, "a momentum in [0, 1)", momentum)
+        self._momentum = momentum
+
+    def initialize(self, dimension: int) -> tf.Tensor:
+        """See base class."""
+        return tf.zeros([dimension], tf.float32)
+
+    def __call__(self, state: tf.Tensor, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """See base class."""
+        velocity = self._momentum * state + vector
+        return velocity, velocity
+
+    def receive(self, state: tf.Tensor, coordinates: tf.Tensor) -> tf.Tensor:
+        """See base class."""
+        return tf.tensor_scatter_nd_update(
+            state,
+            coordinates[:, tf.newaxis],
+            tf.zeros_like(coordinates, tf.float32),
+        )
+
+
+class Chain(ClientTransformation):
+    """Several transformations, one after another; the state is a tuple of theirs."""
+
+    def __init__(self, transformations: Sequence[ClientTransformation]) -> None:
+        """Applies `transformations` in their order.
+
+        Raises:
+          TypeError: If one of them is no `ClientTransformation`.
+        """
+        for transformation in transformations:
+            if not isinstance(transformation, ClientTransformation):
+                raise TypeError(
+                    "Expected transformations that are each a ClientTransformation, "
+                    f"found {transformation!r}."
+                )
+        self._transformations = tuple(transformations)
+
+    def initialize(self, dimension: int) -> tuple[Any, ...]:
+        """See base class."""
+        return tuple(each.initialize(dimension) for each in self._transformations)
+
+    def __call__(
+        self, state: tuple[Any, ...], vector: tf.Tensor
+    ) -> tuple[tuple[Any, ...], tf.Tensor]:
+        """See base class."""
+        states = []
+        for each, its_state in zip(self._transformations, state, strict=True):
+            its_state, vector = each(its_state, vector)
+            states.append(its_state)
+        return tuple(states), vector
+
+    def receive(self, state: tuple[Any, ...], coordinates: tf.Tensor) -> Any:
+        """See base class."""
+        return tuple(
+            each.receive(its_state, coordinates)
+            for each, its_state in zip(self._transformations, state, strict=True)
+        )
+
+
+#: Nothing happens to a client's work.
+NONE = Chain(())
