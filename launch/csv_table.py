@@ -4,16 +4,22 @@
 row that it releases (0.1 s a row at a thousand rows); this one only appends.
 """
 
+import contextlib
 import csv
+import io
+import os
 import pathlib
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
-
-from launch import run_directory
 
 
 class CsvTable:
-    """Rows with the columns of the first one, in its order."""
+    """Rows with the columns of the first one, in its order.
+
+    Attributes:
+      checksum: The CRC-32 of the whole file.
+    """
 
     def __init__(self, path: pathlib.Path, *, continued: bool = False) -> None:
         """Opens the file.
@@ -23,12 +29,13 @@ class CsvTable:
           continued: Whether it exists and rows are added to it; else it is made, and
             there is a FileExistsError where there is one.
         """
-        self._writer: csv.DictWriter | None = None
-        columns = _columns(path) if continued else None
-        mode = "a" if continued else "x"
-        self._file = path.open(mode, newline="", encoding="utf-8")
-        if columns:
-            self._writer = self._make_writer(columns)
+        self._path = path
+        content = path.read_bytes() if continued else b""
+        header, _, _ = content.partition(b"\n")
+        self.checksum, self._size = zlib.crc32(content), len(content)
+        self._columns: list[str] | None = next(csv.reader([header.decode()])) or None
+        # Without a buffer: what could not be written is not tried again later.
+        self._file = path.open("ab" if continued else "xb", buffering=0)
 
     def __enter__(self) -> Self:
         return self
@@ -37,23 +44,37 @@ class CsvTable:
         self._file.close()
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Adds `row`, which is in the file when this returns."""
-        if self._writer is None:
-            self._writer = self._make_writer(list(row))
-            self._writer.writeheader()
-        self._writer.writerow(row)
-        self._file.flush()
+        """Adds `row`, which is in the file when this returns.
 
-    def _make_writer(self, columns: list[str]) -> csv.DictWriter:
-        return csv.DictWriter(self._file, columns, lineterminator="\n")
+        Raises:
+          OSError: If the disk is full or fails; the file is as it was.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns or list(row), lineterminator="\n")
+        if self._columns is None:
+            writer.writeheader()
+        writer.writerow(row)
+        content = text.getvalue().encode()
+        self._write(content)
+        self._columns = list(writer.fieldnames)
+        self.checksum = zlib.crc32(content, self.checksum)
+        self._size += len(content)
+
+    def sync(self) -> None:
+        """Returns when all rows are on the disk itself."""
+        os.fsync(self._file.fileno())
+
+    def _write(self, content: bytes) -> None:
+        try:
+            while content:
+                content = content[self._file.write(content) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
 
-def _columns(path: pathlib.Path) -> list[str]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return next(csv.reader(file), [])
-
-
-def read_rounds(path: pathlib.Path, count: int) -> list[dict[str, Any]]:
+def read_rounds(path: pathlib.Path, count: int, checksum: int) -> list[dict[str, Any]]:
     """The rows of the first rounds of a table with a column `round`.
 
     What comes after them may be anything, such as half a row.
@@ -61,34 +82,40 @@ def read_rounds(path: pathlib.Path, count: int) -> list[dict[str, Any]]:
     Args:
       path: The file.
       count: How many rounds.
+      checksum: That of the table when it had these rounds.
 
     Returns:
       A row each; whole numbers as int, other numbers as float, nothing as "".
 
     Raises:
-      ValueError: In one sentence, if the rows of these rounds are not there.
+      ValueError: In one sentence, if the rows of these rounds are not there, or any
+        byte of them or of the header has changed.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()[: count + 1]
-    except (OSError, UnicodeDecodeError):
-        lines = []
-    read = list(csv.DictReader(lines, restkey="", restval=None))
-    try:
-        rows = [{name: _value(text) for name, text in row.items()} for row in read]
-        whole = [row["round"] for row in rows] == list(range(1, count + 1))
-    except (KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
+    content = _first_rounds(path, count)
+    if zlib.crc32(content) != checksum:
         raise ValueError(
-            f"Expected whole rows of rounds 1 to {count} in {path}, found others."
+            f"Expected whole rows of rounds 1 to {count} in {path}, as they were "
+            "written, found others."
         )
-    return rows
+    lines = content.decode().splitlines()
+    return [
+        {name: _value(text) for name, text in row.items()}
+        for row in csv.DictReader(lines)
+    ]
 
 
 def cut(path: pathlib.Path, count: int) -> None:
     """Takes away, in one step, all rows but the first `count`."""
-    lines = path.read_text(encoding="utf-8").splitlines()[: count + 1]
-    run_directory.write_atomically(path, "".join(f"{line}\n" for line in lines))
+    os.truncate(path, len(_first_rounds(path, count)))
+
+
+def _first_rounds(path: pathlib.Path, count: int) -> bytes:
+    """The header and that many rows; fewer where they are not there."""
+    try:
+        lines: Sequence[bytes] = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return b""
+    return b"".join(lines[: count + 1 if count else 0])
 
 
 def _value(text: str) -> int | float | str:

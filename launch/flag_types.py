@@ -11,7 +11,8 @@ from launch.options import EncoderName
 from tff_gs.controllers.amount import Amount, parse_amount
 from tff_gs.encoders import names as encoder_names
 
-MAX_SEED = 2**31 - 1
+# Of an int32, which seeds, rounds and counts become.
+MAX_NUMBER = 2**31 - 1
 
 
 class FlagType(flags.ArgumentParser):
@@ -55,16 +56,18 @@ def _check(condition: bool) -> None:
         raise ValueError
 
 
-def whole_number(least: int, most: int | None = None) -> FlagType:
+def whole_number(least: int, most: int = MAX_NUMBER) -> FlagType:
     """An int in [least, most]."""
+    return FlagType(
+        lambda text: _bounded(text, least, most),
+        f"a whole number from {least} to {most}",
+    )
 
-    def convert(text: str) -> int:
-        value = int(text)
-        _check(value >= least and (most is None or value <= most))
-        return value
 
-    limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-    return FlagType(convert, f"a whole number {limits}")
+def _bounded(text: str, least: int, most: int = MAX_NUMBER) -> int:
+    value = int(text)
+    _check(least <= value <= most)
+    return value
 
 
 def positive_number() -> FlagType:
@@ -102,7 +105,7 @@ def share() -> FlagType:
 
 def _amount(text: str) -> Amount:
     value = parse_amount(text)
-    _check(value >= 1 if isinstance(value, int) else 0 < value <= 1)
+    _check(1 <= value <= MAX_NUMBER if isinstance(value, int) else 0 < value <= 1)
     return value
 
 
@@ -126,8 +129,8 @@ def schedule() -> FlagType:
 
     def convert(text: str) -> tuple[tuple[int, Amount], ...]:
         pairs = [item.split(":") for item in text.split(",")]
-        _check(all(len(pair) == 2 and int(pair[0]) >= 0 for pair in pairs))
-        return tuple((int(start), _amount(k)) for start, k in pairs)
+        _check(all(len(pair) == 2 for pair in pairs))
+        return tuple((_bounded(start, 0), _amount(k)) for start, k in pairs)
 
     return FlagType(convert, "round:k pairs with commas between, such as 0:0.1,100:500")
 
@@ -160,14 +163,17 @@ def encoder() -> FlagType:
 
 
 def whole_numbers() -> FlagType:
-    """A tuple of different ints of at least 0."""
+    """A tuple of different ints in [0, MAX_NUMBER]."""
 
     def convert(text: str) -> tuple[int, ...]:
-        values = tuple(int(item) for item in text.split(","))
-        _check(len(set(values)) == len(values) and min(values) >= 0)
+        values = tuple(_bounded(item, 0) for item in text.split(","))
+        _check(len(set(values)) == len(values))
         return values
 
-    return FlagType(convert, "different whole numbers with commas between, such as 0,1")
+    return FlagType(
+        convert,
+        f"different whole numbers up to {MAX_NUMBER} with commas between, such as 0,1",
+    )
 
 
 def ascending() -> FlagType:

@@ -48,6 +48,17 @@ MAY_CHANGE = (
 # These choose their constants by the number of rounds, so that it cannot change.
 BANDITS = ("exp3", "bandit")
 
+# Those that lead to a file or directory.
+_PATHS = (
+    "data_dir",
+    "cache_dir",
+    "replay_file",
+    "links_file",
+    "client_store_dir",
+    "output_dir",
+    "resume",
+)
+
 # What flags.txt does not hold.
 _OF_ONE_START = ("output_dir", "resume")
 
@@ -409,9 +420,7 @@ TRAINING.define(
     "end with the first evaluation whose test accuracy is at least this, such as 0.8; "
     "with target_loss, with the first that reaches both",
 )
-TRAINING.define(
-    "seed", flag_types.whole_number(0, flag_types.MAX_SEED), "fixes every draw", "0"
-)
+TRAINING.define("seed", flag_types.whole_number(0), "fixes every draw", "0")
 
 PARTICIPATION = Topic("Participation", choices={"Client stores": populations.STORES})
 PARTICIPATION.define(
@@ -449,8 +458,9 @@ OUTPUT.define(
     "checkpoint_every",
     flag_types.whole_number(0),
     "rounds between two checkpoints, from which a run that was interrupted or killed "
-    "is resumed; one is kept, which takes 8 bytes for every weight of every client, "
-    "in the client store where that is on disk; 0: none",
+    "is resumed; one is written after the first round and every 10 minutes too; two "
+    "are kept, each of 8 bytes for every weight of every client, in the client store "
+    "where that is on disk; 0: none",
     "50",
 )
 OUTPUT.define(
@@ -481,7 +491,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
     for name, default in presets.PRESETS[values.task].items():
         if name != "rounds" or values.time_budget is None:
             values.set_default(name, default)
-    if values.output_dir is None:
+    output_dir_given = values.output_dir is not None
+    if not output_dir_given:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         values.set_default("output_dir", f"runs/{values.task}-{now}")
     participation = _collect(ParticipationOptions, values)
@@ -497,6 +508,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
         training=_collect(TrainingOptions, values),
         participation=participation,
         output_dir=values.output_dir,
+        output_dir_given=output_dir_given,
         checkpoint_every=values.checkpoint_every,
         resumed=values.resume is not None,
     )
@@ -531,9 +543,17 @@ def used(values: flags.FlagValues | None = None) -> dict[str, str]:
     return {name: text[name] for name in text if name not in _OF_ONE_START}
 
 
+def paths(values: flags.FlagValues | None = None) -> dict[str, str]:
+    """The flags that take a path, and have one."""
+    values = values or flags.FLAGS
+    found = {name: values[name].value for name in _PATHS}
+    return {name: path for name, path in found.items() if path is not None}
+
+
 def _take_over(values: flags.FlagValues) -> None:
     """Completes the flags given by those of the run that is resumed."""
-    path = run_directory.RunDirectory(values.resume).flags
+    directory_of_run = run_directory.RunDirectory(values.resume)
+    path = directory_of_run.flags
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -548,12 +568,10 @@ def _take_over(values: flags.FlagValues) -> None:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     recorded = _as_text(values, lambda flag: flag.present)
+    _check_recorded(recorded, directory_of_run)
     for name, text in given_flags.items():
         found = directory if name == "output_dir" else recorded.get(name)
-        fixed = name not in MAY_CHANGE or (
-            name == "rounds" and recorded["controller"] in BANDITS
-        )
-        if fixed and text != found:
+        if _is_fixed(name, recorded) and text != found:
             has = "no such flag" if found is None else f"--{name}={found}"
             raise ValueError(
                 f"Expected flags of the run that is resumed, which has {has}, found "
@@ -561,6 +579,35 @@ def _take_over(values: flags.FlagValues) -> None:
             )
     taken = {**recorded, **given_flags, "resume": directory, "output_dir": directory}
     _read_anew([f"--{name}={text}" for name, text in taken.items()], values)
+
+
+def _is_fixed(name: str, recorded: Mapping[str, str]) -> bool:
+    """Whether a run that is resumed must have the flag that it began with."""
+    if name == "rounds":
+        return recorded.get("controller") in BANDITS
+    return name not in MAY_CHANGE
+
+
+def _check_recorded(
+    recorded: Mapping[str, str], directory: run_directory.RunDirectory
+) -> None:
+    """Raises ValueError unless flags.txt is as the last checkpoint knows it."""
+    if not recorded:
+        raise ValueError(
+            f"Expected the flags of a run in {directory.flags}, found none."
+        )
+    saved = directory.saved_flags() or {}
+    for name in dict.fromkeys([*saved, *recorded] if saved else ()):
+        found, wanted = recorded.get(name), saved.get(name)
+        if found != wanted and (_is_fixed(name, saved) or found is None):
+            raise ValueError(
+                f"Expected in {directory.flags} {_shown(name, wanted)}, which the last "
+                f"checkpoint was written with, found {_shown(name, found)}."
+            )
+
+
+def _shown(name: str, text: str | None) -> str:
+    return f"no --{name}" if text is None else f"--{name}={text}"
 
 
 def _read_anew(arguments: Sequence[str], values: flags.FlagValues) -> None:

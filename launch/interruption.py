@@ -1,28 +1,78 @@
-"""Ctrl-C, put off to the end of a round."""
+"""Ctrl-C, SIGTERM and SIGHUP: put off to the end of a round, or told at once."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import NoReturn
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class SignalError(KeyboardInterrupt):
+    """A signal that asks the program to end, as Ctrl-C does.
+
+    Attributes:
+      number: The signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Tells of the signal `number`."""
+        super().__init__(number)
+        self.number = number
+
+
+def exit_code(error: KeyboardInterrupt | int) -> int:
+    """The exit code of a program that a signal has ended, as a shell has it.
+
+    Args:
+      error: The signal, or what was raised for it.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        error = getattr(error, "number", signal.SIGINT)
+    return 128 + error
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Callable[[], bool]]:
-    """Puts off the first SIGINT of the block; the second one interrupts as usual.
+def raised() -> Iterator[None]:
+    """Turns SIGTERM and SIGHUP into an exception, as Ctrl-C is one."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise SignalError(number)
+
+    with _handled(_heard(_ENDING), interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[Callable[[], int | None]]:
+    """Puts off the first signal of the block; the second one interrupts as usual.
 
     Yields:
-      A function that tells whether there was one.
+      A function that gives the signal that there was, or None.
     """
-    seen = False
-    usual = signal.getsignal(signal.SIGINT)
+    seen: int | None = None
 
     def note(number: int, frame: FrameType | None) -> None:
         nonlocal seen
-        seen = True
-        signal.signal(signal.SIGINT, usual)
+        seen = number
+        undo.close()
 
-    signal.signal(signal.SIGINT, note)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(_handled((signal.SIGINT, *_heard(_ENDING)), note))
         yield lambda: seen
+
+
+def _heard(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Those that are not ignored from the start on, as nohup has it."""
+    return tuple(n for n in numbers if signal.getsignal(n) is not signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _handled(numbers: tuple[int, ...], handler: Callable) -> Iterator[None]:
+    usual = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, former in usual.items():
+            signal.signal(number, former)

@@ -125,6 +125,8 @@ class RunOptions:
       training: How the model is trained.
       participation: Who takes part in a round.
       output_dir: Where the results go.
+      output_dir_given: Whether the user chose it; else another may be taken in its
+        place.
       checkpoint_every: Rounds between two checkpoints; 0: none is written.
       resumed: Whether the run of output_dir goes on from its last checkpoint.
     """
@@ -139,5 +141,6 @@ class RunOptions:
     training: TrainingOptions
     participation: ParticipationOptions
     output_dir: str
+    output_dir_given: bool
     checkpoint_every: int
     resumed: bool

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STORES: Mapping[str, str] = {
     "runtime": "in TFF's worker; only where all clients take part in every round",
     "memory": "in the program's memory",
-    "disk": "in a memory-mapped file, of which memory holds the cohort's part only",
+    "disk": "in a file, of which memory holds one state at a time",
 }
 
 _TAKES_DIRECTORY = "disk"

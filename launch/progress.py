@@ -7,6 +7,7 @@ from typing import Any, Self, TextIO
 
 import tqdm
 
+from launch import screen
 from launch.metrics import Row
 
 
@@ -27,7 +28,7 @@ class Progress:
           time_budget: The time at which the run ends, if any.
           stream: Where to show it; by default standard error.
         """
-        self._stream = stream or sys.stderr
+        self._stream = screen.Patient(stream or sys.stderr)
         self._rounds = rounds
         self._time_budget = time_budget
         self._accuracy = math.nan
@@ -50,7 +51,7 @@ class Progress:
             if row["test_accuracy"] != "":
                 self._accuracy = row["test_accuracy"]
         if self._bar is not None:
-            self._bar.update(len(rows))
+            self._bar.n = len(rows)
             # What came before tells nothing of the speed.
             self._bar.unpause()
             self._bar.initial = len(rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from launch import csv_table, metrics, run_directory
+from launch import csv_table, events, metrics, run_directory
 from tasks import ClientData
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Recorder:
     Attributes:
       rows: The rows of metrics.csv so far.
       contributed: int64 [N], how many entries of each client were selected so far.
+      last_ids: int32 [n], who took part in the last round that was recorded.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Recorder:
         self._clients = clients
         self._flags = flags
         self._files = contextlib.ExitStack()
+        self._tables: tuple[csv_table.CsvTable, ...] = ()
         self.rows: list[metrics.Row] = []
         self.contributed = np.zeros(len(clients), np.int64)
+        self.last_ids = np.zeros(0, np.int32)
         # Reading all data takes a moment, and they stay the same.
         self._checksums = np.array([_checksum(client) for client in clients], np.uint32)
         if not resumed:
@@ -72,16 +75,14 @@ class Recorder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._files.close()
+        self._close()
 
     def _open(self, *, continued: bool) -> None:
-        import tensorflow_federated as tff
-
-        self._metrics, self._timing = (
+        self._tables = tuple(
             self._files.enter_context(csv_table.CsvTable(path, continued=continued))
             for path in (self._directory.metrics, self._directory.timing)
         )
-        self._events = tff.program.TensorBoardReleaseManager(self._directory.events)
+        self._events = events.Events(self._directory.events)
 
     async def record(self, value: "programs.Release", key: int) -> None:
         """Writes down a round.
@@ -94,31 +95,41 @@ class Recorder:
         evaluated = value.evaluation
         row["test_accuracy"] = evaluated.accuracy if evaluated else ""
         row["test_loss"] = evaluated.loss if evaluated else ""
+        of_rounds, of_time = self._tables
+        of_rounds.append(row)
         self.rows.append(row)
-        self._metrics.append(row)
         ids, contributed = metrics.contributions(value.train)
+        self.last_ids = ids
         np.add.at(self.contributed, ids, contributed)
         self._write_clients()
-        self._timing.append(
+        of_time.append(
             {"round": key}
             | {name: round(float(seconds), 6) for name, seconds in value.timing.items()}
         )
         await self._events.release(_events(row), key)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a checkpoint keeps: the files hold the rest.
+        """What a checkpoint keeps; the tables, on the disk then, hold the rest.
 
         Returns:
-          `contributed`, int64 [N], and `data`, uint32 [N], by which changed data
-          are recognised.
+          `contributed`, int64 [N]; `data`, uint32 [N], by which changed data are
+          recognised; and `tables`, uint32 [2], likewise of metrics.csv and timing.csv.
         """
-        return {"contributed": self.contributed.copy(), "data": self._checksums}
+        tables = [0, 0]
+        for number, table in enumerate(self._tables):
+            table.sync()
+            tables[number] = table.checksum
+        return {
+            "contributed": self.contributed.copy(),
+            "data": self._checksums,
+            "tables": np.array(tables, np.uint32),
+        }
 
     async def rewind(self, state: Mapping[str, np.ndarray], key: int) -> None:
         """Takes the files of an earlier run back to round `key`, and opens them.
 
         The events are made anew: TensorBoard keeps none of a round that comes twice
-        apart from the other.
+        apart from the other. Files that this program has open are taken back as well.
 
         Args:
           state: What `state` returned after that round.
@@ -136,10 +147,14 @@ class Recorder:
                     f"Expected the data that the run in {self._directory.path} began "
                     f"with, found other data of client {client.name}."
                 )
-        rows = csv_table.read_rounds(self._directory.metrics, key)
-        csv_table.read_rounds(self._directory.timing, key)
+        paths = (self._directory.metrics, self._directory.timing)
+        rows, _ = (
+            csv_table.read_rounds(path, key, int(checksum))
+            for path, checksum in zip(paths, state["tables"], strict=True)
+        )
+        self._close()
         self._directory.reopen(self._flags)
-        for path in (self._directory.metrics, self._directory.timing):
+        for path in paths:
             csv_table.cut(path, key)
         self.rows = rows
         self.contributed = np.array(state["contributed"])
@@ -148,6 +163,10 @@ class Recorder:
         self._open(continued=True)
         for row in rows:
             await self._events.release(_events(row), row["round"])
+
+    def _close(self) -> None:
+        self._files.close()
+        self._tables = ()
 
     def _write_clients(self) -> None:
         table = io.StringIO()

@@ -1,20 +1,36 @@
 """The directory that a run writes to."""
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 import pathlib
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch import file_lock
+from tff_gs import sealed_folder
 
 # Followed by the round.
 CHECKPOINT_PREFIX = "round_"
 
 # Of a store of clients' states on disk, here or in a directory of its own.
 CLIENT_STATES = "clients.states"
+
+# All that a run writes but its two directories.
+FILES = (
+    "metrics.csv",
+    "timing.csv",
+    "clients.csv",
+    "flags.txt",
+    "flags.json",
+    "summary.png",
+    "result.json",
+    CLIENT_STATES,
+)
 
 
 class RunDirectory:
@@ -48,11 +64,18 @@ class RunDirectory:
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
         self.client_states = self.path / CLIENT_STATES
+        # What `create` made, the deepest first.
+        self._made: list[pathlib.Path] = []
 
     def check(self) -> None:
-        """Raises ValueError unless the directory is absent or empty."""
+        """Raises ValueError unless the directory can be made, or is there and empty."""
         try:
-            taken = os.path.lexists(self.path) and any(self.path.iterdir())
+            taken = _exists(self.path) and any(self.path.iterdir())
+            parent = next(path for path in self._upwards() if _exists(path))
+            if not parent.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(parent, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             raise ValueError(
                 f"Expected a directory as output_dir, found {self.path} "
@@ -72,6 +95,21 @@ class RunDirectory:
                 "ended before its first one, or checkpoint_every was 0."
             )
 
+    def count_rounds(self) -> int:
+        """How many rows metrics.csv has."""
+        try:
+            return max(0, self.metrics.read_bytes().count(b"\n") - 1)
+        except OSError:
+            return 0
+
+    def saved_flags(self) -> dict[str, str] | None:
+        """The flags that the last checkpoint was written with; None: not known."""
+        for number in self._checkpoints():
+            folder = self.checkpoints / f"{CHECKPOINT_PREFIX}{number}"
+            with contextlib.suppress(sealed_folder.BrokenSealError):
+                return sealed_folder.read_notes(folder).get("flags")
+        return None
+
     def create(self, flags: Mapping[str, str]) -> None:
         """Makes the directory and writes the flags into it.
 
@@ -79,20 +117,45 @@ class RunDirectory:
           flags: The flags of the run by name, as text.
 
         Raises:
-          ValueError: If the directory holds files already or cannot be written.
+          ValueError: If the directory holds files already or cannot be written; it is
+            then as it was.
         """
         self.check()
+        missing = [path for path in self._upwards() if not _exists(path)]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._made = missing
             # Made here, not before: of two runs only one can begin.
-            with self.flags.open("x", encoding="utf-8") as file:
-                file.write(_lines(flags))
+            with self.flags.open("x", encoding="utf-8"):
+                pass
+        except OSError as error:
+            self._unmake(missing)
+            raise _not_writable(self.path, error) from error
+        try:
+            write_atomically(self.flags, _lines(flags))
             write_atomically(self.flags_json, _json(flags))
         except OSError as error:
-            raise ValueError(
-                f"Expected an output_dir that can be written, found {self.path} "
-                f"({error.strerror})."
-            ) from error
+            self.discard()
+            raise _not_writable(self.path, error) from error
+
+    def discard(self) -> None:
+        """Removes the files of a run that came to nothing, and what `create` made."""
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.events, self.checkpoints):
+            shutil.rmtree(folder, ignore_errors=True)
+        self._unmake(self._made)
+
+    def _unmake(self, folders: list[pathlib.Path]) -> None:
+        for path in folders:
+            # Another program may have put something there.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+    def _upwards(self) -> list[pathlib.Path]:
+        """The directory, and all above it."""
+        path = pathlib.Path(os.path.abspath(self.path))
+        return [path, *path.parents]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -110,17 +173,27 @@ class RunDirectory:
 
     def last_checkpoint(self) -> int | None:
         """The round of the last checkpoint; None where there is none."""
+        return next(iter(self._checkpoints()), None)
+
+    def _checkpoints(self) -> list[int]:
+        """The rounds of the checkpoints, the last one first."""
         found = self.checkpoints.glob(f"{CHECKPOINT_PREFIX}*")
         suffixes = [path.name.removeprefix(CHECKPOINT_PREFIX) for path in found]
-        return max(
-            (int(suffix) for suffix in suffixes if suffix.isdigit()), default=None
-        )
+        return sorted((int(s) for s in suffixes if s.isdigit()), reverse=True)
 
-    def remove_broken_checkpoints(self) -> None:
-        """Removes what was left where a run was killed while it wrote a checkpoint."""
+    def resume_hint(self) -> str:
+        """How a user goes on with the run, after a blank; "" if nobody can."""
+        if self.last_checkpoint() is None:
+            return ""
+        return f" Go on: python -m launch.train --resume={self.path}"
+
+    def remove_leftovers(self) -> None:
+        """Removes what was left where a run was killed while it wrote a file."""
         for path in self.checkpoints.glob(f"{CHECKPOINT_PREFIX}*"):
             if not path.name.removeprefix(CHECKPOINT_PREFIX).isdigit():
                 shutil.rmtree(path, ignore_errors=True)
+        for name in FILES:
+            _temporary(self.path / name).unlink(missing_ok=True)
 
     def reopen(self, flags: Mapping[str, str]) -> None:
         """Makes a complete run one that is not, and writes its flags anew.
@@ -129,8 +202,13 @@ class RunDirectory:
           flags: The flags of the run by name, as text.
         """
         self.result.unlink(missing_ok=True)
-        write_atomically(self.flags, _lines(flags))
-        write_atomically(self.flags_json, _json(flags))
+        for path, text in (
+            (self.flags, _lines(flags)),
+            (self.flags_json, _json(flags)),
+        ):
+            # A disk that is full takes what is there already.
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                write_atomically(path, text)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the run as complete, when all its other files are written.
@@ -138,7 +216,49 @@ class RunDirectory:
         Args:
           result: What it came to.
         """
-        write_atomically(self.result, _json(result))
+        checksums = {path.name: checksum(path) for path in (self.metrics, self.clients)}
+        write_atomically(self.result, _json({**result, "checksums": checksums}))
+
+
+def create_numbered(path: str, flags: Mapping[str, str]) -> RunDirectory:
+    """Makes a new directory, of that name or of a similar one where it is taken.
+
+    Args:
+      path: The name.
+      flags: As of `RunDirectory.create`.
+
+    Raises:
+      ValueError: As of `RunDirectory.create`.
+    """
+    for number in itertools.count(1):
+        directory = RunDirectory(path if number == 1 else f"{path}-{number}")
+        try:
+            directory.create(flags)
+        except ValueError:
+            if not os.path.lexists(directory.path):
+                raise
+        else:
+            return directory
+
+
+def checksum(path: pathlib.Path) -> str:
+    """The checksum of a file as result.json holds it."""
+    return f"{zlib.crc32(path.read_bytes()):08x}"
+
+
+def _exists(path: pathlib.Path) -> bool:
+    """Whether there is something; an OSError where that cannot be known."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _not_writable(path: pathlib.Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"Expected an output_dir that can be written, found {path} ({error.strerror})."
+    )
 
 
 def _lines(flags: Mapping[str, str]) -> str:
@@ -150,7 +270,20 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Replaces the content of `path` in one step."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    """Replaces the content of `path` in one step.
+
+    Raises:
+      OSError: If the disk is full or fails; the file is as it was.
+    """
+    temporary = _temporary(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f".{path.name}.new")

@@ -19,10 +19,20 @@ from typing import TYPE_CHECKING, Any
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import flags, populations, run_directory, time_label
+from launch import (
+    flags,
+    interruption,
+    populations,
+    run_directory,
+    screen,
+    system_errors,
+    time_label,
+    versions,
+)
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
+    from launch import metrics, summary_plot, training
     from launch.experiment import Experiment
 
 _HELP = ("help", "helpshort", "?", "h")
@@ -34,49 +44,96 @@ _TALKATIVE = ("tensorflow", f"{os.sep}tff_gs{os.sep}")
 def main(options: RunOptions) -> int:
     """Runs the program; returns its exit code."""
     _silence_tensorflow()
-    with contextlib.ExitStack() as held:
-        return _run(options, run_directory.RunDirectory(options.output_dir), held)
-
-
-def _run(
-    options: RunOptions,
-    directory: run_directory.RunDirectory,
-    held: contextlib.ExitStack,
-) -> int:
     try:
-        if options.resumed:
-            directory.check_resumable()
-        else:
-            directory.check()
-        populations.check_directory(options.participation, resumed=options.resumed)
-        # Not before the flags are known to be right: this is where the time goes.
-        from launch import experiment
+        with contextlib.ExitStack() as held:
+            held.enter_context(interruption.raised())
+            return _run(options, held)
+    except OSError as error:
+        return _fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT)
+    except KeyboardInterrupt as error:
+        return _fail(
+            "Interrupted before the first round.", interruption.exit_code(error)
+        )
 
-        try:
-            built = experiment.build(options)
-        finally:
-            _replace_default_context()
-        if not options.resumed:
-            directory.create(flags.used())
+
+def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
+    try:
+        built, directory = _build(options)
         held.enter_context(directory.lock())
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _fail("Interrupted before the first round.", 130)
-    from tff_gs import programs
+    from tff_gs import programs, runtime
 
+    needed = 1
     try:
         return _train(built, options, directory)
     except programs.ProgramStateError as error:
         return _fail(f"{directory.path}: {error}", _WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _fail(f"Interrupted twice; the rounds are in {directory.path}.", 130)
+    except runtime.SpoolError as error:
+        return _fail(f"{error}{directory.resume_hint()}", _WRONG_INPUT)
+    except runtime.WorkerError as error:
+        return _fail(f"{error}{directory.resume_hint()}", 1)
+    except OSError as error:
+        # The first checkpoint comes after the first round.
+        needed = 2 if options.checkpoint_every else 1
+        sentence = system_errors.sentence(error, flags.paths())
+        return _fail(sentence + directory.resume_hint(), _WRONG_INPUT)
+    except KeyboardInterrupt as error:
+        return _fail(
+            f"Interrupted twice.{directory.resume_hint()}",
+            interruption.exit_code(error),
+        )
+    finally:
+        if not options.resumed:
+            _discard_failed_start(options, directory, needed)
+
+
+def _build(
+    options: RunOptions,
+) -> tuple["Experiment", run_directory.RunDirectory]:
+    """What is run, and where; a ValueError if a flag is wrong."""
+    directory = run_directory.RunDirectory(options.output_dir)
+    versions.check()
+    if options.resumed:
+        directory.check_resumable()
+    elif options.output_dir_given:
+        directory.check()
+    populations.check_directory(options.participation, resumed=options.resumed)
+    # Not before the flags are known to be right: this is where the time goes.
+    from launch import experiment
+
+    try:
+        built = experiment.build(options)
+    finally:
+        _replace_default_context()
+    if options.resumed:
+        return built, directory
+    if options.output_dir_given:
+        directory.create(flags.used())
+        return built, directory
+    return built, run_directory.create_numbered(options.output_dir, flags.used())
+
+
+def _discard_failed_start(
+    options: RunOptions, directory: run_directory.RunDirectory, needed: int
+) -> None:
+    """Removes what is of no use, and in the way of the same command.
+
+    Args:
+      options: Those of the run, a new one.
+      directory: Its directory.
+      needed: How many rounds are of use although there is no checkpoint.
+    """
+    if directory.last_checkpoint() is None and directory.count_rounds() < needed:
+        states = populations.states_file(options.participation, directory)
+        states.unlink(missing_ok=True)
+        directory.discard()
 
 
 def _train(
     experiment: "Experiment", options: RunOptions, directory: run_directory.RunDirectory
 ) -> int:
-    from launch import closing, progress, recorder, summary_plot, training
+    from launch import progress, recorder, training
 
     limits = options.training
     with (
@@ -88,42 +145,67 @@ def _train(
         ) as record,
         progress.Progress(rounds=limits.rounds, time_budget=limits.time_budget) as show,
     ):
-        result = training.run(
-            experiment,
+        plan = training.Plan(
             limits,
-            record,
-            show,
+            options.participation,
             directory,
-            participation=options.participation,
-            checkpoint_every=options.checkpoint_every,
-            resumed=options.resumed,
+            flags.used(),
+            options.checkpoint_every,
+            options.resumed,
         )
-    time_unit = time_label.TIME_LABELS[options.cost]
+        result = training.run(experiment, plan, record, show)
     if record.rows:
-        captions = summary_plot.Captions(
-            title=_title(experiment, options),
-            dimension=experiment.dimension,
-            time_label=time_unit,
-            guaranteed=options.method.sparsifier == "fab_top_k"
-            and options.participation.clients_per_round is None,
-        )
-        summary_plot.draw(
-            directory.metrics, directory.clients, directory.plot, captions
-        )
-        print(
-            closing.closing_lines(
-                experiment,
-                record.rows,
-                result,
-                directory,
-                time_label=time_unit,
-                wanted=limits.targets,
-            )
-        )
+        _show(experiment, options, directory, record.rows, result)
     if result.ending.exit_code:
         return _fail(result.ending.sentence, result.ending.exit_code)
     directory.finish(_summary(experiment, record.rows[-1], result.initial_bits))
     return 0
+
+
+def _show(
+    experiment: "Experiment",
+    options: RunOptions,
+    directory: run_directory.RunDirectory,
+    rows: "Sequence[metrics.Row]",
+    result: "training.Result",
+) -> None:
+    """Draws the picture, and prints what came out of the run."""
+    from launch import closing, summary_plot
+
+    time_unit = time_label.TIME_LABELS[options.cost]
+    captions = summary_plot.Captions(
+        title=_title(experiment, options),
+        dimension=experiment.dimension,
+        time_label=time_unit,
+        guaranteed=options.method.sparsifier == "fab_top_k"
+        and options.participation.clients_per_round is None,
+    )
+    _draw(directory, captions)
+    screen.say(
+        closing.closing_lines(
+            experiment,
+            rows,
+            result,
+            directory,
+            time_label=time_unit,
+            wanted=options.training.targets,
+        )
+    )
+
+
+def _draw(
+    directory: run_directory.RunDirectory, captions: "summary_plot.Captions"
+) -> None:
+    """Draws the picture; a run can do without."""
+    from launch import summary_plot
+
+    try:
+        summary_plot.draw(
+            directory.metrics, directory.clients, directory.plot, captions
+        )
+    except OSError as error:
+        directory.plot.unlink(missing_ok=True)
+        logging.warning("No picture: %s", system_errors.sentence(error, flags.paths()))
 
 
 def _summary(
@@ -155,18 +237,20 @@ def _parse(argv: Sequence[str]) -> RunOptions:
     """The options of the command line; help and errors end the program."""
     names = [argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")]
     if any(name in (*_HELP, "helpfull") for name in names):
-        print(f"{__doc__.strip()}\n\n{flags.help_text()}", end="")
+        screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
         if "helpfull" in names:
-            print(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
+            screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
         sys.exit(0)
     try:
         return flags.parse(argv)
     except ValueError as error:
         sys.exit(_fail(str(error), _WRONG_INPUT))
+    except OSError as error:
+        sys.exit(_fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT))
 
 
 def _fail(sentence: str, exit_code: int) -> int:
-    print(sentence, file=sys.stderr)
+    screen.say_error(sentence)
     return exit_code
 
 

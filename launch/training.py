@@ -1,9 +1,13 @@
 """The rounds of a run."""
 
 import asyncio
+import dataclasses
 import math
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from absl import logging
 
 from launch import experiment as experiment_lib
 from launch import (
@@ -17,7 +21,13 @@ from launch import (
 from launch.options import ParticipationOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from tff_gs import programs
+    from tff_gs import programs, runtime
+
+# Rounds in a row in which no client's work can be used, after which a run ends.
+_LOST_ROUNDS = 5
+# A checkpoint may cost a while; what is lost without one costs more.
+_CHECKPOINT_SECONDS = 600.0
+_SHOWN_CLIENTS = 10
 
 
 class Ending(NamedTuple):
@@ -49,64 +59,110 @@ class Result(NamedTuple):
     resumed_from: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run is, beside its experiment.
+
+    Attributes:
+      training: For how long.
+      participation: Who takes part in a round.
+      directory: Where checkpoints go.
+      flags: What is kept with a checkpoint; see `RunDirectory.saved_flags`.
+      checkpoint_every: Rounds between two checkpoints; 0: none is written.
+      resumed: Whether the run goes on from its last checkpoint.
+    """
+
+    training: TrainingOptions
+    participation: ParticipationOptions
+    directory: run_directory.RunDirectory
+    flags: Mapping[str, str]
+    checkpoint_every: int = 0
+    resumed: bool = False
+
+
 def run(
     experiment: experiment_lib.Experiment,
-    options: TrainingOptions,
+    plan: Plan,
     record: recorder.Recorder,
     show: progress.Progress,
-    directory: run_directory.RunDirectory,
-    *,
-    participation: ParticipationOptions,
-    checkpoint_every: int = 0,
-    resumed: bool = False,
 ) -> Result:
-    """Runs rounds until they are enough, or the loss is not finite, or Ctrl-C.
+    """Runs rounds until they are enough, or come to nothing, or a signal ends them.
 
-    They are enough when a limit or the targets are reached.
+    They are enough when a limit or the targets are reached. A worker process that ends
+    is started again, and the run goes on from its last checkpoint, unless it has made
+    no progress since the last time.
 
     Args:
       experiment: What to run.
-      options: For how long.
+      plan: How.
       record: Writes down every round.
       show: Shows every round.
-      directory: Where checkpoints go.
-      participation: Who takes part in a round.
-      checkpoint_every: Rounds between two checkpoints; 0: none is written.
-      resumed: Whether the run goes on from its last checkpoint.
 
     Raises:
-      ValueError: If the checkpoint is damaged, or is not of this experiment.
+      tff_gs.programs.ProgramStateError: If no checkpoint can be used.
+      tff_gs.runtime.WorkerLostError: If the worker has ended, and it is of no use to
+        start it again.
+      OSError: If a file cannot be written.
     """
+    from tff_gs import runtime
+
+    lost_at = -1
+    with interruption.deferred() as interrupted:
+        while True:
+            try:
+                output = _attempt(experiment, plan, record, show, interrupted)
+                ending = _ending(output, record, plan, interrupted())
+                return Result(
+                    ending, output.initial_bits, output.seconds, output.resumed_from
+                )
+            except runtime.WorkerLostError as error:
+                reached = len(record.rows)
+                told = f"{error} That was in round {reached + 1}"
+                if reached <= lost_at or interrupted() or not _prepare(plan, reached):
+                    raise runtime.WorkerLostError(f"{told}.") from error
+                lost_at = reached
+                logging.warning("%s; the worker is started again.", told)
+
+
+def _prepare(plan: Plan, reached: int) -> bool:
+    """Whether a run that has reached a round can be started again."""
+    if plan.directory.last_checkpoint() is not None:
+        return True
+    if not reached:
+        # What was written in the round that is run again.
+        states = populations.states_file(plan.participation, plan.directory)
+        states.unlink(missing_ok=True)
+    return not reached
+
+
+def _attempt(
+    experiment: experiment_lib.Experiment,
+    plan: Plan,
+    record: recorder.Recorder,
+    show: progress.Progress,
+    interrupted: Callable[[], int | None],
+) -> "programs.TrainOutput":
+    """Runs rounds, from the last checkpoint on if there is one."""
     from tff_gs import programs
     from tff_gs.runtime import resident
 
-    manager = None
-    if checkpoint_every or resumed:
-        directory.remove_broken_checkpoints()
-        manager = _checkpoint_manager(directory)
-    with (
-        interruption.deferred() as interrupted,
-        resident.execution_context() as runtime,
-        populations.build(
-            populations.Setting(
-                experiment,
-                participation,
-                options.seed,
-                populations.states_file(participation, directory),
-                runtime,
-            )
-        ) as population,
-    ):
+    options = plan.training
 
-        def should_stop() -> "programs.Stop | None":
-            row = record.rows[-1] if record.rows else None
-            if row is not None and not math.isfinite(row["training_loss"]):
+    def should_stop() -> "programs.Stop | None":
+        if record.rows:
+            lost = _lost_rounds(record.rows)
+            enough = _is_enough(record.rows[-1], options)
+            if lost >= _LOST_ROUNDS or (lost and enough):
                 return programs.Stop.FAILED
-            if row is not None and _is_enough(row, options):
+            if enough:
                 return programs.Stop.COMPLETE
-            return programs.Stop.PAUSED if interrupted() else None
+        return programs.Stop.PAUSED if interrupted() else None
 
-        output = asyncio.run(
+    with (
+        resident.execution_context() as context,
+        populations.build(_setting(experiment, plan, context)) as population,
+    ):
+        return asyncio.run(
             programs.train_model(
                 population=population,
                 is_last_round=lambda metrics: _is_last(metrics, options),
@@ -114,12 +170,25 @@ def run(
                 evaluation=experiment.evaluate,
                 evaluation_periodicity=options.eval_every,
                 metrics_managers=[programs.RecordReleaseManager(_Rounds(record, show))],
-                program_state_manager=manager,
-                program_state_periodicity=checkpoint_every,
+                program_state_manager=_checkpoint_manager(plan),
+                program_state_periodicity=plan.checkpoint_every,
+                program_state_seconds=_CHECKPOINT_SECONDS,
             )
         )
-        ending = _ending(output, record, options, directory)
-        return Result(ending, output.initial_bits, output.seconds, output.resumed_from)
+
+
+def _setting(
+    experiment: experiment_lib.Experiment,
+    plan: Plan,
+    context: "runtime.ResidentContext",
+) -> populations.Setting:
+    return populations.Setting(
+        experiment,
+        plan.participation,
+        plan.training.seed,
+        populations.states_file(plan.participation, plan.directory),
+        context,
+    )
 
 
 class _Rounds:
@@ -140,22 +209,32 @@ class _Rounds:
         self._show.resume(self._record.rows)
 
 
-def _checkpoint_manager(directory: run_directory.RunDirectory) -> Any:
-    import tensorflow_federated as tff
+def _checkpoint_manager(plan: Plan) -> "programs.CheckpointManager | None":
+    from tff_gs import programs
 
-    # One at a time: it is as large as all clients' states.
-    return tff.program.FileProgramStateManager(
-        directory.checkpoints,
+    if not plan.checkpoint_every and not plan.resumed:
+        return None
+    plan.directory.remove_leftovers()
+    return programs.CheckpointManager(
+        plan.directory.checkpoints,
         prefix=run_directory.CHECKPOINT_PREFIX,
-        keep_total=1,
-        keep_first=False,
+        notes={"flags": dict(plan.flags)},
     )
+
+
+def _lost_rounds(rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many rounds at the end there are in which no client's work could be used."""
+    used = (number for number, row in enumerate(reversed(rows)) if not _is_lost(row))
+    return next(used, len(rows))
+
+
+def _is_lost(row: Mapping[str, Any]) -> bool:
+    usable = math.isfinite(row["training_loss"])
+    return row.get("non_finite", 0 if usable else row["clients"]) == row["clients"]
 
 
 def _is_last(row: Mapping[str, Any], options: TrainingOptions) -> bool:
     """Whether a limit is reached with a round, by its metrics or row."""
-    if not math.isfinite(row["training_loss"]):
-        return False
     if options.rounds is not None and row["round"] >= options.rounds:
         return True
     return options.time_budget is not None and row["time"] >= options.time_budget
@@ -170,8 +249,8 @@ def _is_enough(row: Mapping[str, Any], options: TrainingOptions) -> bool:
 def _ending(
     output: "programs.TrainOutput",
     record: recorder.Recorder,
-    options: TrainingOptions,
-    directory: run_directory.RunDirectory,
+    plan: Plan,
+    interrupted: int | None,
 ) -> Ending:
     from tff_gs import programs
 
@@ -179,12 +258,20 @@ def _ending(
     if output.stop is programs.Stop.COMPLETE:
         return Ending(0, "")
     if output.stop is programs.Stop.FAILED:
-        return Ending(
-            1,
-            f"The training loss is {record.rows[-1]['training_loss']} in round "
-            f"{number} with learning_rate {options.learning_rate}: try a smaller one.",
-        )
-    resume = ""
-    if directory.last_checkpoint() is not None:
-        resume = f" Go on: python -m launch.train --resume={directory.path}"
-    return Ending(130, f"Interrupted after round {number}.{resume}")
+        return Ending(1, _why_nothing_came(record, plan.training))
+    return Ending(
+        interruption.exit_code(interrupted or signal.SIGINT),
+        f"Interrupted after round {number}.{plan.directory.resume_hint()}",
+    )
+
+
+def _why_nothing_came(record: recorder.Recorder, options: TrainingOptions) -> str:
+    count, last = _lost_rounds(record.rows), record.rows[-1]["round"]
+    ids = [str(client) for client in sorted(record.last_ids.tolist())]
+    more = ", ..." if len(ids) > _SHOWN_CLIENTS else ""
+    rounds = f"rounds {last - count + 1} to {last}" if count > 1 else f"round {last}"
+    return (
+        f"In {rounds} the work of all clients was not finite, in the last one of "
+        f"{len(ids)} clients ({', '.join(ids[:_SHOWN_CLIENTS])}{more}), with "
+        f"learning_rate {options.learning_rate}: try a smaller one."
+    )

@@ -71,10 +71,21 @@ def load_or_build(
     return arrays
 
 
-def default_dir() -> pathlib.Path:
-    """The directory for caches that cannot lie beside their data."""
+def default_dir() -> pathlib.Path | None:
+    """The directory for caches that cannot lie beside their data; None: nowhere."""
     root = os.environ.get("XDG_CACHE_HOME")
-    return pathlib.Path(root or pathlib.Path.home() / ".cache") / "tff_gs"
+    if root:
+        return pathlib.Path(root) / "tff_gs"
+    home = find_home()
+    return home / ".cache" / "tff_gs" if home else None
+
+
+def find_home() -> pathlib.Path | None:
+    """The user's home directory; None where there is none."""
+    try:
+        return pathlib.Path.home()
+    except RuntimeError:
+        return None
 
 
 def _fingerprint(
@@ -96,7 +107,8 @@ def _places(
     shared = f"{name}-{digest}.npz"
     if cache_dir is not None:
         return [pathlib.Path(cache_dir) / shared]
-    return [data_dir / f"{name}.cache.npz", default_dir() / shared]
+    own = default_dir()
+    return [data_dir / f"{name}.cache.npz", *([own / shared] if own else [])]
 
 
 def _read(path: pathlib.Path, fingerprint: str) -> Arrays | None:

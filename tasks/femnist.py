@@ -103,7 +103,9 @@ def build(options: TaskOptions) -> Task:
 
 
 def _files(directory: pathlib.Path) -> list[pathlib.Path]:
-    files = sorted(directory.glob("*.json"))
+    # What begins with a dot is of the system or of an archive, such as "._a.json".
+    found = directory.glob("*.json")
+    files = sorted(path for path in found if not path.name.startswith("."))
     if not files:
         raise DataError(f"Expected LEAF's .json files in {directory}, found none.")
     return files

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks import cache
 from tasks.task import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def load(
       DataError: There is no copy and none can be downloaded, or it is not what TFF
         wrote; in one sentence.
     """
-    place = pathlib.Path.home() / ".tff" if data_dir is None else pathlib.Path(data_dir)
+    place = _own_place(file_name) if data_dir is None else pathlib.Path(data_dir)
     path = place / file_name
     # Before the long import.
     if data_dir is not None and not path.is_file():
@@ -148,6 +149,17 @@ def _download(
         ) from error
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _own_place(file_name: str) -> pathlib.Path:
+    """Where TFF has its downloads."""
+    home = cache.find_home()
+    if home is None:
+        raise DataError(
+            f"Expected data_dir, the directory that holds {file_name}, where there is "
+            "no home directory, found none."
+        )
+    return home / ".tff"
 
 
 def _absent(place: pathlib.Path, file_name: str) -> str:

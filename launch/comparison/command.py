@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags
+from launch import flag_types, flags, screen
 from launch.comparison import plan, preset
 
 WRONG_INPUT = 2
+# Each is a process of half a gigabyte.
+_MOST_JOBS = 1024
 _HELP = ("help", "helpshort", "helpfull", "?", "h")
 
 
@@ -51,11 +53,20 @@ def define(values: absl_flags.FlagValues) -> flags.Topic:
         "continues there and repeats no complete run",
     )
     topic.define(
-        "jobs", flag_types.whole_number(1), "runs to have at work at a time", "1"
+        "jobs",
+        flag_types.whole_number(1, _MOST_JOBS),
+        "runs to have at work at a time",
+        "1",
     )
     topic.define_switch("dry_run", "show the runs and make none")
     topic.define_switch("list", "show the presets and make no run")
     return topic
+
+
+def paths(values: absl_flags.FlagValues) -> dict[str, str]:
+    """The programs' flags that take a path, and have one."""
+    found = {name: values[name].value for name in ("output_dir", "preset")}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def list_presets() -> str:
@@ -80,16 +91,16 @@ def parse(
     """
     words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
     if any(word in _HELP for word in words):
-        print(help_text(), end="")
+        screen.say(help_text().rstrip("\n"))
         sys.exit(0)
     try:
         others = _read(argv, values)
         if values["list"].value:
-            print(list_presets(), end="")
+            screen.say(list_presets().rstrip("\n"))
             sys.exit(0)
         return others
     except ValueError as error:
-        print(error, file=sys.stderr)
+        screen.say_error(str(error))
         sys.exit(WRONG_INPUT)
 
 

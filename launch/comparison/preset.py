@@ -161,7 +161,8 @@ def check_flags(flags: Collection[str]) -> None:
 
 def names() -> list[str]:
     """The names of the presets that come with this package."""
-    return sorted(path.stem for path in DIRECTORY.glob("*.toml"))
+    found = (path.stem for path in DIRECTORY.glob("*.toml"))
+    return sorted(stem for stem in found if not stem.startswith("."))
 
 
 def load(name: str) -> Preset:

@@ -70,6 +70,10 @@ def _read(run: plan.Run) -> Result | None:
         return None
     files = run_directory.RunDirectory(run.directory)
     try:
+        # Runs of earlier versions have none.
+        for name, checksum in result.get("checksums", {}).items():
+            if run_directory.checksum(run.directory / name) != checksum:
+                raise ValueError(f"{name} is not as the run left it")
         metrics = pd.read_csv(files.metrics)
         contributed = pd.read_csv(files.clients)["contributed"]
         return Result(

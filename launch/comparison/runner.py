@@ -8,10 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from types import FrameType
-from typing import IO, NamedTuple, NoReturn, TextIO
+from typing import IO, NamedTuple, TextIO
 
-from launch import file_lock
+from launch import file_lock, screen, system_errors
 from launch.comparison import plan, standing
 
 _POLL_SECONDS = 0.2
@@ -62,28 +61,13 @@ def lock(comparison: pathlib.Path) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Turns SIGTERM and SIGHUP into what Ctrl-C is, so that no run is left behind."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    usual = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, usual, strict=True):
-            signal.signal(number, handler)
-
-
 def execute(
     runs: Sequence[plan.Run], *, jobs: int = 1, stream: TextIO | None = None
 ) -> list[Failure]:
     """Makes those of the runs that are not complete.
 
-    Ctrl-C ends the runs at work, and is then raised on.
+    Ctrl-C, or what `interruption.raised` makes of other signals, ends the runs at
+    work, and is then raised on.
 
     Args:
       runs: The runs; one that another needs comes before it.
@@ -101,7 +85,9 @@ def execute(
     waiting = [run for run in runs if run.directory not in complete]
     for run in waiting:
         standing.check(run)
-    return _Execution(waiting, complete, len(runs), stream or sys.stdout).go(jobs)
+    return _Execution(
+        waiting, complete, len(runs), screen.Patient(stream or sys.stdout)
+    ).go(jobs)
 
 
 class _Execution:
@@ -121,17 +107,16 @@ class _Execution:
             self._say(f"{len(complete)} of {total} runs are complete already.")
 
     def go(self, jobs: int) -> list[Failure]:
-        with terminable():
-            try:
-                while self._waiting or self._active:
-                    self._give_up()
-                    while len(self._active) < jobs and (run := self._next()):
-                        self._start(run)
-                    self._collect()
-                    self._show_last_lines()
-                    time.sleep(_POLL_SECONDS)
-            finally:
-                self._stop()
+        try:
+            while self._waiting or self._active:
+                self._give_up()
+                while len(self._active) < jobs and (run := self._next()):
+                    self._start(run)
+                self._collect()
+                self._show_last_lines()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            self._stop()
         return self._failures
 
     def _next(self) -> plan.Run | None:
@@ -190,7 +175,9 @@ class _Execution:
             self._end(active)
             seconds = time.monotonic() - active.started
             result = standing.read_result(active.run)
-            if active.process.returncode == _WRONG_INPUT and active.resumed:
+            refused = active.process.returncode == _WRONG_INPUT and active.resumed
+            # A disk that is full is no reason to throw away what there is.
+            if refused and not system_errors.is_sentence(_last_line(active.run)):
                 self._say(f"{active.run} does not go on: {_last_line(active.run)}")
                 self._begun -= 1
                 self._start(active.run, anew=True)

@@ -1,12 +1,12 @@
 """From the command line to complete runs: what both programs do alike."""
 
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
+from launch import interruption, screen, system_errors
 from launch.comparison import command, plan, preset, runner, standing
 
 if TYPE_CHECKING:
@@ -35,30 +35,39 @@ def run(
       The program's exit code.
     """
     try:
-        chosen = build()
-        runs = command.make_runs(chosen, values)
-        check(runs)
-        if values["dry_run"].value:
-            print("".join(map(_describe, runs)), end="")
-            return 0
-        comparison = runs[0].comparison
-        with runner.lock(comparison):
-            failures = runner.execute(runs, jobs=values["jobs"].value)
-            _report(report, chosen, runs, comparison)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return command.WRONG_INPUT
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted; complete runs are kept, and the same command continues.",
-            file=sys.stderr,
-        )
-        return 130
+        with interruption.raised():
+            chosen = build()
+            runs = command.make_runs(chosen, values)
+            check(runs)
+            if values["dry_run"].value:
+                screen.say("".join(map(_describe, runs)).rstrip("\n"))
+                return 0
+            comparison = runs[0].comparison
+            with runner.lock(comparison):
+                failures = runner.execute(runs, jobs=values["jobs"].value)
+                _report(report, chosen, runs, comparison)
+    except (ValueError, OSError, KeyboardInterrupt) as error:
+        return _end(error, values)
     if failures:
         listed = "".join(f"\n  {run}: {sentence}" for run, sentence in failures)
-        print(f"\n{len(failures)} of {len(runs)} runs failed:{listed}", file=sys.stderr)
+        screen.say_error(f"\n{len(failures)} of {len(runs)} runs failed:{listed}")
         return 1
     return 0
+
+
+def _end(
+    error: ValueError | OSError | KeyboardInterrupt, values: absl_flags.FlagValues
+) -> int:
+    """Says what ends the program; returns its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        screen.say_error(
+            "\nInterrupted; complete runs are kept, and the same command continues."
+        )
+        return interruption.exit_code(error)
+    if isinstance(error, OSError):
+        error = system_errors.sentence(error, command.paths(values))
+    screen.say_error(str(error))
+    return command.WRONG_INPUT
 
 
 def _report(
@@ -72,7 +81,7 @@ def _report(
 
     lines = results.collect(chosen.methods, runs)
     if any(line.results for line in lines):
-        print(f"\n{report(chosen, runs, lines, comparison)}", end="")
+        screen.say(f"\n{report(chosen, runs, lines, comparison)}".rstrip("\n"))
 
 
 def _describe(run: plan.Run) -> str:

@@ -290,7 +290,7 @@ def _fresh():
         (["--run=a:", "--seeds=1,1"], "Flag --seeds=1,1: expected different whole num"),
         (["--run=a:", "--at=5,1"], "Flag --at=5,1: expected ascending numbers above 0"),
         (["--run=a:", "--over=k"], "Flag --over=k: expected one of time, rounds, tra"),
-        (["--run=a:", "--jobs=0"], "Flag --jobs=0: expected a whole number of at leas"),
+        (["--run=a:", "--jobs=0"], "Flag --jobs=0: expected a whole number from 1 t"),
         (["--run=a:", "here"], "Expected flags only, found 'here'."),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
-from launch import flags, populations, presets
+from launch import flag_types, flags, populations, presets
 from tasks import TASKS
 from tests import fresh_python
 from tff_gs.controllers import names as controller_names
@@ -75,8 +75,14 @@ def test_importing_any_module_imports_no_tensorflow():
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("--rounds=0", "Flag --rounds=0: expected a whole number of at least 1."),
-        ("--rounds=ten", "Flag --rounds=ten: expected a whole number of at least 1."),
+        (
+            "--rounds=0",
+            "Flag --rounds=0: expected a whole number from 1 to 2147483647.",
+        ),
+        (
+            "--rounds=ten",
+            "Flag --rounds=ten: expected a whole number from 1 to 2147483647.",
+        ),
         ("--seed=-1", "Flag --seed=-1: expected a whole number from 0 to 2147483647."),
         ("--learning_rate=0", "Flag --learning_rate=0: expected a number above 0."),
         ("--learning_rate=nan", "Flag --learning_rate=nan: expected a number above 0."),
@@ -130,6 +136,56 @@ def test_a_wrong_flag_is_one_sentence(argument, sentence):
         _parse(argument)
 
 
+_NUMBERS = [
+    name
+    for topic in flags.TOPICS
+    for name in topic.flags
+    if "a whole number" in getattr(topic.values[name].parser, "wanted", "")
+]
+
+
+def test_there_are_flags_of_whole_numbers():
+    assert {"clients", "seed", "rounds", "window", "checkpoint_every"} <= {*_NUMBERS}
+
+
+@pytest.mark.parametrize("name", _NUMBERS)
+@pytest.mark.parametrize("number", [2**31, 10**30])
+def test_whole_numbers_fit_into_what_they_become(name, number):
+    with pytest.raises(ValueError, match=f"^Flag --{name}=.* to 2147483647.$"):
+        _parse(f"--{name}={number}")
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        f"--k={2**31}",
+        f"--k_min={2**63}",
+        f"--arms=10,{2**31}",
+        f"--schedule=0:{2**31}",
+        f"--schedule={2**31}:10",
+    ],
+)
+def test_amounts_and_rounds_fit_into_what_they_become(argument):
+    with pytest.raises(ValueError, match=r"^Flag --.*: expected "):
+        _parse(argument)
+
+
+def test_the_largest_numbers_are_taken():
+    options = _parse(f"--seed={2**31 - 1}", f"--rounds={2**31 - 1}").training
+    assert (options.seed, options.rounds) == (2**31 - 1, 2**31 - 1)
+
+
+@pytest.mark.parametrize("seeds", [f"0,{2**31}", "0,-1"])
+def test_seeds_of_a_comparison_fit_into_what_they_become(seeds):
+    with pytest.raises(ValueError, match="expected different whole numbers up to 21"):
+        flag_types.whole_numbers().parse(seeds)
+
+
+def test_the_default_output_dir_may_be_replaced():
+    assert not _parse().output_dir_given
+    assert _parse("--output_dir=here").output_dir_given
+
+
 def test_an_encoder_of_unknown_codes_names_those_that_exist():
     with pytest.raises(ValueError, match=r"INDEX one of int32, .*VALUE one of float32"):
         _parse("--uplink_encoder=rice")
@@ -160,7 +216,7 @@ def test_the_program_says_it_without_a_traceback(train):
     run = train("--rounds=0")
     assert run.code == 2
     assert run.out == ""
-    assert run.err == "Flag --rounds=0: expected a whole number of at least 1.\n"
+    assert run.err == "Flag --rounds=0: expected a whole number from 1 to 2147483647.\n"
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -352,7 +408,7 @@ def test_used_flags_give_the_same_options(tmp_path):
         ),
         (
             ["--clients_per_round=0"],
-            "Flag --clients_per_round=0: expected a whole number of at least 1.",
+            "Flag --clients_per_round=0: expected a whole number from 1 to 2147483647.",
         ),
         (
             ["--clients_per_round=2", "--client_store=tape"],

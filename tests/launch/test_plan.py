@@ -67,7 +67,11 @@ def test_a_run_that_is_needed_and_does_not_exist_is_one_sentence():
     ("flag", "text", "sentence"),
     [
         ("round", "5", "Expected a flag that exists, found --round: did you mean"),
-        ("rounds", "0", "Flag --rounds=0: expected a whole number of at least 1."),
+        (
+            "rounds",
+            "0",
+            "Flag --rounds=0: expected a whole number from 1 to 2147483647.",
+        ),
         ("controller", "best", "Flag --controller=best: expected one of fixed, "),
     ],
 )

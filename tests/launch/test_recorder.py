@@ -1,6 +1,7 @@
 """The files of a run that goes on."""
 
 import asyncio
+import resource
 
 import numpy as np
 import pytest
@@ -95,19 +96,88 @@ def test_changed_data_are_refused(directory, clients):
     assert _read(directory) == before
 
 
+_CHANGES = {
+    "missing row": lambda lines: lines[:2] + lines[3:],
+    "torn row": lambda lines: [*lines[:-1], lines[-1][:1]],
+    "torn number": lambda lines: [*lines[:-1], lines[-1][:-2]],
+    "no end of line": lambda lines: [*lines[:-1], lines[-1][:-1]],
+    "renamed column": lambda lines: [lines[0].replace("round", "rund"), *lines[1:]],
+    "another number": lambda lines: [
+        *lines[:2],
+        lines[2].replace(".", ".1", 1),
+        *lines[3:],
+    ],
+    "no rows": lambda lines: [],
+}
+
+
 @pytest.mark.parametrize("name", ["metrics.csv", "timing.csv"])
-@pytest.mark.parametrize("change", ["missing row", "torn row", "no file", "no text"])
-def test_missing_rounds_are_refused(directory, clients, name, change):
+@pytest.mark.parametrize("change", [*_CHANGES, "no file", "no text"])
+def test_changed_rounds_are_refused(directory, clients, name, change):
     states, _ = _run(directory, clients, [1, 2, 3])
     path = directory.path / name
-    lines = path.read_text().splitlines(keepends=True)
-    if change == "missing row":
-        path.write_text("".join(lines[:2] + lines[3:]))
-    elif change == "torn row":
-        path.write_text("".join(lines)[: -len(lines[-1]) + 1])
-    elif change == "no text":
+    if change == "no text":
         path.write_bytes(b"\xff\xfe")
-    else:
+    elif change == "no file":
         path.unlink()
-    with pytest.raises(ValueError, match=rf"rows of rounds 1 to 3 in .*{name}, found"):
+    else:
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(_CHANGES[change](lines)))
+    with pytest.raises(
+        ValueError, match=rf"rows of rounds 1 to 3 in .*{name}, as they"
+    ):
         _run(directory, clients, [], resume=(states[3], 3))
+
+
+def test_a_recorder_takes_back_its_own_rounds(directory, clients):
+    """As where a worker is started again."""
+
+    async def go(record):
+        states = {}
+        for number in (1, 2, 3, 4):
+            await record.record(_release(number), number)
+            states[number] = record.state()
+        await record.rewind(states[2], 2)
+        for number in (3, 4):
+            await record.record(_release(number), number)
+        np.testing.assert_equal(record.state(), states[4])
+
+    with recorder.Recorder(directory, clients, flags=_FLAGS) as record:
+        asyncio.run(go(record))
+        assert len(record.rows) == 4
+    found = _read(directory)
+    for path in (directory.metrics, directory.clients, directory.timing):
+        path.unlink()
+    _run(directory, clients, [1, 2, 3, 4])
+    assert _read(directory) == found
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "clients.csv"])
+def test_a_row_that_finds_no_room_leaves_whole_rows(directory, clients, name):
+    path = directory.path / name
+
+    async def go(record):
+        await record.record(_release(1), 1)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # A part of what is written finds room.
+        limit = path.stat().st_size + (-1 if name == "clients.csv" else 1)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            await record.record(_release(2), 2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with recorder.Recorder(directory, clients, flags=_FLAGS) as record:
+        with pytest.raises(OSError, match="large"):
+            asyncio.run(go(record))
+        rows = list(record.rows)
+    for table in (directory.metrics, directory.timing, directory.clients):
+        assert table.read_bytes().endswith(b"\n")
+    assert directory.metrics.read_text().count("\n") == len(rows) + 1
+
+
+def test_without_events_a_run_goes_on(directory, clients, caplog):
+    directory.events.write_text("in the way")
+    _run(directory, clients, [1, 2])
+    assert directory.metrics.read_text().count("\n") == 3
+    assert caplog.text.count("No more events in ") == 1

@@ -28,6 +28,8 @@ def _resumed(killed, train, tmp_path_factory):
     shutil.copytree(killed, directory)
     # What a kill in the middle of writing leaves.
     (directory / "checkpoints" / "round_6_temp1234").mkdir()
+    (directory / "checkpoints" / ".unfinished" / "round_6").mkdir(parents=True)
+    (directory / ".clients.csv.new").write_text("cli")
     with (directory / "metrics.csv").open("a") as file:
         file.write("6,123")
     run = train(f"--resume={directory}")
@@ -35,9 +37,13 @@ def _resumed(killed, train, tmp_path_factory):
 
 
 def test_a_kill_leaves_rounds_and_a_checkpoint(killed):
-    assert [path.name for path in (killed / "checkpoints").iterdir()] == ["round_4"]
+    assert _checkpoints(killed) == ["round_2", "round_4"]
     assert pd.read_csv(killed / "metrics.csv")["round"].tolist() == [1, 2, 3, 4, 5]
     assert not (killed / "result.json").exists()
+
+
+def _checkpoints(directory):
+    return sorted(path.name for path in (directory / "checkpoints").iterdir())
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(resumed, small_run):
@@ -58,9 +64,9 @@ def test_a_resumed_run_says_where_it_goes_on(resumed):
     assert " s, after round 4, D = " in resumed.out
 
 
-def test_a_resumed_run_leaves_one_checkpoint_and_one_file_of_events(resumed):
-    checkpoints = (resumed.directory / "checkpoints").iterdir()
-    assert [path.name for path in checkpoints] == ["round_7"]
+def test_a_resumed_run_leaves_two_checkpoints_and_one_file_of_events(resumed):
+    assert _checkpoints(resumed.directory) == ["round_6", "round_7"]
+    assert not (resumed.directory / ".clients.csv.new").exists()
     assert len(list((resumed.directory / "events").iterdir())) == 1
     flags = (resumed.directory / "flags.txt").read_text()
     assert "--resume" not in flags
@@ -90,12 +96,15 @@ def test_a_damaged_checkpoint_is_one_sentence_and_nothing_is_lost(
 ):
     directory = tmp_path / "run"
     shutil.copytree(killed, directory)
-    file = directory / "checkpoints/round_4/saved_model.pb"
-    file.write_bytes(file.read_bytes()[:1000])
+    for number in (2, 4):
+        file = directory / f"checkpoints/round_{number}/saved_model.pb"
+        file.write_bytes(file.read_bytes()[:1000])
     before = _contents(directory)
     run = train(f"--resume={directory}")
     assert run.code == 2
-    assert "that is whole, found one that cannot be read" in run.err
+    assert run.err.endswith(
+        "round_4 as they were written, found saved_model.pb changed.\n"
+    )
     assert len(run.err.splitlines()) == 1
     assert _contents(directory) == before
 

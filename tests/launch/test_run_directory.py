@@ -1,8 +1,11 @@
+import contextlib
 import json
+import resource
 
 import pytest
 
 from launch import run_directory
+from tff_gs import sealed_folder
 
 
 def test_it_is_made_with_the_flags(tmp_path):
@@ -57,7 +60,7 @@ def test_the_last_checkpoint_is_that_of_the_latest_round(tmp_path):
     assert directory.last_checkpoint() is None
     for name in ("round_9", "round_100", "round_200_temp12", "other"):
         (directory.checkpoints / name).mkdir(parents=True)
-    directory.remove_broken_checkpoints()
+    directory.remove_leftovers()
     found = {path.name for path in directory.checkpoints.iterdir()}
     assert found == {"round_9", "round_100", "other"}
     assert directory.last_checkpoint() == 100
@@ -70,3 +73,91 @@ def test_atomic_writing_leaves_nothing_else_behind(tmp_path):
         run_directory.write_atomically(path, text)
         assert path.read_text() == text
     assert [found.name for found in tmp_path.iterdir()] == ["clients.csv"]
+
+
+@contextlib.contextmanager
+def _no_file_above(size):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_that_finds_no_room_is_as_it_was(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with _no_file_above(10), pytest.raises(OSError, match="large") as error:
+        run_directory.write_atomically(path, "x" * 20)
+    assert error.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize("size", [0, 5, 30])
+def test_a_directory_whose_files_find_no_room_is_not_there(tmp_path, size):
+    directory = run_directory.RunDirectory(tmp_path / "a" / "b")
+    flags = {"task": "digits", "seed": "0"}
+    with (
+        _no_file_above(size),
+        pytest.raises(ValueError, match=r"written, found .*b \("),
+    ):
+        directory.create(flags)
+    assert list(tmp_path.iterdir()) == []
+    directory.create(flags)
+
+
+def test_what_is_discarded_leaves_what_was_there_before(tmp_path):
+    (tmp_path / "mine").mkdir()
+    directory = run_directory.RunDirectory(tmp_path / "mine" / "new" / "run")
+    directory.create({})
+    for path in (directory.metrics, directory.client_states):
+        path.write_text("x")
+    (directory.checkpoints / "round_1").mkdir(parents=True)
+    directory.discard()
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_two_runs_of_one_name_get_two_directories(tmp_path):
+    name = str(tmp_path / "runs" / "digits-20260101-120000")
+    found = [run_directory.create_numbered(name, {"k": "1"}) for _ in range(3)]
+    assert [str(directory.path) for directory in found] == [
+        name,
+        f"{name}-2",
+        f"{name}-3",
+    ]
+    for directory in found:
+        assert directory.flags.read_text() == "--k=1\n"
+
+
+def test_a_name_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"as output_dir, found .*\(Not a directory\)"):
+        run_directory.create_numbered(str(tmp_path / "file" / "run"), {})
+
+
+def test_the_flags_of_the_last_checkpoint_that_is_sealed(tmp_path):
+    directory = run_directory.RunDirectory(tmp_path)
+    assert directory.saved_flags() is None
+    for number in (9, 10, 11):
+        (directory.checkpoints / f"round_{number}").mkdir(parents=True)
+        sealed_folder.seal(
+            directory.checkpoints / f"round_{number}", {"flags": {"k": str(number)}}
+        )
+    assert directory.saved_flags() == {"k": "11"}
+    seal = directory.checkpoints / "round_11" / sealed_folder.SEAL
+    seal.write_bytes(seal.read_bytes()[:-5])
+    assert directory.saved_flags() == {"k": "10"}
+
+
+def test_a_complete_run_says_what_its_tables_were(tmp_path):
+    directory = run_directory.RunDirectory(tmp_path)
+    # The check value of the CRC-32.
+    directory.metrics.write_text("123456789")
+    directory.clients.write_text("")
+    directory.finish({"rounds": 1})
+    assert json.loads(directory.result.read_text()) == {
+        "rounds": 1,
+        "checksums": {"metrics.csv": "cbf43926", "clients.csv": "00000000"},
+    }

@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_what_ran(interrupted_run):
         f"--resume={interrupted_run.directory}"
     )
     checkpoints = (interrupted_run.directory / "checkpoints").iterdir()
-    assert [path.name for path in checkpoints] == [f"round_{rounds}"]
+    assert {path.name for path in checkpoints} >= {f"round_{rounds}"}
     assert rounds >= 5
     assert {path.name for path in interrupted_run.directory.iterdir()} == _FILES
     assert interrupted_run.out.startswith(f"digits: {rounds} rounds of 6 clients")
@@ -176,16 +176,18 @@ def test_local_epochs_take_as_long_as_the_largest_client(train, tmp_path):
     assert _metrics(run)["round_time"].tolist() == [steps]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(diverged_run):
+def test_rounds_without_any_finite_work_stop_the_run(diverged_run):
     assert diverged_run.code == 1
-    last = _metrics(diverged_run).iloc[-1]
-    assert not np.isfinite(last["training_loss"])
+    losses = _metrics(diverged_run)["training_loss"]
+    last = len(losses)
+    assert not np.isfinite(losses[-5:]).any()
     assert diverged_run.err.splitlines()[-1] == (
-        f"The training loss is {last['training_loss']} in round {last['round']:.0f} "
-        "with learning_rate 1e+30: try a smaller one."
+        f"In rounds {last - 4} to {last} the work of all clients was not finite, in "
+        "the last one of 6 clients (0, 1, 2, 3, 4, 5), with learning_rate 1e+30: try a "
+        "smaller one."
     )
     assert "Traceback" not in diverged_run.err
-    assert last["round"] < 7
+    assert last <= 7
     assert {path.name for path in diverged_run.directory.iterdir()} == _FILES
 
 

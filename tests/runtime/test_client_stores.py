@@ -1,7 +1,9 @@
 """Stores of clients' states: what is written is read, also by a later program."""
 
+import contextlib
 import mmap
 import pathlib
+import resource
 import tempfile
 from typing import Any, NamedTuple
 
@@ -131,7 +133,7 @@ def test_thousands_of_clients_take_one_record_each(path):
 
 
 def test_only_the_cohort_is_in_memory(path):
-    """A record is mapped while it is used, and no longer."""
+    """Nothing of the file is mapped, and nothing kept of what was read."""
     psutil = pytest.importorskip("psutil")
     numbers = 1_000_000
     large = tff.to_type([(np.float32, [numbers])])
@@ -193,8 +195,12 @@ def test_a_cut_file_is_refused(path):
 
 
 def test_of_two_records_of_one_client_the_later_one_counts(path):
-    # What is left where the program is killed before its first snapshot is saved.
-    _write_number(_filled(path), 2 * _PAGE + 16, 7)
+    # What is left where the program is killed before its second snapshot is saved.
+    with runtime.DiskStore(path, _TYPE) as store:
+        store.write([6], [_state(6)])
+        store.snapshot(_TYPE, 7)
+        store.write([6], [_state(8)])
+    assert path.stat().st_size == 3 * _PAGE
     with runtime.DiskStore(path, _TYPE) as store:
         assert store.client_ids.tolist() == [6]
         _assert_equal(store.read([6]), [_state(8)])
@@ -214,7 +220,7 @@ def test_one_store_at_a_time(path):
 def test_a_state_that_was_written_in_part_is_not_read(path):
     _filled(path)
     # What is left where the program is killed while it overwrites client 6.
-    _write_number(path, _PAGE, 2)
+    _write_number(path, _PAGE + 24, 2)
     with runtime.DiskStore(path, _TYPE) as store:
         _assert_equal(store.read([8]), [_state(8)])
         with pytest.raises(ValueError, match=r"whole state of client 6 in .*, found"):
@@ -314,8 +320,9 @@ def test_a_file_follows_its_snapshots_whatever_happens(steps):
                 now = dict(saved)
             assert store.client_ids.tolist() == sorted(now)
             _assert_equal(store.read(sorted(now)), [now[c] for c in sorted(now)])
-            # At most one record for the snapshot, and one that is written anew.
-            assert path.stat().st_size <= (1 + 2 * 4) * _PAGE
+            # At most one record for each of two snapshots, and one that is written
+            # anew.
+            assert path.stat().st_size <= (1 + 3 * 4) * _PAGE
         store.close()
 
 
@@ -324,9 +331,10 @@ def test_a_file_that_no_longer_holds_a_snapshot_is_left_alone(path):
         store.write([6, 8], [_state(6), _state(8)])
         snapshot = store.snapshot(_TYPE, 9)
         store.write([6, 8], [_state(60), _state(80)])
-        # Without the earlier one being restored, its records are used again.
-        store.snapshot(_TYPE, 9)
-        store.forget_earlier_snapshots()
+        # Two later ones are saved: the records of the first are used again.
+        for _ in range(2):
+            store.snapshot(_TYPE, 9)
+            store.forget_earlier_snapshots()
     before = path.read_bytes()
     with runtime.DiskStore(path, _TYPE) as store:
         with pytest.raises(ValueError, match=r"client 6 in record 0 of .*, found ano"):
@@ -339,3 +347,117 @@ def test_a_file_that_no_longer_holds_a_snapshot_is_left_alone(path):
         pytest.raises(ValueError, match=r"saved state of client 6 in .*, found none"),
     ):
         store.restore(_TYPE, snapshot)
+
+
+def test_the_snapshot_before_the_last_saved_one_is_kept_too(path):
+    with runtime.DiskStore(path, _TYPE) as store:
+        saved = []
+        for number in range(4):
+            store.write([6, number], [_state(10 + number), _state(20 + number)])
+            saved.append(store.snapshot(_TYPE, 9))
+            store.forget_earlier_snapshots()
+        # This one is never saved.
+        store.write([6], [_state(1)])
+        store.snapshot(_TYPE, 9)
+    for number in (3, 2):
+        with runtime.DiskStore(path, _TYPE) as store:
+            store.restore(_TYPE, saved[number])
+            assert store.client_ids.tolist() == [*range(number + 1), 6]
+            _assert_equal(
+                store.read([6, number]), [_state(10 + number), _state(20 + number)]
+            )
+            # What is written before the next one is saved leaves both as they are.
+            store.write([0, 1, 6], [_state(2)] * 3)
+    with (
+        runtime.DiskStore(path, _TYPE) as store,
+        pytest.raises(ValueError, match="saved state of client"),
+    ):
+        store.restore(_TYPE, saved[1])
+
+
+_RECORD_BYTES = 3 * 8 + 4 + 5 * 4 + 4 * 8 + 8
+
+
+@pytest.mark.parametrize("byte", range(0, _RECORD_BYTES, 3))
+def test_a_flipped_bit_in_a_record_is_noticed(path, byte):
+    with runtime.DiskStore(path, _TYPE) as store:
+        store.write([6, 8], [_state(6), _state(8)])
+        snapshot = store.snapshot(_TYPE, 9)
+    content = bytearray(path.read_bytes())
+    content[2 * _PAGE + byte] ^= 1 << byte % 8
+    path.write_bytes(content)
+    with (
+        pytest.raises(ValueError, match=r"^Expected .*, found .*\.$"),
+        runtime.DiskStore(path, _TYPE) as store,
+    ):
+        store.restore(_TYPE, snapshot)
+
+
+def test_a_damaged_state_is_not_read(path):
+    _filled(path)
+    content = bytearray(path.read_bytes())
+    content[_PAGE + _RECORD_BYTES - 1] ^= 16
+    path.write_bytes(content)
+    with runtime.DiskStore(path, _TYPE) as store:
+        with pytest.raises(ValueError, match=r"of client 6 in .*, found one that is d"):
+            store.read([8, 6])
+        _assert_equal(store.read([8]), [_state(8)])
+
+
+def test_a_file_of_the_earlier_format_is_refused_by_name(path):
+    path.write_bytes(b"tff_gs client states 1\n{}\n".ljust(_PAGE, b"\0"))
+    _reopening_fails(path, r"states of format 2 in .*, found format 1, of another")
+
+
+@contextlib.contextmanager
+def _no_file_above(size):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_is_full_is_an_error_and_nothing_is_lost(path):
+    with runtime.DiskStore(path, _TYPE) as store:
+        store.write([6], [_state(6)])
+        # The header, a record, and a part of one more.
+        with (
+            _no_file_above(2 * _PAGE + 1000),
+            pytest.raises(OSError, match="large") as error,
+        ):
+            store.write([6, 8], [_state(60), _state(8)])
+        assert error.value.filename == str(path)
+        assert path.stat().st_size == 2 * _PAGE
+        _assert_equal(store.read([6]), [_state(60)])
+        store.write([8], [_state(8)])
+    with runtime.DiskStore(path, _TYPE) as store:
+        _assert_equal(store.read([6, 8]), [_state(60), _state(8)])
+
+
+def test_where_there_is_no_room_for_a_new_file_there_is_none(path):
+    with _no_file_above(100), pytest.raises(OSError, match="large") as error:
+        runtime.DiskStore(path, _TYPE)
+    assert error.value.filename == str(path)
+    assert not path.exists()
+    runtime.DiskStore(path, _TYPE).close()
+
+
+def test_a_file_that_is_cut_while_it_is_used_is_no_signal(path):
+    with runtime.DiskStore(path, _TYPE) as store:
+        store.write([6, 8], [_state(6), _state(8)])
+        with open(path, "r+b") as file:
+            file.truncate(_PAGE + 40)
+        with pytest.raises(ValueError, match="whole state of client 8"):
+            store.read([8])
+
+
+def test_a_restored_record_of_a_client_without_one_is_none(path):
+    with runtime.DiskStore(path, _TYPE) as store:
+        snapshot = store.snapshot(_TYPE, 3)
+        store.write([1], [_state(1)])
+        store.restore(_TYPE, snapshot)
+        store.write([2], [_state(2)])
+        assert store.client_ids.tolist() == [2]
+    assert path.stat().st_size == 2 * _PAGE

@@ -163,3 +163,20 @@ def test_failed_write_leaves_no_file(source, monkeypatch):
     monkeypatch.setattr(cache.np, "savez", fail)
     _load(_Reader(), source)
     assert _files(source.parent) == ["part.json"]
+
+
+def test_without_a_home_the_cache_lies_beside_the_data_or_nowhere(source, monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(cache.pathlib.Path, "home", nobody)
+    reader = _Reader()
+    for _ in range(2):
+        _load(reader, source)
+    assert reader.calls == 1
+    (source.parent / "toy.cache.npz").unlink()
+    source.parent.chmod(0o555)
+    for _ in range(2):
+        _load(reader, source)
+    assert reader.calls == 3

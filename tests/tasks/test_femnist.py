@@ -280,3 +280,12 @@ def test_real_data(tmp_path):
     (file,) = (tmp_path / "cache").iterdir()
     assert file.stat().st_size < 1.01 * 784 * (18_924 + 2_168)
     assert len(_build(root, tmp_path, min_examples=None, clients=30).clients) == 30
+
+
+def test_files_that_begin_with_a_dot_are_no_data(leaf, tmp_path):
+    before = _build(leaf, tmp_path)
+    for split in ("train", "test"):
+        (leaf / split / "._a.json").write_bytes(b"\x00\x05\x16\x07 of an archive")
+        (leaf / split / ".b.json").write_text("{}")
+    after = _build(leaf, tmp_path)
+    assert [c.name for c in after.clients] == [c.name for c in before.clients]

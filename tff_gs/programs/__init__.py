@@ -1,5 +1,6 @@
 """Program logic: training that is measured, evaluated, saved and resumed."""
 
+from tff_gs.programs.checkpoints import CheckpointManager
 from tff_gs.programs.population import (
     CohortPopulation,
     Population,
@@ -16,6 +17,7 @@ from tff_gs.programs.train import (
 )
 
 __all__ = [
+    "CheckpointManager",
     "CohortPopulation",
     "Population",
     "ProgramState",

@@ -74,7 +74,7 @@ class Population(abc.ABC):
     def client_states_saved(self) -> None:
         """Called when what `client_states` returned last is saved.
 
-        What it returned before is needed no longer.
+        Of what it returned before, only what was saved last is still needed.
         """
 
 

@@ -14,15 +14,18 @@ their metrics and saves the program state. What differs, and why:
   `tff.program.FederatedContext`.
 * A round is released, and where due evaluated and saved, before the next one begins,
   so that a program that is killed has released all rounds that it completed.
-* The initial state is not saved: it follows from the seed.
+* The initial state is not saved: it follows from the seed. The state after the first
+  round is, whatever the period, so that a program that is killed early can go on.
+* A saved state that is damaged is passed over for the one before it.
 """
 
 import collections
 import enum
 import gc
+import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,10 +33,10 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from absl import logging
 
-from tff_gs import tensor_specs
+from tff_gs import sealed_folder, tensor_specs
 from tff_gs.learning import sparsified_process
+from tff_gs.programs import checkpoints, releases
 from tff_gs.programs import population as population_lib
-from tff_gs.programs import releases
 
 
 class Stop(enum.Enum):
@@ -119,12 +122,15 @@ async def train_model(
     metrics_managers: Sequence[tff.program.ReleaseManager] = (),
     program_state_manager: tff.program.ProgramStateManager | None = None,
     program_state_periodicity: int = 1,
+    program_state_seconds: float = math.inf,
 ) -> TrainOutput:
     """Runs rounds of training, and evaluates, releases and saves on the way.
 
     If `program_state_manager` has saved states, the latest is restored and the
     program goes on from it; it then gives the numbers of a program that was never
-    stopped, to the bit. Otherwise it begins with round 1.
+    stopped, to the bit. Otherwise it begins with round 1. Of a `CheckpointManager` it
+    is the latest state that is whole, and from which population and release managers
+    can go on; later ones are removed, with a warning.
 
     Args:
       population: The clients, with the process that trains their model.
@@ -139,16 +145,18 @@ async def train_model(
         `tff_gs.learning.build_federated_evaluation` returns.
       evaluation_periodicity: Rounds between two evaluations.
       metrics_managers: Where every round's `Release` goes; the key is the round.
-      program_state_manager: Where the program state is saved and restored; None:
-        nowhere. `tff.program.FileProgramStateManager` makes a new state whole before
-        it takes its name, and removes an old one after that; with `keep_total=1` and
-        `keep_first=False` the disk holds one, and two for a moment.
+      program_state_manager: Where the program state is saved and restored, such as a
+        `CheckpointManager`; None: nowhere.
       program_state_periodicity: Rounds between two savings; the state is also saved
-        when the program ends. 0: it is restored only.
+        after the first round that is run without a saved one, and when the program
+        ends. 0: it is restored only.
+      program_state_seconds: Wall-clock time after which it is saved although fewer
+        rounds have been run.
 
     Raises:
-      ProgramStateError: If the latest saved state cannot be read, or is not of this
-        process and these clients.
+      ProgramStateError: If there are saved states and the program can go on from
+        none of them: they cannot be read, or are not of this process and these
+        clients. It says why of the latest one.
       ValueError: If nothing would end the program.
     """
     if total_rounds is None and is_last_round is None and should_stop is None:
@@ -163,23 +171,23 @@ async def train_model(
     asked = should_stop or (lambda: None)
 
     state = population.process.initialize()
+    saver = None
     saved = None
     if program_state_manager is not None:
-        expected = ProgramState(
-            state=state,
-            clients=population.client_states_spec(),
-            round_number=np.int64(0),
-            initial_bits=np.int64(0),
-            releases=tuple(manager.state() for manager in resumable),
+        saver = _Saver(
+            program_state_manager,
+            population,
+            resumable,
+            rounds=program_state_periodicity,
+            seconds=program_state_seconds,
         )
-        saved = await _load(program_state_manager, expected, population)
+        saved = await saver.go_on(state)
     if saved is None:
         round_number = 0
         state, initial_bits = population.initialize(state)
     else:
         state = saved.state
         round_number, initial_bits = int(saved.round_number), int(saved.initial_bits)
-        await _restore(saved, population, resumable)
         logging.info("Resuming after training round %d", round_number)
     resumed_from = round_number
     # Else the states of all clients would stay in this process as well.
@@ -220,25 +228,8 @@ async def train_model(
         stop = asked()
         if stop is None and is_last:
             stop = Stop.COMPLETE
-        if (
-            program_state_manager is not None
-            and program_state_periodicity
-            and stop is not Stop.FAILED
-            and (stop is not None or round_number % program_state_periodicity == 0)
-        ):
-            await program_state_manager.save(
-                ProgramState(
-                    state=state,
-                    clients=population.client_states(),
-                    round_number=np.int64(round_number),
-                    initial_bits=np.int64(initial_bits),
-                    releases=tuple(manager.state() for manager in resumable),
-                ),
-                version=round_number,
-            )
-            population.client_states_saved()
-            # A SavedModel leaves the state in cycles of few objects: large ones.
-            gc.collect()
+        if saver is not None and saver.is_due(round_number, stop):
+            await saver.save(state, round_number, initial_bits)
     return TrainOutput(
         state=state,
         round_number=round_number,
@@ -249,39 +240,122 @@ async def train_model(
     )
 
 
+class _Saver:
+    """Saves the program state when it is time, and goes on from what was saved."""
+
+    def __init__(
+        self,
+        manager: tff.program.ProgramStateManager,
+        population: population_lib.Population,
+        resumable: Sequence[releases.ResumableReleaseManager],
+        *,
+        rounds: int,
+        seconds: float,
+    ) -> None:
+        self._manager, self._population = manager, population
+        self._resumable = resumable
+        self._rounds, self._seconds = rounds, seconds
+        self._has_saved = False
+        self._last = time.monotonic()
+
+    async def go_on(
+        self, initial: sparsified_process.ServerState
+    ) -> ProgramState | None:
+        """Takes population and release managers back to the latest usable state."""
+        expected = ProgramState(
+            state=initial,
+            clients=self._population.client_states_spec(),
+            round_number=np.int64(0),
+            initial_bits=np.int64(0),
+            releases=tuple(manager.state() for manager in self._resumable),
+        )
+        first_error = None
+        async for version in self._versions():
+            try:
+                saved = await _load(self._manager, version, expected)
+                _check(saved, expected, self._population)
+                await self._restore(saved)
+            except ProgramStateError as error:
+                first_error = first_error or error
+                continue
+            if first_error is not None:
+                logging.warning("%s Going on from round %d.", first_error, version)
+                self._manager.remove_after(version)
+            self._has_saved = True
+            return saved
+        if first_error is not None:
+            raise first_error
+        return None
+
+    def is_due(self, round_number: int, stop: Stop | None) -> bool:
+        """Whether the state is to be saved after a round that has been run."""
+        if not self._rounds or stop is Stop.FAILED:
+            return False
+        return (
+            stop is not None
+            or not self._has_saved
+            or round_number % self._rounds == 0
+            or time.monotonic() - self._last >= self._seconds
+        )
+
+    async def save(
+        self,
+        state: sparsified_process.ServerState,
+        round_number: int,
+        initial_bits: int,
+    ) -> None:
+        await self._manager.save(
+            ProgramState(
+                state=state,
+                clients=self._population.client_states(),
+                round_number=np.int64(round_number),
+                initial_bits=np.int64(initial_bits),
+                releases=tuple(manager.state() for manager in self._resumable),
+            ),
+            version=round_number,
+        )
+        self._population.client_states_saved()
+        # A SavedModel leaves the state in cycles of few objects: large ones.
+        gc.collect()
+        self._has_saved = True
+        self._last = time.monotonic()
+
+    async def _versions(self) -> AsyncIterator[int]:
+        """The versions to try, the latest first."""
+        versions = await self._manager.get_versions() or []
+        # Others cannot remove the states that were passed over.
+        if not isinstance(self._manager, checkpoints.CheckpointManager):
+            versions = versions[-1:]
+        for version in reversed(versions):
+            yield version
+
+    async def _restore(self, saved: ProgramState) -> None:
+        try:
+            self._population.restore(saved.clients)
+            for manager, its_state in zip(self._resumable, saved.releases, strict=True):
+                await manager.rewind(its_state, int(saved.round_number))
+        except ValueError as error:
+            raise ProgramStateError(str(error)) from error
+
+
 async def _load(
-    manager: tff.program.ProgramStateManager,
-    expected: ProgramState,
-    population: population_lib.Population,
-) -> ProgramState | None:
-    """The latest program state, which is like `expected`."""
+    manager: tff.program.ProgramStateManager, version: int, expected: ProgramState
+) -> ProgramState:
+    """The program state of that version, which is like `expected`."""
     try:
-        saved, _ = await manager.load_latest(expected)
+        return await manager.load(version, expected)
+    except sealed_folder.BrokenSealError as error:
+        raise ProgramStateError(str(error)) from error
     # What a damaged file leads to is not documented, and is of many kinds.
     except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+            raise  # The state may be whole.
         text = re.sub(r"{{.*?}}", "", str(error))
         reason = " ".join(text.split()) or type(error).__name__
         raise ProgramStateError(
             "Expected a saved program state of this process that is whole, found one "
             f"that cannot be read: {reason[:200].rstrip('.')}."
         ) from error
-    if saved is not None:
-        _check(saved, expected, population)
-    return saved
-
-
-async def _restore(
-    saved: ProgramState,
-    population: population_lib.Population,
-    resumable: Sequence[releases.ResumableReleaseManager],
-) -> None:
-    """Takes population and release managers back to the program state."""
-    try:
-        population.restore(saved.clients)
-        for manager, its_state in zip(resumable, saved.releases, strict=True):
-            await manager.rewind(its_state, int(saved.round_number))
-    except ValueError as error:
-        raise ProgramStateError(str(error)) from error
 
 
 def _check(

@@ -94,7 +94,10 @@ class ClientStore(abc.ABC):
 
     # Nothing is to be done where snapshots are copies.
     def forget_earlier_snapshots(self) -> None:  # noqa: B027
-        """Called when the last snapshot is saved: none before it is restored again."""
+        """Called when the last snapshot is saved.
+
+        Only it, and the last one that was saved before it, are restored again.
+        """
 
     def __enter__(self) -> "ClientStore":
         return self

@@ -1,23 +1,28 @@
 """Clients' states in one file, which outlives the program.
 
 The file is a header of whole pages and one record of fixed size for each client, in the
-order in which the clients came. A record is mapped into memory only while it is read or
-written, so that memory holds no more than one state at a time, however many clients.
+order in which the clients came. Memory holds no more than one state at a time, however
+many clients. The file is read and written, not mapped: a disk that is full, or a file
+that someone cuts short, is then an error that can be told, and no signal.
 
 A snapshot copies nothing: it says which records the states are in, and these are left
 alone from then on. A client whose record belongs to a snapshot is written to another
-one, so that the file holds at most two records of a client once the snapshot is saved.
+one. The two latest saved snapshots are kept, so that the file holds at most three
+records of a client.
+
+Every record has a checksum of all that it says.
 """
 
-import contextlib
+import errno
 import fcntl
 import json
 import mmap
 import os
 import pathlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -26,10 +31,15 @@ import tensorflow_federated as tff
 from tff_gs import tensor_specs
 from tff_gs.runtime import client_store
 
-_MAGIC = b"tff_gs client states 1\n"
+_NAME = b"tff_gs client states "
+_FORMAT = 2
+_MAGIC = _NAME + b"%d\n" % _FORMAT
 _PAGE = mmap.ALLOCATIONGRANULARITY
-_BEGUN, _ENDED, _ID = range(3)  # What the int64 numbers before a state are.
+_STAMP, _CHECKSUM, _ID = range(3)  # What the int64 numbers before a state are.
 _NUMBERS = 3
+_NUMBERS_BYTES = 8 * _NUMBERS
+# The checkpoint that a program goes on from, and the one before it.
+_KEPT_SNAPSHOTS = 2
 
 
 class DiskSnapshot(NamedTuple):
@@ -51,7 +61,7 @@ class _Place(NamedTuple):
 
 
 class DiskStore(client_store.ClientStore):
-    """Keeps states in a memory-mapped file; see the module."""
+    """Keeps states in a file; see the module."""
 
     def __init__(self, path: str | os.PathLike[str], state_type: tff.Type) -> None:
         """Opens the file, or makes it where there is none.
@@ -65,6 +75,7 @@ class DiskStore(client_store.ClientStore):
         Raises:
           ValueError: If the file cannot be opened, is used by another store, is none
             of a `DiskStore`, or holds states of another type.
+          OSError: If a new file cannot be written; there is none then.
         """
         if isinstance(state_type, tff.FederatedType):
             state_type = state_type.member
@@ -78,21 +89,18 @@ class DiskStore(client_store.ClientStore):
         ]
         self._record = np.dtype(fields)
         self._record_bytes = _whole_pages(self._record.itemsize)
-        try:
-            self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115
-        except OSError as error:
-            raise ValueError(
-                f"Expected a file of client states at {path}, found: {error.strerror}."
-            ) from error
+        self._file = self._open()
         try:
             self._lock()
             self._header_bytes = self._check_header(str(state_type))
             self._newest = 0
-            # The records of the last snapshot.
-            self._last: set[int] = set()
+            # The records of the snapshots that are saved, the latest last; and of the
+            # one that is not yet.
+            self._saved: list[set[int]] = []
+            self._unsaved: set[int] = set()
             self._places, self._free, self._kept = self._read_places()
         except BaseException:
-            self._file.close()
+            self._close_file()
             raise
 
     @property
@@ -104,7 +112,7 @@ class DiskStore(client_store.ClientStore):
         """See base class.
 
         Raises:
-          ValueError: Likewise, and if a state was written only in part.
+          ValueError: Likewise, and if a state is damaged or was written only in part.
         """
         client_store.require_known(client_ids, self._places)
         return [self._read(int(client)) for client in client_ids]
@@ -114,6 +122,7 @@ class DiskStore(client_store.ClientStore):
 
         Raises:
           ValueError: Likewise, and if a state is not of the store's type.
+          OSError: If the disk is full or fails.
         """
         states = client_store.as_list(client_ids, states)
         for client, state in zip(client_ids, states, strict=True):
@@ -121,12 +130,12 @@ class DiskStore(client_store.ClientStore):
 
     def snapshot(self, state_type: tff.Type, clients: int) -> DiskSnapshot:
         """See base class; the states are then on the disk itself."""
-        os.fsync(self._file.fileno())
+        self._sync()
         found = self.snapshot_spec(state_type, clients)
         for client, place in self._places.items():
             found.slots[client], found.stamps[client] = place
-        self._last = {place.slot for place in self._places.values()}
-        self._kept |= self._last
+        self._unsaved = {place.slot for place in self._places.values()}
+        self._kept |= self._unsaved
         return found
 
     def snapshot_spec(self, state_type: tff.Type, clients: int) -> DiskSnapshot:
@@ -135,38 +144,54 @@ class DiskStore(client_store.ClientStore):
         return DiskSnapshot(np.full(clients, -1, np.int64), np.zeros(clients, np.int64))
 
     def restore(self, state_type: tff.Type, snapshot: DiskSnapshot) -> None:
-        """See base class; all other records are used again."""
+        """See base class; records that are younger are used again.
+
+        Older ones may belong to the snapshot before this one, which is kept.
+        """
         del state_type  # That of the file.
         places = {
             int(client): _Place(*(int(column[client]) for column in snapshot))
             for client in np.flatnonzero(snapshot.slots >= 0)
         }
-        count = self._count()
-        for client, (slot, stamp) in places.items():
-            if slot >= count or list(self._numbers(slot)) != [stamp, stamp, client + 1]:
-                raise ValueError(
-                    f"Expected the saved state of client {client} in record {slot} of "
-                    f"{self._path}, found {'another one' if slot < count else 'none'}."
-                )
+        for client, place in places.items():
+            self._check_saved(client, place)
         self._places = places
-        self._last = {place.slot for place in places.values()}
-        self._kept = set(range(self._count())) - set(self._free)
-        self.forget_earlier_snapshots()
+        saved = {place.slot for place in places.values()}
+        last = max((place.stamp for place in places.values()), default=0)
+        others = set(range(self._count())) - set(self._free) - saved
+        older = {slot for slot in others if self._numbers(slot)[_STAMP] <= last}
+        self._release(others - older)
+        self._saved = [older, saved]
+        self._kept = older | saved
 
     def forget_earlier_snapshots(self) -> None:
-        """See base class; the records of earlier ones are used again."""
-        used = {place.slot for place in self._places.values()} | self._last
-        for slot in sorted(self._kept - used):
-            with self._mapped(self._position(slot), _PAGE) as mapped:
-                np.frombuffer(mapped, np.int64, _NUMBERS)[_ID] = 0
-            self._free.append(slot)
-        self._kept = set(self._last)
+        """See base class; but the one before the last is kept as well."""
+        self._saved = [*self._saved, self._unsaved][-_KEPT_SNAPSHOTS:]
+        kept = set().union(*self._saved)
+        used = {place.slot for place in self._places.values()}
+        self._release(self._kept - kept - used)
+        self._kept = kept
 
     def close(self) -> None:
         """See base class; the states are then on the disk itself."""
-        if not self._file.closed:
-            os.fsync(self._file.fileno())
-            self._file.close()
+        if self._file is not None:
+            try:
+                self._sync()
+            finally:
+                self._close_file()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise ValueError(
+                f"Expected a file of client states at {self._path}, found: "
+                f"{error.strerror}."
+            ) from error
+
+    def _close_file(self) -> None:
+        os.close(self._file)
+        self._file = None
 
     def _lock(self) -> None:
         try:
@@ -182,17 +207,17 @@ class DiskStore(client_store.ClientStore):
         description = {"record_bytes": self._record_bytes, "state_type": state_type}
         text = _MAGIC + json.dumps(description).encode() + b"\n"
         size = _whole_pages(len(text))
-        if os.fstat(self._file.fileno()).st_size == 0:
-            os.truncate(self._file.fileno(), size)
-            with self._mapped(0, size) as header:
-                header[: len(text)] = text
+        if self._size() == 0:
+            try:
+                self._reserve(0, size)
+                self._put(text, 0)
+            except OSError:
+                self._path.unlink(missing_ok=True)
+                raise
             return size
-        found = os.pread(self._file.fileno(), size, 0)
+        found = os.pread(self._file, size, 0)
         if not found.startswith(_MAGIC):
-            raise ValueError(
-                f"Expected a file of client states at {self._path}, found one that "
-                f"begins with {found[: len(_MAGIC)]!r}."
-            )
+            raise ValueError(_not_of_this_format(self._path, found))
         if found != text.ljust(size, b"\0"):
             raise ValueError(
                 f"Expected states of type {state_type} in records of "
@@ -201,10 +226,12 @@ class DiskStore(client_store.ClientStore):
             )
         return size
 
+    def _size(self) -> int:
+        return os.fstat(self._file).st_size
+
     def _count(self) -> int:
         """How many records there are."""
-        size = os.fstat(self._file.fileno()).st_size - self._header_bytes
-        count, rest = divmod(size, self._record_bytes)
+        count, rest = divmod(self._size() - self._header_bytes, self._record_bytes)
         if rest:
             raise ValueError(
                 f"Expected whole records of {self._record_bytes} bytes in "
@@ -213,7 +240,7 @@ class DiskStore(client_store.ClientStore):
         return count
 
     def _numbers(self, slot: int) -> np.ndarray:
-        numbers = os.pread(self._file.fileno(), 8 * _NUMBERS, self._position(slot))
+        numbers = os.pread(self._file, _NUMBERS_BYTES, self._position(slot))
         return np.frombuffer(numbers, np.int64)
 
     def _read_places(self) -> tuple[dict[int, _Place], list[int], set[int]]:
@@ -225,7 +252,7 @@ class DiskStore(client_store.ClientStore):
         free, others = [], set()
         for slot in range(self._count()):
             numbers = self._numbers(slot)
-            client, place = int(numbers[_ID]) - 1, _Place(slot, int(numbers[_BEGUN]))
+            client, place = int(numbers[_ID]) - 1, _Place(slot, int(numbers[_STAMP]))
             self._newest = max(self._newest, place.stamp)
             if client == -1:
                 # It was being added when the program was ended.
@@ -244,28 +271,39 @@ class DiskStore(client_store.ClientStore):
     def _position(self, slot: int) -> int:
         return self._header_bytes + slot * self._record_bytes
 
-    @contextlib.contextmanager
-    def _mapped(self, start: int, size: int) -> Iterator[mmap.mmap]:
-        """The bytes of the file in memory, for as long as the context lasts."""
-        mapped = mmap.mmap(self._file.fileno(), size, offset=start)
-        try:
-            yield mapped
-        finally:
-            mapped.close()
+    def _check_saved(self, client: int, place: _Place) -> None:
+        """Raises ValueError unless the record is that of a snapshot, and whole."""
+        found = "none"
+        if place.slot < self._count():
+            record = self._load(place.slot)
+            numbers = record["numbers"][0]
+            if (numbers[_STAMP], numbers[_ID]) != (place.stamp, client + 1):
+                found = "another one"
+            elif numbers[_CHECKSUM] == _checksum(record):
+                return
+            else:
+                found = "a damaged one"
+        raise ValueError(
+            f"Expected the saved state of client {client} in record {place.slot} of "
+            f"{self._path}, found {found}."
+        )
+
+    def _load(self, slot: int) -> np.ndarray:
+        """The record in an array of one element; zeros where the file ends early."""
+        record = np.zeros(1, self._record)
+        os.preadv(self._file, [record.view(np.uint8)], self._position(slot))
+        return record
 
     def _read(self, client: int) -> Any:
-        with self._mapped(
-            self._position(self._places[client].slot), self._record_bytes
-        ) as mapped:
-            # Copied: the arrays outlive the mapping.
-            record = np.frombuffer(mapped, self._record, count=1).copy()[0]
-        numbers = record["numbers"]
-        if numbers[_BEGUN] != numbers[_ENDED]:
+        record = self._load(self._places[client].slot)
+        numbers = record["numbers"][0]
+        if numbers[_ID] != client + 1 or numbers[_CHECKSUM] != _checksum(record):
             raise ValueError(
                 f"Expected the whole state of client {client} in {self._path}, found "
-                "one of which the program wrote a part only before it was ended."
+                "one that is damaged, or that the program wrote only in part before "
+                "it was ended."
             )
-        leaves = [np.asarray(record[name]) for name in self._record.names[1:]]
+        leaves = [np.asarray(record[name][0]) for name in self._record.names[1:]]
         return tf.nest.pack_sequence_as(self._template, leaves)
 
     def _write(self, client: int, state: Any) -> None:
@@ -284,28 +322,78 @@ class DiskStore(client_store.ClientStore):
             slot = place.slot
         # Later than all others, even where the clock is set back.
         self._newest = stamp = max(self._newest + 1, time.time_ns())
-        with self._mapped(self._position(slot), self._record_bytes) as mapped:
-            self._fill(
-                np.frombuffer(mapped, self._record, count=1), client, stamp, leaves
-            )
+        record = np.zeros(1, self._record)
+        for name, leaf in zip(self._record.names[1:], leaves, strict=True):
+            record[name][0] = leaf
+        numbers = record["numbers"][0]
+        numbers[_STAMP], numbers[_ID] = stamp, client + 1
+        numbers[_CHECKSUM] = _checksum(record)
+        content = memoryview(record.view(np.uint8))
+        # The numbers last: a record with an id has been written as a whole once.
+        start = self._position(slot)
+        self._put(content[_NUMBERS_BYTES:], start + _NUMBERS_BYTES)
+        self._put(content[:_NUMBERS_BYTES], start)
         self._places[client] = _Place(slot, stamp)
 
     def _append(self) -> int:
         """Makes room for one more record."""
-        end = os.fstat(self._file.fileno()).st_size
-        os.truncate(self._file.fileno(), end + self._record_bytes)
+        end = self._size()
+        self._reserve(end, self._record_bytes)
         return (end - self._header_bytes) // self._record_bytes
 
-    def _fill(
-        self, record: np.ndarray, client: int, stamp: int, leaves: list[np.ndarray]
-    ) -> None:
-        numbers = record["numbers"][0]
-        numbers[_BEGUN] = stamp
-        for name, leaf in zip(self._record.names[1:], leaves, strict=True):
-            record[name][0] = leaf
-        numbers[_ENDED] = stamp
-        # Last, so that a record with an id has been written once; 0 stands for none.
-        numbers[_ID] = client + 1
+    def _reserve(self, start: int, size: int) -> None:
+        """Makes the file longer by `size` bytes, which the disk has then."""
+        try:
+            os.posix_fallocate(self._file, start, size)
+        except OSError as error:
+            # A part may have been added.
+            os.truncate(self._file, start)
+            self._fail(error)
+
+    def _put(self, content: bytes | memoryview, start: int) -> None:
+        try:
+            while content:
+                count = os.pwrite(self._file, content, start)
+                content, start = content[count:], start + count
+        except OSError as error:
+            self._fail(error)
+
+    def _release(self, slots: set[int]) -> None:
+        """Lets records be used again."""
+        for slot in sorted(slots):
+            self._put(bytes(_NUMBERS_BYTES), self._position(slot))
+            self._free.append(slot)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> NoReturn:
+        """Raises the error with the name of the file."""
+        number = error.errno or errno.EIO
+        raise OSError(number, os.strerror(number), os.fspath(self._path)) from error
+
+
+def _checksum(record: np.ndarray) -> int:
+    """Of all that a record says, but for the checksum itself."""
+    numbers = record["numbers"][0]
+    found = zlib.crc32(numbers[[_STAMP, _ID]].tobytes())
+    return zlib.crc32(record.view(np.uint8)[_NUMBERS_BYTES:], found)
+
+
+def _not_of_this_format(path: pathlib.Path, found: bytes) -> str:
+    earlier = found[len(_NAME) :].partition(b"\n")[0]
+    if found.startswith(_NAME) and earlier.isdigit():
+        return (
+            f"Expected client states of format {_FORMAT} in {path}, found format "
+            f"{int(earlier)}, of another version of tff_gs."
+        )
+    return (
+        f"Expected a file of client states at {path}, found one that begins with "
+        f"{found[: len(_MAGIC)]!r}."
+    )
 
 
 def _require_fixed_shapes(specs: Sequence[tf.TensorSpec]) -> None:
