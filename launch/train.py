@@ -255,7 +255,15 @@ def _fail(sentence: str, exit_code: int) -> int:
 
 
 def _silence_tensorflow() -> None:
-    """Keeps what TensorFlow and its dependencies say of themselves off the screen."""
+    """Keeps what TensorFlow and its dependencies say of themselves off the screen.
+
+    And off the disk: Keras makes a folder for its settings, named "~" in the current
+    directory if there is no home directory.
+    """
+    from tasks import cache
+
+    if cache.find_home() is None:
+        os.environ.setdefault("KERAS_HOME", os.devnull)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     std_logging.getLogger("tensorflow").setLevel(std_logging.WARNING)
