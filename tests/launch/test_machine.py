@@ -316,7 +316,7 @@ def test_a_path_that_cannot_be_used_is_one_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     # The context of this process is that of other tests too.
-    monkeypatch.setattr(train_program, "_replace_default_context", lambda: None)
+    monkeypatch.setattr(train_program, "_let_go_of_default_context", lambda: None)
     with flagsaver.flagsaver():
         try:
             options = train_program._parse(["train", *arguments])
