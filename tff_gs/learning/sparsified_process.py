@@ -13,6 +13,7 @@ A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
 """
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -185,6 +186,9 @@ def build_sparsified_process(
     Each is given by its options (`tff_gs.configuration.Configuration`), and bound here
     to D, the number of the model's trainable weights.
 
+    Warns of a model whose training pass updates weights that no optimizer trains, or
+    draws random numbers that no seed fixes.
+
     Args:
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
         that builds a `tff.learning.models.VariableModel`. The batch of the first is
@@ -220,6 +224,8 @@ def build_sparsified_process(
         feedback that its rounds do not have.
     """
     objective = objective_lib.build_objective(model)
+    for remark in objective.remarks():
+        warnings.warn(remark, stacklevel=3)
     dimension = objective.dimension
     rule = controller.bind(dimension, rounds=rounds, seed=seed)
     measured = controller_lib.MEASURED
