@@ -56,7 +56,7 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
         *chosen.encoder.split("+"), dimension=dimension
     )
     weights, non_trainable = objective.initial_weights()
-    server = server_update.SparseSgd(dimension, learning_rate=0.01)
+    server = server_update.SparseSgd(learning_rate=0.01).bind(dimension)
     replica = server_update.Replica(weights, server.initialize())
     batch = tuple(tf.constant(part[: setting.BATCH_SIZE]) for part in chosen.data[0])
     example = tuple(part[:1] for part in batch)

@@ -80,7 +80,9 @@ def build_exchange(exact_encoder):
                 uplink_encoder=encoder,
                 downlink_encoder=encoder,
                 probe_encoder=encoder,
-                update=server_update.SparseSgd(dimension, learning_rate=learning_rate),
+                update=server_update.SparseSgd(learning_rate=learning_rate).bind(
+                    dimension
+                ),
             )
         return built[key]
 

@@ -48,7 +48,7 @@ class Federation:
             uplink_encoder=code,
             downlink_encoder=code,
             probe_encoder=code,
-            update=server_update.SparseSgd(_D, learning_rate=0.5),
+            update=server_update.SparseSgd(learning_rate=0.5).bind(_D),
             **options,
         )
         method = self.exchange.sparsifier

@@ -22,7 +22,7 @@ _SIZES = [4, 8]
 
 def _build(update=None, **options):
     return exchange_lib.build_catch_up(
-        update or server_update.SparseSgd(_D, learning_rate=1.0),
+        update or server_update.SparseSgd(learning_rate=1.0).bind(_D),
         tensor_sizes=_SIZES,
         participation=exchange_lib.PartialParticipation(**options),
     )
@@ -42,7 +42,7 @@ def smallest():
 @pytest.fixture(scope="module")
 def adam():
     optimizer = tff.learning.optimizers.build_adam(0.1)
-    return _build(server_update.OptimizerUpdate(_D, optimizer=optimizer))
+    return _build(server_update.OptimizerUpdate(optimizer=optimizer).bind(_D))
 
 
 @pytest.fixture(scope="module")

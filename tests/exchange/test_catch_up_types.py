@@ -19,7 +19,7 @@ def _build(update):
 
 
 def test_type_signature():
-    update = server_update.SparseSgd(_D, learning_rate=1.0)
+    update = server_update.SparseSgd(learning_rate=1.0).bind(_D)
     found = _build(update).next.type_signature
     clients = client_state.client_state_type(update.replica_type)
     assert found.parameter.current == tff.FederatedType(
@@ -37,8 +37,8 @@ def test_type_signature():
 def test_only_keys_and_bytes_cross():
     adam = tff.learning.optimizers.build_adam(0.1)
     for update, optimizer_bytes in (
-        (server_update.SparseSgd(_D, learning_rate=1.0), 0),
-        (server_update.OptimizerUpdate(_D, optimizer=adam), None),
+        (server_update.SparseSgd(learning_rate=1.0).bind(_D), 0),
+        (server_update.OptimizerUpdate(optimizer=adam).bind(_D), None),
     ):
         found = crossings.crossings(_build(update).next)
         assert not found.broadcast

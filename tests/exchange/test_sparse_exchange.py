@@ -278,7 +278,7 @@ def _exchange_with(uplink, damaging=lambda encoder: encoder, method=fab_top_k.Fa
         ),
         downlink_encoder=exact,
         probe_encoder=exact,
-        update=server_update.SparseSgd(_DIMENSION, learning_rate=1.0),
+        update=server_update.SparseSgd(learning_rate=1.0).bind(_DIMENSION),
     )
 
 

@@ -21,10 +21,8 @@ def test_how_clients_weigh(functional_model, client_data, weighting, expected):
         tf.constant([1, 2]),
     )
     work = local_work.MinibatchGradient(
-        built,
-        batch_size=4,
-        client_weighting=tff.learning.ClientWeighting[weighting],
-    )
+        batch_size=4, client_weighting=tff.learning.ClientWeighting[weighting]
+    ).bind(built)
     done = [
         work(client, local_work.Inputs(non_trainable, data)) for data in client_data
     ]

@@ -1,12 +1,13 @@
 """What a client adds to its residual in a round."""
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import configuration
 from tff_gs.exchange import client_state
 
 
@@ -25,14 +26,12 @@ class Contribution(NamedTuple):
     kept: Any
 
 
-class ClientWork(abc.ABC):
+class ClientWork(configuration.Configuration, abc.ABC):
     """What clients do before an exchange; TensorFlow code.
 
     Attributes:
-      inputs_type: The TFF type of what a client works on.
+      inputs_type: The TFF type of what a client works on; known when bound.
     """
-
-    inputs_type: tff.Type
 
     @abc.abstractmethod
     def __call__(self, client: client_state.ClientState, inputs: Any) -> Contribution:
@@ -54,10 +53,11 @@ class Given(NamedTuple):
 class GivenVector(ClientWork):
     """Takes the contribution as it is given, and keeps nothing."""
 
-    def __init__(self, dimension: int) -> None:
+    def bind(self, dimension: int) -> Self:
         """Takes vectors of `dimension` (D) entries."""
-        self.inputs_type = tff.to_type(
-            Given(tff.TensorType(np.float32, [dimension]), tff.TensorType(np.float32))
+        vector = tff.TensorType(np.float32, [dimension])
+        return self._bound(
+            inputs_type=tff.to_type(Given(vector, tff.TensorType(np.float32)))
         )
 
     def __call__(self, client: client_state.ClientState, inputs: Given) -> Contribution:

@@ -5,13 +5,14 @@ same operations, so that their weights are equal to the bit.
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import checks, sparse_vector
+from tff_gs import configuration, sparse_vector
+from tff_gs.configuration import option
 
 
 class Replica(NamedTuple):
@@ -26,15 +27,16 @@ class Replica(NamedTuple):
     optimizer: Any
 
 
-class ServerUpdate(abc.ABC):
+class ServerUpdate(configuration.Configuration, abc.ABC):
     """Applies updates; TensorFlow code.
 
     Attributes:
-      dimension: D.
+      dimension: D; known when bound.
     """
 
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
+    def bind(self, dimension: int) -> Self:
+        """The update of a model of `dimension` (D) weights."""
+        return self._bound(dimension=dimension)
 
     @property
     def replica_type(self) -> tff.StructWithPythonType:
@@ -71,19 +73,7 @@ class ServerUpdate(abc.ABC):
 class SparseSgd(ServerUpdate):
     """W - eta b, at the coordinates of b only."""
 
-    def __init__(self, dimension: int, *, learning_rate: float) -> None:
-        """Builds the update.
-
-        Args:
-          dimension: D.
-          learning_rate: eta.
-
-        Raises:
-          ValueError: If `learning_rate` is not positive.
-        """
-        super().__init__(dimension)
-        checks.require_positive(learning_rate, "learning_rate")
-        self._learning_rate = learning_rate
+    learning_rate: float = option(help="eta", above=0)
 
     def initialize(self) -> tuple[()]:
         """See base class."""
@@ -93,7 +83,7 @@ class SparseSgd(ServerUpdate):
         """See base class."""
         return replica._replace(
             weights=sparse_vector.subtract(
-                replica.weights, update.indices, self._learning_rate * update.values
+                replica.weights, update.indices, self.learning_rate * update.values
             )
         )
 
@@ -110,7 +100,7 @@ class SparseSgd(ServerUpdate):
             after.weights,
             differences.indices,
             tf.gather(before.weights, differences.indices)
-            - self._learning_rate * differences.values,
+            - self.learning_rate * differences.values,
         )
 
 
@@ -121,29 +111,22 @@ class OptimizerUpdate(ServerUpdate):
     same steps, what travels stays sparse.
     """
 
-    def __init__(
-        self, dimension: int, *, optimizer: tff.learning.optimizers.Optimizer
-    ) -> None:
-        """Builds the update.
+    optimizer: tff.learning.optimizers.Optimizer = option(
+        help="called with weights and gradients of float32 [D]"
+    )
 
-        Args:
-          dimension: D.
-          optimizer: Called with weights and gradients of float32 [D].
-
-        Raises:
-          TypeError: If `optimizer` is no `tff.learning.optimizers.Optimizer`.
-        """
-        super().__init__(dimension)
-        if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
+    def __post_init__(self) -> None:
+        """Raises TypeError unless the optimizer is one of TFF's."""
+        super().__post_init__()
+        if not isinstance(self.optimizer, tff.learning.optimizers.Optimizer):
             raise TypeError(
                 "Expected a tff.learning.optimizers.Optimizer, found "
-                f"{type(optimizer).__name__}."
+                f"{type(self.optimizer).__name__}."
             )
-        self._optimizer = optimizer
 
     def initialize(self) -> Any:
         """See base class."""
-        return self._optimizer.initialize(tf.TensorSpec([self.dimension], tf.float32))
+        return self.optimizer.initialize(tf.TensorSpec([self.dimension], tf.float32))
 
     def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
         """See base class."""
@@ -166,14 +149,13 @@ class OptimizerUpdate(ServerUpdate):
         return self._step(before, probed).weights
 
     def _step(self, replica: Replica, gradient: tf.Tensor) -> Replica:
-        state, weights = self._optimizer.next(
+        state, weights = self.optimizer.next(
             replica.optimizer, replica.weights, gradient
         )
         return Replica(weights, state)
 
 
 def build_update(
-    dimension: int,
     *,
     learning_rate: float,
     optimizer: tff.learning.optimizers.Optimizer | None = None,
@@ -181,7 +163,6 @@ def build_update(
     """Plain SGD, or the update of an optimizer where one is given.
 
     Args:
-      dimension: D.
       learning_rate: eta of plain SGD; not used with an optimizer.
       optimizer: See `OptimizerUpdate`.
 
@@ -190,5 +171,5 @@ def build_update(
       TypeError: If `optimizer` is no `tff.learning.optimizers.Optimizer`.
     """
     if optimizer is None:
-        return SparseSgd(dimension, learning_rate=learning_rate)
-    return OptimizerUpdate(dimension, optimizer=optimizer)
+        return SparseSgd(learning_rate=learning_rate)
+    return OptimizerUpdate(optimizer=optimizer)

@@ -254,7 +254,7 @@ class SparseExchange:
         self.downlink_encoder = downlink_encoder
         self._probe_encoder = probe_encoder
         self._update = update
-        self._work = work or client_work.GivenVector(self.dimension)
+        self._work = work or client_work.GivenVector().bind(self.dimension)
         self._transformation = transformations.Chain(transformation)
         self._bounds = bounds
         self.state_type = client_state.client_state_type(

@@ -6,10 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tff_gs import checks
+from tff_gs import configuration
+from tff_gs.configuration import option
 
 
-class ClientTransformation(abc.ABC):
+class ClientTransformation(configuration.Configuration, abc.ABC):
     """Changes the vector of a client's work; TensorFlow code, run at the client.
 
     Several make a chain: see `SparseExchange`. Each may keep a state of its own at
@@ -46,48 +47,34 @@ class ClientTransformation(abc.ABC):
         return state
 
 
-class ClipByNorm(ClientTransformation):
+class ClipByNorm(ClientTransformation, kw_only=False):
     """Scales a vector down to an l2 norm, if it is longer."""
 
-    def __init__(self, max_norm: float) -> None:
-        """Clips to `max_norm`.
-
-        Raises:
-          ValueError: If `max_norm` is not positive.
-        """
-        checks.require_positive(max_norm, "max_norm")
-        self._max_norm = max_norm
+    max_norm: float = option(help="the l2 norm", above=0)
 
     def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """See base class; computed in float64, which has room for any norm."""
         exact = tf.cast(vector, tf.float64)
         norm = tf.norm(exact)
         clipped = tf.cond(
-            norm > self._max_norm,
-            lambda: tf.cast(exact * (self._max_norm / norm), tf.float32),
+            norm > self.max_norm,
+            lambda: tf.cast(exact * (self.max_norm / norm), tf.float32),
             lambda: vector,
         )
         return state, clipped
 
 
-class ClipByValue(ClientTransformation):
+class ClipByValue(ClientTransformation, kw_only=False):
     """Moves every entry into [-bound, bound]."""
 
-    def __init__(self, bound: float) -> None:
-        """Clips to `bound`.
-
-        Raises:
-          ValueError: If `bound` is not positive.
-        """
-        checks.require_positive(bound, "bound")
-        self._bound = bound
+    bound: float = option(help="the largest magnitude of an entry", above=0)
 
     def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """See base class."""
-        return state, tf.clip_by_value(vector, -self._bound, self._bound)
+        return state, tf.clip_by_value(vector, -self.bound, self.bound)
 
 
-class MomentumCorrection(ClientTransformation):
+class MomentumCorrection(ClientTransformation, kw_only=False):
     """Momentum at the client, so that what waits in the residual waits with it.
 
     Lin et al., "Deep gradient compression: reducing the communication bandwidth for
@@ -96,14 +83,9 @@ class MomentumCorrection(ClientTransformation):
     (momentum factor masking). The state is u, float32 [D].
     """
 
-    def __init__(self, momentum: float = 0.9) -> None:
-        """Uses `momentum`, in [0, 1).
-
-        Raises:
-          ValueError: If `momentum` is outside its range.
-        """
-        checks.require(0 <= momentum < 1, "a momentum in [0, 1)", momentum)
-        self._momentum = momentum
+    momentum: float = option(
+        0.9, help="what remains of u after a round", at_least=0, below=1
+    )
 
     def initialize(self, dimension: int) -> tf.Tensor:
         """See base class."""
@@ -111,7 +93,7 @@ class MomentumCorrection(ClientTransformation):
 
     def __call__(self, state: tf.Tensor, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """See base class."""
-        velocity = self._momentum * state + vector
+        velocity = self.momentum * state + vector
         return velocity, velocity
 
     def receive(self, state: tf.Tensor, coordinates: tf.Tensor) -> tf.Tensor:
@@ -138,7 +120,7 @@ class Chain(ClientTransformation):
                     "Expected transformations that are each a ClientTransformation, "
                     f"found {transformation!r}."
                 )
-        self._transformations = tuple(transformations)
+        self._set(_transformations=tuple(transformations))
 
     def initialize(self, dimension: int) -> tuple[Any, ...]:
         """See base class."""

@@ -6,12 +6,13 @@ Step 1 of Han, Wang, Leung, ICDCS 2020, Algorithm 1, is `MinibatchGradient`;
 2017), and contributes how far they led.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import checks, seeds
+from tff_gs.configuration import option
 from tff_gs.exchange import client_state, client_work
 from tff_gs.learning import minibatch
 from tff_gs.learning import objective as objective_lib
@@ -46,52 +47,41 @@ class Kept(NamedTuple):
 
 
 class LocalWork(client_work.ClientWork):
-    """What both kinds of work share: minibatches, weights, probe examples.
+    """What both kinds of work share: minibatches, weights, probe examples."""
 
-    Attributes:
-      batch_size: Examples of a minibatch.
-      probe_examples: Examples on which a client evaluates the probe losses.
-    """
+    batch_size: int = option(
+        32,
+        help="examples of a minibatch; a client with fewer uses all it has",
+        at_least=1,
+    )
+    probe_examples: int = option(
+        1,
+        help="random examples of its minibatch on which a client evaluates the probe "
+        "losses",
+        at_least=1,
+    )
+    client_weighting: tff.learning.ClientWeighting = option(
+        tff.learning.ClientWeighting.NUM_EXAMPLES,
+        help="whether clients weigh by their numbers of examples, as in the paper, or "
+        "all alike",
+    )
 
-    def __init__(
-        self,
-        objective: objective_lib.Objective,
-        *,
-        batch_size: int,
-        probe_examples: int = 1,
-        client_weighting: tff.learning.ClientWeighting = (
-            tff.learning.ClientWeighting.NUM_EXAMPLES
-        ),
-    ) -> None:
-        """Builds the work.
-
-        Args:
-          objective: The model.
-          batch_size: Examples of a minibatch; a client with fewer uses all it has.
-          probe_examples: Random examples of its minibatch on which a client
-            evaluates the probe losses.
-          client_weighting: Whether clients weigh by their numbers of examples, as in
-            the paper, or all alike.
-
-        Raises:
-          ValueError: If an argument is outside its range.
-        """
-        checks.require(batch_size >= 1, "a batch_size of at least 1", batch_size)
+    def __post_init__(self) -> None:
+        """Checks that a minibatch holds the probe's examples."""
+        super().__post_init__()
         checks.require(
-            1 <= probe_examples <= batch_size,
-            f"probe_examples between 1 and the batch size {batch_size}",
-            probe_examples,
+            self.probe_examples <= self.batch_size,
+            f"probe_examples between 1 and the batch size {self.batch_size}",
+            self.probe_examples,
         )
-        self._objective = objective
-        self.batch_size = batch_size
-        self.probe_examples = probe_examples
-        self._client_weighting = client_weighting
-        self.inputs_type = tff.to_type(
-            Inputs(
-                objective.non_trainable_type,
-                tff.types.tensorflow_to_type(objective.input_spec),
-            )
+
+    def bind(self, objective: objective_lib.Objective) -> Self:
+        """The work on a model."""
+        inputs = Inputs(
+            objective.non_trainable_type,
+            tff.types.tensorflow_to_type(objective.input_spec),
         )
+        return self._bound(_objective=objective, inputs_type=tff.to_type(inputs))
 
     def _minibatch(
         self, client: client_state.ClientState, data: Any, step: tf.Tensor | int
@@ -135,7 +125,7 @@ class LocalWork(client_work.ClientWork):
         )
 
     def _weight(self, data: Any) -> tf.Tensor:
-        if self._client_weighting is tff.learning.ClientWeighting.UNIFORM:
+        if self.client_weighting is tff.learning.ClientWeighting.UNIFORM:
             return tf.constant(1.0)
         return tf.cast(minibatch.count_examples(data), tf.float32)
 
@@ -157,32 +147,24 @@ class MinibatchGradient(LocalWork):
 class LocalUpdates(LocalWork):
     """W(m-1) less the weights after some steps of an optimizer from there."""
 
-    def __init__(
-        self,
-        objective: objective_lib.Objective,
-        *,
-        optimizer: tff.learning.optimizers.Optimizer,
-        steps: int | None = None,
-        epochs: int | None = None,
-        **options: Any,
-    ) -> None:
-        """Builds the work.
+    optimizer: tff.learning.optimizers.Optimizer = option(
+        help="takes the local steps, and begins again in every round; called with "
+        "weights and gradients of float32 [D]"
+    )
+    steps: int | None = option(
+        None, help="tau, local steps of a round, each on a minibatch of its own"
+    )
+    epochs: int | None = option(
+        None,
+        help="instead of steps: how often a client goes through its examples in a "
+        "round, so tau is epochs times examples over minibatch, rounded up; a round "
+        "that ends within a minibatch borrows from the next pass",
+    )
 
-        Args:
-          objective: The model.
-          optimizer: Begins anew in every round; called with weights and gradients of
-            float32 [D].
-          steps: tau, local steps of a round, each on a minibatch of its own.
-          epochs: Instead of `steps`: how often a client goes through its examples in a
-            round, so that tau is epochs times examples over minibatch, rounded up. A
-            round that ends within a minibatch borrows from the next pass.
-          **options: As of the base class.
-
-        Raises:
-          ValueError: If an argument is outside its range, or not one of `steps` and
-            `epochs` is given.
-        """
-        super().__init__(objective, **options)
+    def __post_init__(self) -> None:
+        """Checks that either steps or epochs are given."""
+        super().__post_init__()
+        steps, epochs = self.steps, self.epochs
         if (steps is None) == (epochs is None):
             raise ValueError(
                 f"Expected either local steps or local epochs, found {steps} steps and "
@@ -190,16 +172,13 @@ class LocalUpdates(LocalWork):
             )
         checks.require(steps is None or steps >= 1, "at least 1 local step", steps)
         checks.require(epochs is None or epochs >= 1, "at least 1 local epoch", epochs)
-        self._steps = steps
-        self._epochs = epochs
-        self._optimizer = optimizer
 
     def _local_steps(self, data: Any) -> tf.Tensor:
-        if self._epochs is None:
-            return tf.constant(self._steps)
+        if self.epochs is None:
+            return tf.constant(self.steps)
         examples = minibatch.count_examples(data)
         # Rounded up.
-        return -(-self._epochs * examples // tf.minimum(self.batch_size, examples))
+        return -(-self.epochs * examples // tf.minimum(self.batch_size, examples))
 
     def __call__(
         self, client: client_state.ClientState, inputs: Inputs
@@ -214,11 +193,11 @@ class LocalUpdates(LocalWork):
                 inputs.non_trainable,
                 self._minibatch(client, inputs.data, number),
             )
-            state, weights = self._optimizer.next(state, weights, gradient)
+            state, weights = self.optimizer.next(state, weights, gradient)
             return number + 1, state, weights, losses + loss
 
         steps = self._local_steps(inputs.data)
-        initial = self._optimizer.initialize(
+        initial = self.optimizer.initialize(
             tf.TensorSpec([self._objective.dimension], tf.float32)
         )
         _, _, weights, losses = tf.while_loop(

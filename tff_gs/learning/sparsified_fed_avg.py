@@ -7,7 +7,6 @@ FedAvg (McMahan et al., "Communication-efficient learning of deep networks from
 decentralized data", AISTATS 2017).
 """
 
-import functools
 from typing import Any
 
 import tensorflow_federated as tff
@@ -56,8 +55,7 @@ def build_sparsified_fed_avg(
     """
     return sparsified_process.build_sparsified_process(
         model,
-        work=functools.partial(
-            local_work.LocalUpdates,
+        work=local_work.LocalUpdates(
             optimizer=client_optimizer,
             steps=local_steps,
             epochs=local_epochs,
@@ -65,8 +63,7 @@ def build_sparsified_fed_avg(
             probe_examples=probe_examples,
             client_weighting=client_weighting,
         ),
-        update=functools.partial(
-            server_update.build_update,
+        update=server_update.build_update(
             learning_rate=server_learning_rate,
             optimizer=server_optimizer,
         ),

@@ -4,7 +4,6 @@ Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3: in a round every client contrib
 one minibatch gradient at w(m-1), and all take the step w(m) = w(m-1) - eta b.
 """
 
-import functools
 from typing import Any
 
 import tensorflow_federated as tff
@@ -47,14 +46,12 @@ def build_sparsified_fed_sgd(
     """
     return sparsified_process.build_sparsified_process(
         model,
-        work=functools.partial(
-            local_work.MinibatchGradient,
+        work=local_work.MinibatchGradient(
             batch_size=batch_size,
             probe_examples=probe_examples,
             client_weighting=client_weighting,
         ),
-        update=functools.partial(
-            server_update.build_update,
+        update=server_update.build_update(
             learning_rate=learning_rate,
             optimizer=server_optimizer,
         ),

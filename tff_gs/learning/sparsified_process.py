@@ -14,7 +14,7 @@ A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -166,8 +166,8 @@ class SparsifiedProcess:
 def build_sparsified_process(
     model: objective_lib.Model,
     *,
-    work: Callable[[objective_lib.Objective], local_work.LocalWork],
-    update: Callable[[int], server_update.ServerUpdate],
+    work: local_work.LocalWork,
+    update: server_update.ServerUpdate,
     cost: cost_lib.Cost = normalised.NormalisedTime(),
     sparsifier: sparsifier_lib.Sparsifier = fab_top_k.FabTopK(),
     controller: controller_lib.Controller = elasticity_descent.ElasticityDescent(),
@@ -193,8 +193,8 @@ def build_sparsified_process(
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
         that builds a `tff.learning.models.VariableModel`. The batch of the first is
         a pair (x, y), or a mapping with these keys in any order.
-      work: What a client computes in a round; called with the objective.
-      update: How the model changes by an update; called with D.
+      work: What a client computes in a round.
+      update: How the model changes by an update.
       cost: How long a round takes. By default the paper's normalised time, in which a
         minibatch gradient takes 1.
       sparsifier: What clients send and what the server selects.
@@ -233,8 +233,8 @@ def build_sparsified_process(
         rule, measured | controller_lib.PROBED if rule.probes else measured
     )
     method = sparsifier.bind(dimension=dimension, probes=rule.probes)
-    server = update(dimension)
-    client_work = work(objective)
+    server = update.bind(dimension)
+    client_work = work.bind(objective)
     time = cost.bind(
         dimension=dimension,
         batch_size=client_work.batch_size,
