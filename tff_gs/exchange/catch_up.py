@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import growing, sparse_vector, tensor_specs
-from tff_gs.encoders import checksum, encoder, leading_code, message_encoder
+from tff_gs.encoders import checksum, codec, leading_code, message_encoder
 from tff_gs.exchange import (
     client_state,
     message_size,
@@ -317,7 +317,7 @@ def build_catch_up(
 
 def _encoder(
     participation: PartialParticipation, dimension: int, tensor_sizes: Sequence[int]
-) -> encoder.Encoder:
+) -> codec.Codec:
     """Writes any exact list, and all weights without a word on which they are."""
     named = message_encoder.INDEX_CODES[participation.index_code]
     classes = dict.fromkeys((*named, leading_code.LeadingCode))
