@@ -497,7 +497,7 @@ def test_messages_on_any_tree_are_read_alike():
 
 
 def test_many_messages_are_collected_in_their_order():
-    """More than are kept as recent ones."""
+    """On several levels."""
     federation = _federation("fab_top_k")
     rng = np.random.default_rng(11)
     sent = [
@@ -506,10 +506,10 @@ def test_many_messages_are_collected_in_their_order():
             tf.constant(1.0),
             tf.constant(rng.integers(0, 256, n), tf.uint8),
         )
-        for i, n in enumerate(rng.integers(0, 9, 40).tolist())
+        for i, n in enumerate(rng.integers(0, 9, 140).tolist())
     ]
     collected = federation.collect_all(sent)
-    np.testing.assert_array_equal(collected.header.client_id, range(40))
+    np.testing.assert_array_equal(collected.header.client_id, range(140))
     np.testing.assert_array_equal(
         collected.content, np.concatenate([message.entries for message in sent])
     )

@@ -260,7 +260,7 @@ def build_sparsified_process(
     )
     catching_up = None
     if participation is not None:
-        catching_up = catch_up.build_catch_up(
+        catching_up = catch_up.CatchUp(
             server,
             tensor_sizes=objective.tensor_sizes,
             participation=participation,
