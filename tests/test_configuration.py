@@ -159,19 +159,19 @@ def test_a_registry_lists_what_it_has():
         (
             "first",
             {"margin": 1.0},
-            "for part 'first' only its options (needed, share, shape, word, hidden), "
+            "for part 'first' only its options (needed, share, shape, word), "
             "found margin, an option of second.",
         ),
         (
             "second",
             {"magrin": 1.0},
-            "for part 'second' only its options (needed, share, shape, word, hidden, "
+            "for part 'second' only its options (needed, share, shape, word, "
             "margin), found magrin: did you mean 'margin'?",
         ),
         (
             "second",
             {"zzz": 1.0},
-            "for part 'second' only its options (needed, share, shape, word, hidden, "
+            "for part 'second' only its options (needed, share, shape, word, "
             "margin), found zzz.",
         ),
         ("first", {"needed": 0}, "needed to be at least 2, found 0."),

@@ -80,9 +80,9 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
         given = given or {}
         part = self._parts[name]
         own = options_of(part)
-        names = [option.name for option in own]
+        names = [option.name for option in own if option.has_flag]
         for option in given:
-            if option not in names:
+            if option not in (known.name for known in own):
                 raise ValueError(
                     f"Expected for {self.kind} {name!r} only its options "
                     f"({', '.join(names)}), found {option}"

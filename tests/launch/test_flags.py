@@ -10,9 +10,13 @@ from absl.testing import flagsaver
 from launch import flag_types, flags, populations, presets
 from tasks import TASKS
 from tests import fresh_python
+from tff_gs.configuration import option
+from tff_gs.controllers.amount import Amount
+from tff_gs.controllers.controller import Controller
 from tff_gs.controllers.registry import CONTROLLERS
 from tff_gs.costs.registry import COSTS
 from tff_gs.encoders import names as encoder_names
+from tff_gs.registry import Registry
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -327,6 +331,66 @@ def test_the_rounds_of_a_bandit_cannot_change(resumable):
     path.write_text(f"{lines}--rounds=20\n")
     with pytest.raises(ValueError, match="has --rounds=20, found --rounds=30"):
         _parse(f"--resume={resumable}", "--rounds=30")
+
+
+class _Halving(Controller):
+    """Half of D, then half of that."""
+
+    period: int = option(10, help="rounds for which k stays", at_least=1)
+    share: float | None = option(None, help="a share", above=0, below=1)
+    k_floor: Amount = option(0.01, help="the least k")
+
+
+def test_a_rule_of_ones_own_has_its_flags_from_its_options():
+    values = absl_flags.FlagValues()
+    topic = flags.Topic("Rule for k", values=values)
+    topic.define_options(Registry("controller", {"halving": _Halving}))
+    values(["train", "--period=5", "--k_floor=3"])
+    assert (values.period, values.share, values.k_floor) == (5, None, 3)
+    text = " ".join(topic.help_text().split())
+    assert "--period halving: rounds for which k stays (10, at least 1)" in text
+    assert "--share halving: a share" in text
+    assert "such as 0.01 (0.01)" in text
+    with pytest.raises(absl_flags.Error, match="expected a whole number from 1 to"):
+        values(["train", "--period=0"])
+
+
+@pytest.mark.parametrize("parts", [CONTROLLERS, COSTS], ids=lambda parts: parts.kind)
+def test_every_option_has_a_flag_that_says_whose_it_is(parts):
+    for name, options in parts.options().items():
+        assert absl_flags.FLAGS[name].default is None
+        assert absl_flags.FLAGS[name].help.startswith(", ".join(options))
+
+
+def test_what_is_wrong_with_a_part_is_found_before_the_long_import():
+    code = """
+import sys
+from launch import experiment, flags
+
+for arguments in (
+    ["--controller=sign", "--alpha=0.5"],
+    ["--controller=fixed", "--k=5", "--window=3"],
+    ["--cost=links", "--comm_time=3"],
+):
+    try:
+        experiment.build(flags.parse(["", *arguments]))
+    except ValueError as error:
+        print(error)
+    flags.flags.FLAGS.unparse_flags()
+    for topic in flags.TOPICS:
+        for name in topic.flags:
+            flags.flags.FLAGS[name].unparse()
+print([m for m in sys.modules if m.startswith("tensorflow")])
+"""
+    assert fresh_python.printed(code).splitlines() == [
+        "Expected alpha to be at least 1, found 0.5.",
+        "Expected for controller 'fixed' only its options (k), found window, an option "
+        "of sign.",
+        "Expected for cost 'links' only its options (links_file, compute_seconds, "
+        "up_bits_per_second, down_bits_per_second, latency_seconds, spread), found "
+        "comm_time, an option of normalised.",
+        "[]",
+    ]
 
 
 def test_amounts_are_counts_or_fractions():
