@@ -12,6 +12,7 @@ from tests.shared_data import shared_data
 from tff_gs.controllers import (
     controller,
     elasticity_descent,
+    interval,
     log_sign_descent,
     losses,
     sign_descent,
@@ -444,3 +445,28 @@ def test_refuses_bad_constants(rule_class, options):
     (name,) = options
     with pytest.raises(ValueError, match=f"Expected {name} "):
         rule_class(**options)
+
+
+def test_steps_in_log_k_go_with_a_shrinking_interval():
+    class Rule(interval.ShrinkingInterval, log_sign_descent.LogSignDescent):
+        """Slope, steps and interval are chosen apart."""
+
+    rule = Rule(k_min=10, k_max=1000, k_initial=100, window=2, alpha=1.5).bind(1000)
+    state = rule.initialize()
+    # A step is a quarter of log(100) / sqrt(m): down to 31.6, then up to 70.0.
+    down, up = (
+        feedback_of(*(tf.constant(cost, tf.float64) for cost in costs))
+        for costs in ((2.0, 1.0), (1.0, 2.0))
+    )
+    uniforms = tf.constant([0.999, 0.999], tf.float64)
+    state = rule.step(state, down, uniforms)
+    assert int(state.k) == 31
+    state = rule.step(state, up, uniforms)
+    assert int(state.k) == 69
+    # The window's [31 / 1.5, 69 * 1.5] is shorter than 0.41 * 990.
+    assert (state.interval.k_min, state.interval.k_max) == (21, 104)
+    assert int(state.rounds) == 0
+    # m begins again; a quarter of log(104 / 21) is a factor of 1.49.
+    state = rule.step(state, down, uniforms)
+    assert int(state.k) == 46
+    assert 1 <= int(state.k_probe) < 46

@@ -9,7 +9,7 @@ from tff_gs import distributors
 
 
 def _choose(change, **options):
-    rule = distributors.EnergyShare(len(change), **options)
+    rule = distributors.EnergyShare(**options).bind(len(change))
     change = tf.constant(change, tf.float32)
     return int(rule.choose(rule.initialize(), change))
 
@@ -48,9 +48,9 @@ def test_is_the_smallest_that_holds_the_share(change, share):
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.1, float("nan")])
 def test_share_out_of_range(share):
     with pytest.raises(ValueError, match=r"share to be in \(0, 1\], found"):
-        distributors.EnergyShare(4, share=share)
+        distributors.EnergyShare(share=share).bind(4)
 
 
 def test_bounds_in_the_wrong_order():
     with pytest.raises(ValueError, match="k_min to be at most k_max = 1, found 3"):
-        distributors.EnergyShare(4, share=0.5, k_min=3, k_max=1)
+        distributors.EnergyShare(share=0.5, k_min=3, k_max=1).bind(4)

@@ -44,8 +44,9 @@ class DescentState(NamedTuple):
 class Descent(controller.Controller):
     """A descent on k along an estimated derivative of the cost.
 
-    Next to k_m a probe k'_m < k_m is kept. A subclass says what slope a round's
-    feedback means (see `losses`), how far a step goes, and where the next probe lies.
+    Next to k_m a probe k'_m < k_m is kept. A rule is a slope (`slopes`: what a round's
+    feedback means), steps (`additive_descent`, `log_descent`: how far they go, and
+    where the next probe lies) and an interval (`interval`: fixed or shrinking).
 
     Rules for the corners:
     - Where the slope is not defined, k stays; after `patience` such rounds in a row
@@ -99,8 +100,16 @@ class Descent(controller.Controller):
         """Where a signed step from k leads, float64."""
 
     @abc.abstractmethod
-    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-        """The k' that belongs to `k` after a step of length `step`, float64."""
+    def _probe(self, k: tf.Tensor, reach: tf.Tensor) -> tf.Tensor:
+        """The k' that belongs to `k` after a step that reached so far, float64."""
+
+    def _reach(self, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+        """How far k' is to be, float64, after a step of length `step` along `slope`.
+
+        The step's length, unless the slope says otherwise.
+        """
+        del slope
+        return step
 
     @property
     def probes(self) -> bool:
@@ -171,7 +180,7 @@ class Descent(controller.Controller):
         k = rounding.stochastic_round(k, uniforms[0])
 
         floor = tf.math.ceil(self.probe_floor * tf.cast(bounds.k_min, tf.float64))
-        probe = self._probe(tf.cast(k, tf.float64), step, slope)
+        probe = self._probe(tf.cast(k, tf.float64), self._reach(step, slope))
         probe = rounding.stochastic_round(tf.maximum(probe, floor), uniforms[1])
         probe = tf.minimum(probe, k - 1) if self.probes else tf.zeros_like(probe)
 

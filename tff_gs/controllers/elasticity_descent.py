@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
-from tff_gs.controllers import amount, controller, descent, log_descent, losses
+from tff_gs.controllers import amount, log_descent, slopes
 
 
-class ElasticityDescent(log_descent.LogDescent):
+class ElasticityDescent(slopes.ElasticitySlope, log_descent.LogDescent):
     """Descent in log k, its slope bounded to what it can be.
 
     Our own rule, on the estimate of Han, Wang, Leung (ICDCS 2020, section IV). The
@@ -54,12 +53,3 @@ class ElasticityDescent(log_descent.LogDescent):
 
     def _default_k_initial(self) -> int:
         return round(math.sqrt(self._least * self._largest))
-
-    def _slope(
-        self, state: descent.DescentState, feedback: controller.Feedback
-    ) -> tf.Tensor:
-        time, progress = losses.estimate_elasticities(feedback, state.k, state.k_probe)
-        bounded = tf.clip_by_value(
-            progress, tf.zeros_like(progress), tf.ones_like(progress)
-        )
-        return tf.where(tf.math.is_nan(progress), progress, time - bounded)

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from tff_gs._tensorflow import tf
+from tff_gs.configuration import Configuration, option
 
 
 class Interval(NamedTuple):
@@ -42,6 +43,8 @@ class Shrinking:
     trajectories show it. Both ends are rounded to the nearest integer, halves to the
     even one, as those trajectories show (83158.5 to 83158, 5929.5 to 5930).
     """
+
+    moves = True
 
     def __init__(self, k_min: int, k_max: int, *, alpha: float, window: int) -> None:
         """Stores arguments that the caller has checked.
@@ -106,6 +109,8 @@ class Shrinking:
 class Constant:
     """The interval that never changes (Algorithm 2)."""
 
+    moves = False
+
     def step(
         self, interval: Interval, k: tf.Tensor, defined: tf.Tensor, rounds: tf.Tensor
     ) -> tuple[Interval, tf.Tensor]:
@@ -117,3 +122,22 @@ class Constant:
 def first_interval(k_min: int, k_max: int) -> Interval:
     """The interval [k_min, k_max] with an empty window."""
     return Interval(*(tf.constant(n, tf.int32) for n in (k_min, k_max, k_max, 0, 0, 0)))
+
+
+class ShrinkingInterval(Configuration):
+    """The options of a descent whose interval shrinks; comes first among its bases."""
+
+    alpha: float = option(
+        1.5, help="margin of a new interval around the k of the window", at_least=1
+    )
+    window: int = option(
+        20, help="updates with a sign between two checks of the interval", at_least=1
+    )
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._set(
+            _interval=Shrinking(
+                self._least, self._largest, alpha=self.alpha, window=self.window
+            )
+        )

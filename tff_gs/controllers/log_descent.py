@@ -38,12 +38,14 @@ class LogDescent(descent.Descent):
         self._set(_first_step=first)
 
     def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
-        del bounds  # never shrinks
-        return tf.maximum(self._first_step / tf.sqrt(rounds), self.step_floor)
+        first: tf.Tensor | float = self._first_step
+        if self._interval.moves:
+            low, high = (tf.cast(k, tf.float64) for k in (bounds.k_min, bounds.k_max))
+            first = self.step_scale * tf.math.log(high / low)
+        return tf.maximum(first / tf.sqrt(rounds), self.step_floor)
 
     def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         return k * tf.exp(step)
 
-    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-        del slope
-        return k * tf.exp(-tf.maximum(self.probe_scale * step, self.probe_distance))
+    def _probe(self, k: tf.Tensor, reach: tf.Tensor) -> tf.Tensor:
+        return k * tf.exp(-tf.maximum(self.probe_scale * reach, self.probe_distance))

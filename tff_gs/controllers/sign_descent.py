@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from tff_gs._tensorflow import tf
-from tff_gs.configuration import option
-from tff_gs.controllers import controller, descent, interval, losses
+from tff_gs.controllers import additive_descent, interval, slopes
 
 
-class FixedIntervalSignDescent(descent.Descent):
+class FixedIntervalSignDescent(slopes.SignSlope, additive_descent.AdditiveDescent):
     """Sign descent with a fixed interval (the paper's Algorithm 2).
 
     Online learning of k by the sign of an estimated derivative: Han, Wang, Leung,
@@ -25,43 +23,11 @@ class FixedIntervalSignDescent(descent.Descent):
     our own.
     """
 
-    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
-        length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)
-        return length / tf.sqrt(2.0 * rounds)
 
-    def _slope(
-        self, state: descent.DescentState, feedback: controller.Feedback
-    ) -> tf.Tensor:
-        del state  # k' < k wherever tau' is defined
-        return losses.estimate_sign(feedback)
-
-    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        return k + step
-
-    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-        del slope
-        return k - step / 2.0
-
-
-class SignDescent(FixedIntervalSignDescent):
+class SignDescent(interval.ShrinkingInterval, FixedIntervalSignDescent):
     """Sign descent with the shrinking interval (the paper's Algorithm 3).
 
-    As `FixedIntervalSignDescent`, but k_min and k_max move (`interval.Shrinking`). As
+    As `FixedIntervalSignDescent`, but k_min and k_max move (`Shrinking`). As
     in the authors' trajectories, only updates with a defined sign fill the window, and
     an adopted interval takes effect in the next round.
     """
-
-    alpha: float = option(
-        1.5, help="margin of a new interval around the k of the window", at_least=1
-    )
-    window: int = option(
-        20, help="updates with a sign between two checks of the interval", at_least=1
-    )
-
-    def _prepare(self) -> None:
-        super()._prepare()
-        self._set(
-            _interval=interval.Shrinking(
-                self._least, self._largest, alpha=self.alpha, window=self.window
-            )
-        )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tff_gs._tensorflow import tf
-from tff_gs.controllers import controller, descent, interval, losses
+from tff_gs.controllers import additive_descent, slopes
 
 
-class ValueDescent(descent.Descent):
+class ValueDescent(slopes.ValueSlope, additive_descent.AdditiveDescent):
     """Descent by the value of the estimated derivative.
 
     Online gradient descent on k, which Han, Wang, Leung (ICDCS 2020, section V) compare
@@ -20,20 +19,3 @@ class ValueDescent(descent.Descent):
     where an undefined round keeps the g before it. As in the authors' trajectories,
     m counts every round and k' is at most k - 1.
     """
-
-    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
-        length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)
-        return length / tf.sqrt(2.0 * rounds)
-
-    def _slope(
-        self, state: descent.DescentState, feedback: controller.Feedback
-    ) -> tf.Tensor:
-        costs = losses.estimate_costs(feedback)
-        distance = tf.cast(state.k - state.k_probe, tf.float64)
-        return (costs.cost - costs.cost_probe) / distance
-
-    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        return k + step
-
-    def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-        return k - step * tf.abs(slope) / 2.0
