@@ -336,14 +336,14 @@ def _to_bytes(structure: Any) -> tf.Tensor:
     body = tf.concat(
         [tf.reshape(tf.bitcast(leaf, tf.uint8), [-1]) for leaf in leaves], axis=0
     )
-    return tf.concat([body, tf.bitcast(checksum.checksum(body), tf.uint8)], axis=0)
+    return tf.concat([body, checksum.checksum(body)], axis=0)
 
 
 def _from_bytes(message: tf.Tensor, like: Any) -> Any:
     """The structure, as `like`, that `_to_bytes` wrote."""
     body, written = message[:-_CHECKSUM_BYTES], message[-_CHECKSUM_BYTES:]
     check = tf.debugging.assert_equal(
-        tf.bitcast(checksum.checksum(body), tf.uint8),
+        checksum.checksum(body),
         written,
         "The server's message was damaged.",
     )
