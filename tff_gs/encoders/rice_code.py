@@ -8,7 +8,11 @@ from tff_gs.encoders import bit_packing, golomb, index_code, names
 
 
 class RiceCode(index_code.IndexCode):
-    """Gaps between indices in a Golomb code; the parameter is in the first byte."""
+    """Gaps between indices in a Golomb code; the parameter is in the first byte.
+
+    Of uniformly random indices it is at most 1.5% above the entropy up to a density
+    of 0.32. No parameter suits 0.382, where it is 4.2% above, as is a bitmap.
+    """
 
     tag = 3
 
