@@ -28,8 +28,8 @@ def fingerprint64(data):
     return _beyond_64(data)
 
 
-def _bits(number, count=64):
-    return number % 2**count
+def _bits(number):
+    return number % 2**64
 
 
 def _word(data, at):
