@@ -1,5 +1,5 @@
 """Rules for k, one file a rule.
 
-Importing this package imports no TensorFlow: `names` and `options` are for flags,
-`registry` builds a rule by its name.
+A rule is made from its options and bound to a run later; neither imports TensorFlow.
+`registry` has all rules by name.
 """

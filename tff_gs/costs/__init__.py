@@ -1,5 +1,5 @@
 """How long a round takes, from what travelled.
 
-Importing this package imports no TensorFlow: `names` and `options` are for flags,
-`registry` builds a model of time by its name.
+A model of time is made from its options and bound to a run later; neither imports
+TensorFlow. `registry` has all models by name.
 """

@@ -1,6 +1,6 @@
 """The sparse exchange of a round, and what is measured of its messages."""
 
-from tff_gs.exchange.catch_up import CatchUp, PartialParticipation, build_catch_up
+from tff_gs.exchange.catch_up import CatchUp, PartialParticipation
 from tff_gs.exchange.client_state import ClientState
 from tff_gs.exchange.messages import DownlinkMessage, RoundConfig, UplinkMessage
 from tff_gs.exchange.receipts import Receipts
@@ -33,5 +33,4 @@ __all__ = [
     "RoundConfig",
     "SparseExchange",
     "UplinkMessage",
-    "build_catch_up",
 ]

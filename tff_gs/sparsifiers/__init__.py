@@ -1,5 +1,5 @@
 """Sparsification methods, one file a method.
 
-Importing this package imports no TensorFlow: `names` is for flags, `registry` builds
-a method by its name, `sparsifier` is the interface.
+A method is made from its options and bound to D later; neither imports TensorFlow.
+`registry` has all methods by name, `sparsifier` is the interface.
 """
