@@ -19,8 +19,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 import tasks
-from tff_gs import aggregators, distributors, runtime
-from tff_gs.encoders import message_encoder
+from tff_gs import aggregators, distributors, encoders, runtime
 
 Process = tff.learning.templates.LearningProcess
 
@@ -44,7 +43,7 @@ def build_sparse(
     model: tff.learning.models.FunctionalModel, weights_type: tff.Type, k: float
 ) -> Process:
     """The same, with k of the update sent up and k of the model's change sent down."""
-    encoder = functools.partial(message_encoder.build_encoder, "auto", "quantised8")
+    encoder = functools.partial(encoders.build_encoder, "auto", "quantised8")
     return tff.learning.algorithms.build_weighted_fed_avg(
         model,
         client_optimizer_fn=tff.learning.optimizers.build_sgdm(0.05),
