@@ -54,8 +54,8 @@ PACKAGES = {
         with_classification_metrics
     """,
     "programs": """
-        CheckpointManager CohortPopulation Population ProgramState
-        ProgramStateError Record RecordReleaseManager Release
+        CheckpointManager ClientIdProcess CohortPopulation Population
+        ProgramState ProgramStateError Record RecordReleaseManager Release
         ResumableReleaseManager Stop TrainOutput WholePopulation train_model
     """,
     "runtime": """

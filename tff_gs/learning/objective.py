@@ -53,6 +53,7 @@ class Objective(abc.ABC):
       input_spec: The `tf.TensorSpec` structure of a batch; leading dimensions open.
       shapes: The shapes of the trainable tensors, in order.
       non_trainable_type: The TFF type of the weights that training leaves alone.
+      weights_type: That of all weights, a `tff.learning.models.ModelWeights`.
       remarks: What a user should know of the model, a sentence each.
     """
 
@@ -77,6 +78,11 @@ class Objective(abc.ABC):
         client_data.check_input_spec(input_spec)
         self.input_spec = input_spec
         self.non_trainable_type = tff.types.tensorflow_to_type(non_trainable)
+        self.weights_type = tff.to_type(
+            tff.learning.models.ModelWeights(
+                tff.types.tensorflow_to_type(trainable), self.non_trainable_type
+            )
+        )
         self.tensor_sizes = [math.prod(shape) for shape in self.shapes]
         self.dimension = sum(self.tensor_sizes)
 

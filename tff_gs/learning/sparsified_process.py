@@ -34,7 +34,13 @@ from tff_gs.exchange import (
     sparse_exchange,
     transformations,
 )
-from tff_gs.learning import local_work, reports, round_metrics, training_round
+from tff_gs.learning import (
+    local_work,
+    model_weights,
+    reports,
+    round_metrics,
+    training_round,
+)
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
 from tff_gs.sparsifiers import fab_top_k
@@ -158,12 +164,35 @@ class SparsifiedProcess:
 
     def get_model_weights(self, state: ServerState) -> tff.learning.models.ModelWeights:
         """The model's weights in `state`, in the model's own structure."""
-        return tff.learning.models.ModelWeights(
-            tf.nest.map_structure(
-                lambda tensor: tensor.numpy(), self.objective.unflatten(state.weights)
-            ),
-            state.non_trainable,
-        )
+        return model_weights.get(self.objective, state)
+
+    def set_model_weights(
+        self, state: ServerState, weights: tff.learning.models.ModelWeights
+    ) -> ServerState:
+        """The state with other weights, such as those of a trained model.
+
+        All else stays, such as the state of the server's optimizer and of the rule
+        for k. Clients that have received the model before have another one now:
+
+        * without partial participation they must be initialized again, all of them:
+          the state knows no client, and a round with them is an error;
+        * with it, they are brought up to date in the next round that they take part
+          in, as if a round had changed the weights: `round` counts one more, and their
+          residuals stay. If weights that training leaves alone change too, they must
+          be initialized again here as well, and are refused until then.
+
+        Weights that are equal to the bit change nothing.
+
+        Args:
+          state: The server's.
+          weights: In the model's own structure, as of `get_model_weights`, or of
+            `tff.learning.models.ModelWeights.from_model` of an equal model.
+
+        Raises:
+          ValueError: In one sentence, if structure, shapes or dtypes are not the
+            model's.
+        """
+        return model_weights.put(self.objective, state, weights)
 
 
 def build_sparsified_process(

@@ -68,9 +68,9 @@ def run_round(
 ) -> CohortOutput:
     """Runs a round of the process with a cohort.
 
-    Clients that the store does not know receive the dense model first; the states of
-    the cohort, and of nobody else, are read from the store and written back. Where the
-    round raises an error, the store is as it was before.
+    Clients that the store or the server does not know receive the dense model first;
+    the states of the cohort, and of nobody else, are read from the store and written
+    back. Where the round raises an error, the store is as it was before.
 
     Args:
       process: Built with `participation`, unless all clients take part every time.
@@ -112,7 +112,8 @@ def _states(
 
     With how many of them are new, and the bits that these received.
     """
-    known = set(store.client_ids.tolist())
+    # The server forgets clients if its model was set: their states are of another one.
+    known = set(store.client_ids.tolist()) & set(np.asarray(state.client_ids).tolist())
     new = [place for place, client in enumerate(ids) if client not in known]
     if not new:
         return state, store.read(ids), 0, 0
