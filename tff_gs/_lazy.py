@@ -47,12 +47,13 @@ def exports(
 
 def _homes(package: str) -> dict[str, tuple[str, str]]:
     """From each public name to its module and its name there."""
-    source = sys.modules[package].__spec__.loader.get_source(package)
+    loader: Any = sys.modules[package].__loader__
     return {
-        alias.asname or alias.name: (statement.module, alias.name)
-        for branch in ast.parse(source).body
+        alias.asname or alias.name: (f"{statement.module}", alias.name)
+        for branch in ast.parse(loader.get_source(package)).body
         if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
         for statement in branch.body
+        if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
     }
 

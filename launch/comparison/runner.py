@@ -116,7 +116,7 @@ class _Execution:
         waiting: list[plan.Run],
         complete: set[pathlib.Path],
         total: int,
-        stream: TextIO,
+        stream: screen.Patient,
     ) -> None:
         self._waiting, self._complete, self._total = waiting, complete, total
         self._stream = stream

@@ -320,7 +320,7 @@ def _encoder(
 ) -> encoder.Encoder:
     """Writes any exact list, and all weights without a word on which they are."""
     named = message_encoder.INDEX_CODES[participation.index_code]
-    classes = dict.fromkeys((*named, leading_code.LeadingCode))
+    classes: list[Any] = list(dict.fromkeys((*named, leading_code.LeadingCode)))
     return message_encoder.MessageEncoder(
         [code(dimension, tensor_sizes) for code in classes],
         message_encoder.VALUE_CODES["float32"](),

@@ -132,9 +132,14 @@ def no_messages(header: Any) -> CollectedMessages:
     Args:
       header: A NamedTuple of the dtypes of what messages say beside their entries.
     """
+    dtypes = (tf.int64, tf.int32, tf.uint8, tf.uint8)
+    bits, lengths, stored, recent = map(growing.empty, dtypes)
     return CollectedMessages(
-        type(header)(*map(growing.empty, header)),
-        *map(growing.empty, (tf.int64, tf.int32, tf.uint8, tf.uint8)),
+        header=type(header)(*map(growing.empty, header)),
+        bits=bits,
+        lengths=lengths,
+        stored=stored,
+        recent=recent,
         recent_count=tf.constant(0),
     )
 

@@ -346,9 +346,8 @@ class SparseExchange:
 
         def step(number: tf.Tensor, so_far: _Read) -> tuple[tf.Tensor, _Read]:
             place = order[number]
-            message = messages.UplinkMessage(
-                *reader.header(place), reader.entries(place)
-            )
+            client_id, weight = reader.header(place)
+            message = messages.UplinkMessage(client_id, weight, reader.entries(place))
             return number + 1, self._read_one(
                 number, so_far, message, unreadable[place], config
             )

@@ -4,7 +4,7 @@ import abc
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,7 @@ import tensorflow_federated as tff
 
 from tff_gs.learning import client_data, forward_pass
 
-Model = (
+Model: TypeAlias = (
     Callable[[], tff.learning.models.VariableModel]
     | tff.learning.models.FunctionalModel
 )
@@ -148,15 +148,19 @@ class Objective(abc.ABC):
 class _FunctionalObjective(Objective):
     def __init__(self, model: tff.learning.models.FunctionalModel):
         self._model = model
-        specs = tf.nest.map_structure(_spec, tuple(model.initial_weights))
+        trainable, non_trainable = tf.nest.map_structure(
+            _spec, tuple(model.initial_weights)
+        )
         features_and_labels(model.input_spec)
-        super().__init__(*specs, model.input_spec)
+        super().__init__(trainable, non_trainable, model.input_spec)
         # TFF's functional models of Keras's run in a graph only.
         with tf.Graph().as_default():
             traced = tf.function(
                 self.loss_and_gradient, autograph=False
             ).get_concrete_function(
-                tf.TensorSpec([self.dimension], tf.float32), specs[1], model.input_spec
+                tf.TensorSpec([self.dimension], tf.float32),
+                non_trainable,
+                model.input_spec,
             )
         self.remarks = _on_random_operations(traced.graph)
 
@@ -189,14 +193,14 @@ class _VariableObjective(Objective):
         self._model_fn = model_fn
         with tf.Graph().as_default():
             model = model_fn()
-            specs = [
+            trainable, non_trainable = (
                 [tf.TensorSpec(v.shape, v.dtype) for v in variables]
                 for variables in (
                     model.trainable_variables,
                     model.non_trainable_variables,
                 )
-            ]
-            super().__init__(*specs, model.input_spec)
+            )
+            super().__init__(trainable, non_trainable, model.input_spec)
             self.remarks = self._remarks(model)
 
     def _remarks(self, model: tff.learning.models.VariableModel) -> list[str]:

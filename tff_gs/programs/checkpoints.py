@@ -53,9 +53,9 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
         self._files = tff.program.FileProgramStateManager(
             self._root, prefix=prefix, keep_total=0
         )
-        leftovers = [UNFINISHED, *self._root.glob(sealed_folder.doomed_name("*"))]
-        for path in leftovers:
-            shutil.rmtree(self._root / path, ignore_errors=True)
+        doomed = self._root.glob(sealed_folder.doomed_name("*"))
+        for path in (self._root / UNFINISHED, *doomed):
+            shutil.rmtree(path, ignore_errors=True)
 
     async def get_versions(self) -> list[int] | None:
         """See base class."""

@@ -1,16 +1,19 @@
 """The process over client ids, for TFF's own drivers of learning processes.
 
-process = learning.build_sparsified_fed_sgd(
-model, participation=learning.PartialParticipation()
-)
-with runtime.execution_context(), runtime.MemoryStore() as store:
-tff.simulation.run_training_process(
-programs.ClientIdProcess(process, client_data, store),
-training_selection_fn=tff.simulation.build_uniform_sampling_fn(
-client_data.client_ids
-),
-total_rounds=100,
-)
+    process = learning.build_sparsified_fed_sgd(
+        model, participation=learning.PartialParticipation()
+    )
+    with runtime.execution_context(), runtime.MemoryStore() as store:
+        tff.simulation.run_training_process(
+            programs.ClientIdProcess(process, client_data, store),
+            training_selection_fn=functools.partial(
+                tff.simulation.build_uniform_sampling_fn(client_data.client_ids),
+                size=10,
+            ),
+            total_rounds=100,
+        )
+
+trains the model for 100 rounds of 10 clients of a `tff.simulation.datasets.ClientData`.
 """
 
 import collections
@@ -88,8 +91,8 @@ class ClientIdProcess:
                 f"tff.simulation.datasets.ClientData, found "
                 f"{client_values.described(data)}."
             )
-        is_mapping = isinstance(data, Mapping)
-        self.client_ids = list(data if is_mapping else data.client_ids)
+        ids = data if isinstance(data, Mapping) else data.client_ids
+        self.client_ids = list(ids)
         if not self.client_ids:
             raise ValueError("Expected data of at least one client, found none.")
         self._places = {name: place for place, name in enumerate(self.client_ids)}
@@ -231,5 +234,5 @@ def _mark(state: learning.ServerState) -> int:
     """What tells one server state from another, also when it was saved and loaded."""
     mark = int(state.round)
     for leaf in (state.weights, state.client_ids):
-        mark = zlib.crc32(np.ascontiguousarray(leaf), mark)
+        mark = zlib.crc32(np.ascontiguousarray(leaf).data, mark)
     return mark
