@@ -34,6 +34,9 @@ _CHECKSUM_BYTES = 4
 class PartialParticipation:
     """Any subset of the clients may take part in a round.
 
+    >>> PartialParticipation()
+    PartialParticipation(index_code='auto')
+
     Attributes:
       index_code: How the server writes which weights have changed, a name in
         `message_encoder.INDEX_CODES`; their values are always exact.

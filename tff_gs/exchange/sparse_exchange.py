@@ -47,6 +47,9 @@ from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 class MessageBounds:
     """What a message may say at most; beyond it, it is refused.
 
+    >>> MessageBounds(max_weight=1000)
+    MessageBounds(max_weight=1000, max_norm=None)
+
     Attributes:
       max_weight: The largest weight C_i. Up to 2**24 a number of examples is exact in
         float32.

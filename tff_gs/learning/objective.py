@@ -298,6 +298,24 @@ def _spec(value: Any) -> tf.TensorSpec:
 def build_objective(model: Model) -> Objective:
     """The objective of a functional model, or of a function that builds a model.
 
+    >>> @tf.function(autograph=False)
+    ... def predict(weights, x, training):
+    ...     return weights[0] * x
+    >>> def loss(output, label, sample_weight=None):
+    ...     return tf.reduce_mean((output - label) ** 2)
+    >>> objective = build_objective(
+    ...     tff.learning.models.FunctionalModel(
+    ...         initial_weights=(np.float32(1.0), ()),
+    ...         predict_on_batch_fn=predict,
+    ...         loss_fn=loss,
+    ...         input_spec=2 * (tf.TensorSpec([None], tf.float32),),
+    ...     )
+    ... )
+    >>> batch = tf.constant([1.0, 2.0]), tf.constant([2.0, 4.0])
+    >>> _, gradient = objective.loss_and_gradient(tf.constant([1.0]), (), batch)
+    >>> objective.dimension, gradient.numpy()
+    (1, array([-5.], dtype=float32))
+
     Warns of a forward pass that updates weights (the moving statistics of batch
     normalisation): they stay as they began. Likewise of one that draws random numbers
     by stateful operations (dropout): no seed fixes them.

@@ -260,6 +260,10 @@ def _bits_per_entry(
 def describe_refusals(metrics: Mapping[str, Any]) -> list[str]:
     """A sentence for each client whose message or work did not count in a round.
 
+    >>> describe_refusals({"client_ids": [4, 7], "refusals": [0, 1]})
+    ['The message of client 7 was refused (wrong_length); it counts for nothing in this
+    round.']
+
     Args:
       metrics: Those of `SparsifiedProcess.next`.
     """

@@ -103,6 +103,28 @@ class RoundOutput(NamedTuple):
 class SparsifiedProcess:
     """An iterative process with explicit client state.
 
+    >>> from tff_gs import learning, runtime
+    >>> @tf.function(autograph=False)
+    ... def predict(weights, x, training):
+    ...     return weights[0] * x
+    >>> def loss(output, label, sample_weight=None):
+    ...     return tf.reduce_mean((output - label) ** 2)
+    >>> model = tff.learning.models.FunctionalModel(
+    ...     initial_weights=(np.float32(1.0), ()),
+    ...     predict_on_batch_fn=predict,
+    ...     loss_fn=loss,
+    ...     input_spec=2 * (tf.TensorSpec([None], tf.float32),),
+    ... )
+    >>> process = learning.build_sparsified_fed_sgd(model, learning_rate=0.1)
+    >>> data = [(np.float32([x]), np.float32([2 * x])) for x in (1.0, 2.0)]
+    >>> with runtime.execution_context():
+    ...     state = process.initialize()
+    ...     state, clients, _ = process.initialize_clients(state, [0, 1])
+    ...     state, clients, metrics, _ = process.next(state, clients, data)
+    >>> # The gradients are -2 and -8.
+    >>> process.get_model_weights(state).trainable, int(metrics["uplink_elements"])
+    (1.5, 2)
+
     `metrics` of `next` is an ordered dict of
 
     * `round` int32, `k` int32, `k_probe` int32 (0: nothing was probed);

@@ -36,6 +36,12 @@ def build_cohort_fn(
     Cohorts are drawn without replacement by
     `tff.simulation.build_uniform_sampling_fn`, each round on its own.
 
+    >>> cohort = build_cohort_fn(range(100), 3, seed=0)
+    >>> cohort(5)
+    [0, 0, 0]
+    >>> cohort(5) == cohort(5)
+    True
+
     Args:
       client_ids: Whom to draw from.
       clients_per_round: The size of a cohort.

@@ -63,7 +63,14 @@ class _Place(NamedTuple):
 
 
 class DiskStore(client_store.ClientStore):
-    """Keeps states in a file; see the module."""
+    """Keeps states in a file; see the module.
+
+    >>> with DiskStore("clients.states", tff.TensorType(np.float32, [2])) as store:
+    ...     store.write([7], [np.ones(2, np.float32)])
+    >>> with DiskStore("clients.states", tff.TensorType(np.float32, [2])) as store:
+    ...     store.read([7])
+    [array([1., 1.], dtype=float32)]
+    """
 
     def __init__(self, path: str | os.PathLike[str], state_type: tff.Type) -> None:
         """Opens the file, or makes it where there is none.
