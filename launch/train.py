@@ -106,7 +106,8 @@ def _build(
     try:
         built = experiment.build(options)
     finally:
-        _replace_default_context()
+        if "tensorflow_federated" in sys.modules:
+            _let_go_of_default_context()
     if options.resumed:
         return built, directory
     if options.output_dir_given:
@@ -256,7 +257,15 @@ def _fail(sentence: str, exit_code: int) -> int:
 
 
 def _silence_tensorflow() -> None:
-    """Keeps what TensorFlow and its dependencies say of themselves off the screen."""
+    """Keeps what TensorFlow and its dependencies say of themselves off the screen.
+
+    And off the disk: Keras makes a folder for its settings, named "~" in the current
+    directory if there is no home directory.
+    """
+    from tasks import cache
+
+    if cache.find_home() is None:
+        os.environ.setdefault("KERAS_HOME", os.devnull)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
     std_logging.getLogger("tensorflow").setLevel(std_logging.WARNING)
@@ -268,17 +277,10 @@ def _silence_tensorflow() -> None:
     )
 
 
-def _replace_default_context() -> None:
-    """Lets go of TFF's default context, which ends with an error message at exit."""
-    if "tensorflow_federated" not in sys.modules:
-        return
-    import tensorflow_federated as tff
+def _let_go_of_default_context() -> None:
+    from tff_gs.runtime import default_context
 
-    class NoContext(tff.framework.SyncContext):
-        def invoke(self, comp: object, arg: object) -> None:
-            raise RuntimeError("Expected a call inside an execution context.")
-
-    tff.framework.set_default_context(NoContext())
+    default_context.let_go()
 
 
 def run() -> None:

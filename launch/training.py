@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -196,10 +195,21 @@ class _Rounds:
 
     def __init__(self, record: recorder.Recorder, show: progress.Progress) -> None:
         self._record, self._show = record, show
+        self._told: set[str] = set()
 
     async def record(self, value: Any, key: int) -> None:
         await self._record.record(value, key)
         self._show.update(self._record.rows[-1])
+        self._tell_refusals(value.train, key)
+
+    def _tell_refusals(self, metrics: Mapping[str, Any], key: int) -> None:
+        """Says whose message or work did not count, each once."""
+        from tff_gs import learning
+
+        for sentence in learning.describe_refusals(metrics):
+            if sentence not in self._told:
+                self._told.add(sentence)
+                logging.warning("Round %d: %s", key, sentence)
 
     def state(self) -> Any:
         return self._record.state()
@@ -229,8 +239,7 @@ def _lost_rounds(rows: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _is_lost(row: Mapping[str, Any]) -> bool:
-    usable = math.isfinite(row["training_loss"])
-    return row.get("non_finite", 0 if usable else row["clients"]) == row["clients"]
+    return row["non_finite"] == row["clients"]
 
 
 def _is_last(row: Mapping[str, Any], options: TrainingOptions) -> bool:

@@ -99,8 +99,8 @@ def test_sparse_in_both_directions(
         assert np.count_nonzero(weights[number + 1] - weights[number]) <= 4
         assert up["selected"] == 4
         assert up["messages"] == 3
-        # 4 bytes of header, 8 an entry, 4 of checksum; 12 bytes beside the entries.
-        assert up["uplink_bits"] == 3 * 8 * (8 + 8 * 4 + 12)
+        # 4 bytes of header, 8 an entry, 4 of checksum; 8 bytes beside the entries.
+        assert up["uplink_bits"] == 3 * 8 * (8 + 8 * 4 + 8)
         assert down["k"] == (0 if number == 0 else 6)
         assert down["downlink_bits"] == (32 * _D if number == 0 else 8 * (8 + 8 * 6))
         # Four changed entries at most, and there is room for six.

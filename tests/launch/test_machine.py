@@ -215,7 +215,7 @@ def test_a_user_without_a_home_trains(tmp_path):
     def run(*arguments):
         return subprocess.run(
             [sys.executable, "-c", _HOMELESS, *arguments],
-            cwd=root,
+            cwd=tmp_path,
             env={**kept, "PYTHONPATH": str(root)},
             capture_output=True,
             text=True,
@@ -226,6 +226,7 @@ def test_a_user_without_a_home_trains(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "run" / "result.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
     asked = run("--task=emnist", f"--output_dir={tmp_path / 'other'}")
     assert asked.returncode == 2
     assert asked.stderr == (
@@ -314,6 +315,8 @@ def test_a_path_that_cannot_be_used_is_one_sentence(
     arguments, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
+    # The context of this process is that of other tests too.
+    monkeypatch.setattr(train_program, "_let_go_of_default_context", lambda: None)
     with flagsaver.flagsaver():
         try:
             options = train_program._parse(["train", *arguments])

@@ -27,7 +27,7 @@ def test_a_table_is_never_continued(tmp_path):
 
 
 def test_rows_are_scalars_with_a_column_for_each_reason():
-    refused = np.zeros(len(names.ERRORS), np.int32)
+    refused = np.zeros(len(names.REFUSALS), np.int32)
     refused[0], refused[names.BAD_CHECKSUM] = 5, 2
     round_metrics = collections.OrderedDict(
         round=np.int32(3),
@@ -35,14 +35,15 @@ def test_rows_are_scalars_with_a_column_for_each_reason():
         refused=refused,
         client_ids=np.array([2, 0]),
         contributed=np.array([7, 9]),
+        refusals=np.array([0, names.BAD_CHECKSUM]),
     )
     row = metrics.to_row(round_metrics)
     assert list(row)[:2] == ["round", "time"]
     assert {type(value) for value in row.values()} == {int, float}
     assert row["refused_bad_checksum"] == 2
     assert [name for name in row if name.startswith("refused_")] == [
-        f"refused_{name}" for name in names.ERRORS[1:]
+        f"refused_{name}" for name in names.REFUSALS[1:]
     ]
-    assert "contributed" not in row
+    assert not {"contributed", "client_ids", "refusals"} & set(row)
     ids, contributed = metrics.contributions(round_metrics)
     assert (ids.tolist(), contributed.tolist()) == ([2, 0], [7, 9])

@@ -30,11 +30,6 @@ def test_rounds_in_which_no_work_could_be_used_are_counted(non_finite, lost):
     assert training._lost_rounds(rows) == lost
 
 
-def test_rows_without_the_column_are_judged_by_their_loss():
-    rows = [{"training_loss": loss, "clients": 2} for loss in (1.0, np.nan, np.inf)]
-    assert training._lost_rounds(rows) == 2
-
-
 def test_the_sentence_names_the_clients_and_the_learning_rate():
     record = SimpleNamespace(
         rows=[_row(number, 30 * (number > 1), 30) for number in range(1, 7)],

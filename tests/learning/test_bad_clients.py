@@ -47,6 +47,11 @@ def test_the_server_knows_who_has_the_model(process):
     np.testing.assert_array_equal(state.client_ids, [2, 7, 9])
 
 
+def test_two_clients_with_one_id_are_refused(process):
+    with pytest.raises(Exception, match="distinct ids of 3 clients, found 2 distinct"):
+        process.initialize_clients(process.initialize(), [1, 4, 1])
+
+
 def test_a_nan_pixel_costs_one_client_one_round(process, client_data):
     state, clients, _ = _start(process, len(client_data))
     state, clients, *_ = process.next(state, clients, client_data)

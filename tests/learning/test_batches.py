@@ -90,7 +90,7 @@ def test_a_round_and_an_evaluation_are_the_same_for_every_order():
             controller=lambda dimension: fixed.FixedK(dimension, k=1),
         )
         state = process.initialize()
-        clients, _ = process.initialize_clients(state, [0])
+        state, clients, _ = process.initialize_clients(state, [0])
         data = _mapping(collections.OrderedDict, keys, _BATCH)
         output = process.next(state, clients, [data])
         # 1 - 0.5 (-5).

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests import models
+from tff_gs import learning
 from tff_gs.learning import objective
 
 _FEATURES = 4
@@ -97,28 +98,34 @@ _MODELS = {
 
 @pytest.fixture(scope="module")
 def built():
-    """Each objective by its name, and the warnings of its building."""
+    """Each objective by its name, and what is remarked of it."""
     found = {}
 
     def build(name):
         if name not in found:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                model = objective.build_objective(_MODELS[name][0]())
-            found[name] = model, [str(warning.message) for warning in caught]
+            model = objective.build_objective(_MODELS[name][0]())
+            found[name] = model, model.remarks()
         return found[name]
 
     return build
 
 
 @pytest.mark.parametrize("name", _MODELS)
-def test_warns_once_at_build_of_what_it_finds(built, name):
+def test_remarks_what_it_finds(built, name):
     _, messages = built(name)
     wanted = _MODELS[name][1]
-    ours = [message for message in messages if message.startswith("The model's")]
-    assert len(ours) == len(wanted)
+    assert all(message.startswith("The model's") for message in messages)
+    assert len(messages) == len(wanted)
     for part in wanted:
-        assert any(part in message for message in ours)
+        assert any(part in message for message in messages)
+
+
+def test_a_process_warns_once_of_what_is_remarked():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        learning.build_sparsified_fed_sgd(_MODELS["both"][0]())
+    ours = [w for w in caught if str(w.message).startswith("The model's")]
+    assert len(ours) == len(_MODELS["both"][1])
 
 
 def test_the_warning_names_the_weights(built):

@@ -53,7 +53,7 @@ def _model():
 def test_trains(sparsifier, rule, index, value, options):
     process = _build(sparsifier, rule, index, value, **options)
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, [0, 1])
+    state, clients, _ = process.initialize_clients(state, [0, 1])
     x = np.float32([1, 2])
     losses = []
     for _ in range(6):

@@ -13,7 +13,7 @@ from tff_gs.controllers import controller
 from tff_gs.costs import cost, links, normalised
 from tff_gs.encoders import message_encoder
 from tff_gs.exchange import receipts, sparse_exchange
-from tff_gs.learning import probe, round_metrics
+from tff_gs.learning import reports, round_metrics
 from tff_gs.sparsifiers import names, registry
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
@@ -138,9 +138,10 @@ def _outcome(name, codes, residuals, k, k_probe):
         receipts=receipts.Receipts(
             client_ids=tf.range(_CLIENTS),
             errors=nought,
+            weights=tf.ones([_CLIENTS], tf.float64),
             elements=tf.stack([tf.size(vector.indices) for vector in sent]),
-            # With the client's id and weight, and k and k'.
-            bits=tf.stack([8 * tf.size(u.message, tf.int64) + 128 for u in uploads]),
+            # With the client's id and weight.
+            bits=tf.stack([8 * tf.size(u.message, tf.int64) + 64 for u in uploads]),
             index_bits=nought,
             value_bits=nought,
             overhead_bits=nought,
@@ -165,8 +166,8 @@ def _times(method, code, outcome, k, k_probe):
     """theta(k) and theta(k') of all models of time, by name."""
     metrics = round_metrics.RoundMetrics(method, _AllCosts(), code, code)
     of_clients = tf.zeros([_CLIENTS], tf.int32)
-    report = probe.Report(
-        client_ids=tf.range(_CLIENTS),
+    report = reports.RoundReport(
+        participants=outcome.receipts,
         contributed=of_clients,
         local_steps=of_clients + 1,
         training_loss=tf.constant(1.0, tf.float64),

@@ -47,7 +47,7 @@ def test_a_rule_whose_feedback_is_not_measured_is_refused_at_build(functional_mo
 def test_a_rule_that_returns_nonsense_ends_the_run(functional_model, client_data):
     process = learning.build_sparsified_fed_sgd(functional_model, controller=_Rule)
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, [0, 1])
+    state, clients, _ = process.initialize_clients(state, [0, 1])
     output = process.next(state, clients, client_data[:2])
     assert output.metrics["k"] == 3
     assert np.isnan(output.state.controller)
@@ -60,7 +60,7 @@ def test_a_sign_of_zero_is_not_an_undefined_one(functional_model, client_data):
         functional_model, controller=elasticity_descent.ElasticityDescent
     )
     state = process.initialize()
-    clients, _ = process.initialize_clients(state, [0, 1])
+    state, clients, _ = process.initialize_clients(state, [0, 1])
     for _ in range(3):
         output = process.next(state, clients, client_data[:2])
         state, clients = output.state, output.clients

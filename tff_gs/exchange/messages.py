@@ -1,5 +1,6 @@
 """What crosses the network in a sparse exchange, and how the server collects it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,18 +100,15 @@ class CollectedMessages(NamedTuple):
       header: A NamedTuple of vectors [n], what each message says beside its entries.
       bits: int64 [n], the size of each message.
       lengths: int32 [n], how many bytes of its entries are kept.
-      stored: uint8 [bytes], the entries, one message after another.
-      recent: uint8 [bytes], those of the last messages, so that not every message
-        copies all before it.
-      recent_count: int32 scalar, of how many messages.
+      levels: Vectors of uint8 that are, one after another, the entries of all
+        messages. The last one holds the newest few, the one before it some more, and
+        so on, so that a message does not copy all before it.
     """
 
     header: Any
     bits: tf.Tensor
     lengths: tf.Tensor
-    stored: tf.Tensor
-    recent: tf.Tensor
-    recent_count: tf.Tensor
+    levels: Any
 
     @property
     def count(self) -> tf.Tensor:
@@ -120,10 +118,12 @@ class CollectedMessages(NamedTuple):
     @property
     def content(self) -> tf.Tensor:
         """The entries of all messages, uint8 [bytes]."""
-        return tf.concat([self.stored, self.recent], axis=0)
+        return tf.concat(self.levels, axis=0)
 
 
-_RECENT_MESSAGES = 12
+_LEVELS = 4
+# How many times as many messages a level holds as the next one.
+_LEVEL_RATIO = 8
 
 
 def no_messages(header: Any) -> CollectedMessages:
@@ -132,15 +132,11 @@ def no_messages(header: Any) -> CollectedMessages:
     Args:
       header: A NamedTuple of the dtypes of what messages say beside their entries.
     """
-    dtypes = (tf.int64, tf.int32, tf.uint8, tf.uint8)
-    bits, lengths, stored, recent = map(growing.empty, dtypes)
     return CollectedMessages(
-        header=type(header)(*map(growing.empty, header)),
-        bits=bits,
-        lengths=lengths,
-        stored=stored,
-        recent=recent,
-        recent_count=tf.constant(0),
+        type(header)(*map(growing.empty, header)),
+        growing.empty(tf.int64),
+        growing.empty(tf.int32),
+        tuple(growing.empty(tf.uint8) for _ in range(_LEVELS)),
     )
 
 
@@ -163,25 +159,31 @@ def collect(
         longer ones only so much is kept that they are known to be too long.
     """
     entries = entries[: max_bytes + 1]
-    recent = tf.concat([collected.recent, entries], axis=0)
-    is_full = collected.recent_count >= _RECENT_MESSAGES
-    stored, recent = tf.cond(
-        is_full,
-        lambda: (
-            tf.concat([collected.stored, recent], axis=0),
-            growing.open_length(recent[:0]),
-        ),
-        lambda: (collected.stored, recent),
-    )
     one = type(header)(*(value[tf.newaxis] for value in header))
+    *older, newest = collected.levels
+    levels = (*older, tf.concat([newest, entries], axis=0))
     return CollectedMessages(
         growing.concat(collected.header, one),
         tf.concat([collected.bits, bits[tf.newaxis]], axis=0),
         tf.concat([collected.lengths, tf.size(entries)[tf.newaxis]], axis=0),
-        stored,
-        recent,
-        tf.where(is_full, 0, collected.recent_count + 1),
+        _moved_on(levels, collected.count + 1),
     )
+
+
+def _moved_on(accumulated: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[Any, ...]:
+    """The levels when `count` messages are there: what is full is in the one before."""
+    levels = list(accumulated)
+    for place in range(_LEVELS - 1, 0, -1):
+        before, full = levels[place - 1 : place + 1]
+        levels[place - 1 : place + 1] = tf.cond(
+            tf.equal(count % _LEVEL_RATIO ** (_LEVELS - place), 0),
+            lambda before=before, full=full: (
+                tf.concat([before, full], axis=0),
+                growing.open_length(full[:0]),
+            ),
+            lambda before=before, full=full: (before, full),
+        )
+    return tuple(levels)
 
 
 def join(first: CollectedMessages, second: CollectedMessages) -> CollectedMessages:
@@ -190,9 +192,10 @@ def join(first: CollectedMessages, second: CollectedMessages) -> CollectedMessag
         growing.concat(first.header, second.header),
         tf.concat([first.bits, second.bits], axis=0),
         tf.concat([first.lengths, second.lengths], axis=0),
-        stored=tf.concat([first.content, second.content], axis=0),
-        recent=growing.open_length(second.recent[:0]),
-        recent_count=tf.constant(0),
+        (
+            tf.concat([first.content, second.content], axis=0),
+            *(growing.open_length(level[:0]) for level in second.levels[1:]),
+        ),
     )
 
 
@@ -203,7 +206,9 @@ class Reader:
         """Reads `collected`."""
         self._collected = collected
         self._content = collected.content
-        self._starts = tf.cumsum(collected.lengths, exclusive=True)
+        # All of them can be more than 2 GiB.
+        self._lengths = tf.cast(collected.lengths, tf.int64)
+        self._starts = tf.cumsum(self._lengths, exclusive=True)
 
     def header(self, place: tf.Tensor) -> Any:
         """What the message at `place` (int32 scalar) says beside its entries."""
@@ -213,12 +218,13 @@ class Reader:
     def entries(self, place: tf.Tensor) -> tf.Tensor:
         """The entries of the message at `place`, uint8 [bytes]."""
         start = self._starts[place]
-        return self._content[start : start + self._collected.lengths[place]]
+        return self._content[start : start + self._lengths[place]]
 
     def tags(self, places: tf.Tensor) -> tf.Tensor:
         """The tags (see `tag`) of the messages at `places` (int32 [m]), int32 [m]."""
-        ends = tf.gather(self._starts + self._collected.lengths, places)
+        ends = tf.gather(self._starts + self._lengths, places)
         content = tf.concat([tf.zeros([4], tf.uint8), self._content], axis=0)
         return tf.bitcast(
-            tf.gather(content, ends[:, tf.newaxis] + tf.range(4)), tf.int32
+            tf.gather(content, ends[:, tf.newaxis] + tf.range(4, dtype=tf.int64)),
+            tf.int32,
         )

@@ -2,7 +2,6 @@
 
 import abc
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -54,10 +53,7 @@ class Objective(abc.ABC):
       shapes: The shapes of the trainable tensors, in order.
       non_trainable_type: The TFF type of the weights that training leaves alone.
       weights_type: That of all weights, a `tff.learning.models.ModelWeights`.
-      remarks: What a user should know of the model, a sentence each.
     """
-
-    remarks: list[str]
 
     def __init__(self, trainable: Any, non_trainable: Any, input_spec: Any):
         """Reads the structure of the model.
@@ -100,6 +96,15 @@ class Objective(abc.ABC):
             for part, shape in zip(parts, self.shapes, strict=True)
         ]
         return tf.nest.pack_sequence_as(self._trainable_specs, tensors)
+
+    @abc.abstractmethod
+    def remarks(self) -> list[str]:
+        """What the training pass does that no round can repeat or keep.
+
+        A sentence each: of weights that it updates (the moving statistics of batch
+        normalisation), which stay as they began, and of random numbers that it draws
+        by stateful operations (dropout), which no seed fixes.
+        """
 
     @abc.abstractmethod
     def initial_weights(self) -> tuple[tf.Tensor, Any]:
@@ -153,16 +158,19 @@ class _FunctionalObjective(Objective):
         )
         features_and_labels(model.input_spec)
         super().__init__(trainable, non_trainable, model.input_spec)
+        self._non_trainable_specs = non_trainable
+
+    def remarks(self) -> list[str]:
         # TFF's functional models of Keras's run in a graph only.
         with tf.Graph().as_default():
             traced = tf.function(
                 self.loss_and_gradient, autograph=False
             ).get_concrete_function(
                 tf.TensorSpec([self.dimension], tf.float32),
-                non_trainable,
-                model.input_spec,
+                self._non_trainable_specs,
+                self.input_spec,
             )
-        self.remarks = _on_random_operations(traced.graph)
+        return _on_random_operations(traced.graph)
 
     def initial_weights(self) -> tuple[tf.Tensor, Any]:
         trainable, non_trainable = tf.nest.map_structure(
@@ -201,11 +209,12 @@ class _VariableObjective(Objective):
                 )
             )
             super().__init__(trainable, non_trainable, model.input_spec)
-            self.remarks = self._remarks(model)
+
+    def remarks(self) -> list[str]:
+        with tf.Graph().as_default():
+            return self._remarks(self._model_fn())
 
     def _remarks(self, model: tff.learning.models.VariableModel) -> list[str]:
-        """What the forward pass does that no round can repeat or keep."""
-
         @tf.function(autograph=False)
         def run(batch: Any) -> tuple[tf.Tensor, Any]:
             with tf.GradientTape() as tape:
@@ -316,24 +325,16 @@ def build_objective(model: Model) -> Objective:
     >>> objective.dimension, gradient.numpy()
     (1, array([-5.], dtype=float32))
 
-    Warns of a forward pass that updates weights (the moving statistics of batch
-    normalisation): they stay as they began. Likewise of one that draws random numbers
-    by stateful operations (dropout): no seed fixes them.
-
     Raises:
       TypeError: If `model` is neither.
       ValueError: If its trainable weights are not float32, or the batch of a functional
         model is no pair of features and labels.
     """
     if isinstance(model, tff.learning.models.FunctionalModel):
-        built: Objective = _FunctionalObjective(model)
-    elif callable(model):
-        built = _VariableObjective(model)
-    else:
-        raise TypeError(
-            "Expected a tff.learning.models.FunctionalModel or a function that returns "
-            f"a tff.learning.models.VariableModel, found {type(model).__name__}."
-        )
-    for remark in built.remarks:
-        warnings.warn(remark, stacklevel=2)
-    return built
+        return _FunctionalObjective(model)
+    if callable(model):
+        return _VariableObjective(model)
+    raise TypeError(
+        "Expected a tff.learning.models.FunctionalModel or a function that returns "
+        f"a tff.learning.models.VariableModel, found {type(model).__name__}."
+    )

@@ -14,6 +14,7 @@ A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -237,6 +238,9 @@ def build_sparsified_process(
 ) -> SparsifiedProcess:
     """Builds the process from its parts.
 
+    Warns of a model whose training pass updates weights that no optimizer trains, or
+    draws random numbers that no seed fixes.
+
     D, the number of trainable weights, is the model's; what depends on it is given as
     a function that builds it, such as a class or a `functools.partial` of it.
 
@@ -273,6 +277,8 @@ def build_sparsified_process(
         feedback that its rounds do not have.
     """
     objective = objective_lib.build_objective(model)
+    for remark in objective.remarks():
+        warnings.warn(remark, stacklevel=3)
     dimension = objective.dimension
     rule = controller(dimension)
     measured = controller_lib.MEASURED

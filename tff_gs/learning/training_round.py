@@ -131,8 +131,22 @@ class Round:
     def register(
         self, state: ServerState, client_ids: tf.Tensor
     ) -> tuple[ServerState, tf.Tensor]:
-        """The state that knows these clients too, and the bits that each receives."""
-        known = tf.unique(tf.concat([state.client_ids, client_ids], axis=0)).y
+        """The state that knows these clients too, and the bits that each receives.
+
+        Raises:
+          tf.errors.InvalidArgumentError: When run, in one sentence, if two of the
+            clients have the same id.
+        """
+        found, distinct = (
+            tf.size(ids) for ids in (client_ids, tf.unique(client_ids).y)
+        )
+        sentence = tf.strings.format(
+            "Expected distinct ids of {} clients, found {} distinct ones.",
+            (found, distinct),
+        )
+        check = tf.debugging.Assert(tf.equal(found, distinct), [sentence])
+        with tf.control_dependencies([check]):
+            known = tf.unique(tf.concat([state.client_ids, client_ids], axis=0)).y
         bits = message_size.size_in_bits(
             (state.weights, state.optimizer, state.non_trainable, state.seed)
             + ((state.round,) if self.catching_up else ())

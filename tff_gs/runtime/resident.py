@@ -7,6 +7,7 @@ only server-placed results are fetched. Computations are written and called as u
 """
 
 import asyncio
+import atexit
 import collections
 import contextlib
 import math
@@ -22,7 +23,16 @@ from tensorflow_federated.python.core.environments.tensorflow_backend import (
 )
 
 from tff_gs import client_values
-from tff_gs.runtime import executors, spool, spool_folder, threads, worker
+from tff_gs.runtime import (
+    default_context,
+    executors,
+    spool,
+    spool_folder,
+    threads,
+    worker,
+)
+
+atexit.register(default_context.let_go)
 
 _REMEMBERED = 4
 # Up to here the values of all clients go in one message; it is quicker than files.
