@@ -1,17 +1,12 @@
 """What the library shows to the world. A name that goes from here breaks programs."""
 
 import importlib
-import pathlib
 import pkgutil
-import re
-import tomllib
 
 import pytest
 
 import tff_gs
 from tests import fresh_python
-
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 PACKAGES = {
     "aggregators": """
@@ -124,17 +119,3 @@ def test_importing_a_package_imports_no_tensorflow():
 def test_a_package_by_its_name_alone():
     code = "import tff_gs.controllers as c; print(c.amount.parse_amount('0.5'))"
     assert fresh_python.printed(code) == "0.5\n"
-
-
-def test_one_version():
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
-    assert "version" in project["project"]["dynamic"]
-    version = project["tool"]["setuptools"]["dynamic"]["version"]
-    assert version == {"attr": "tff_gs.__version__"}
-    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", tff_gs.__version__)
-
-
-def test_type_checkers_may_read_the_package():
-    assert (_ROOT / "tff_gs" / "py.typed").is_file()
-    project = tomllib.loads((_ROOT / "pyproject.toml").read_text())
-    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["tff_gs"]

@@ -247,3 +247,11 @@ def test_a_program_context_needs_another_one(cohort_process, by_id):
         pytest.raises(ValueError, match=r"^Expected context=, .*, found None"),
     ):
         process.initialize()
+
+
+def test_the_interface_of_a_learning_process(cohort_process, by_id):
+    process = programs.ClientIdProcess(cohort_process, by_id, runtime.MemoryStore())
+    wanted = tff.learning.templates.LearningProcess
+    assert [n for n in dir(wanted) if n[0] != "_" and not hasattr(process, n)] == []
+    assert process.state_type.placement is tff.SERVER
+    assert process.client_ids == _NAMES

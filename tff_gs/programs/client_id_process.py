@@ -102,6 +102,11 @@ class ClientIdProcess:
         self._marks: frozenset[int] = frozenset()
         self._undo: _Undo | None = None
 
+    @property
+    def state_type(self) -> tff.Type:
+        """The type of the state: a `ServerState` at SERVER."""
+        return self._process.initialize.type_signature.result
+
     def initialize(self) -> learning.ServerState:
         """The server's state before the first round, without clients."""
         with self._installed():

@@ -38,7 +38,7 @@ def build_cohort_fn(
 
     >>> cohort = build_cohort_fn(range(100), 3, seed=0)
     >>> cohort(5)
-    [0, 0, 0]
+    [11, 17, 69]
     >>> cohort(5) == cohort(5)
     True
 
