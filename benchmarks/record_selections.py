@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
     )
     k = amount.parse_amount(_K.value)
     process = learning.build_sparsified_fed_sgd(
-        task.build_model(0), controller=lambda dimension: fixed.FixedK(dimension, k=k)
+        task.build_model(0),
+        controller=fixed.FixedK(k=k),
     )
     recorded = {"tensor_sizes": np.array(process.objective.tensor_sizes)}
     with runtime.execution_context() as context:

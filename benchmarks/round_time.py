@@ -36,17 +36,14 @@ _ROUNDS = flags.DEFINE_integer("rounds", 12, "Rounds that are timed.", lower_bou
 
 
 def _rules(dimension: int, k: int) -> Iterator[tuple[str, controller_lib.Controller]]:
-    yield "fixed", fixed.FixedK(dimension, k=k)
+    yield "fixed", fixed.FixedK(k=k).bind(dimension)
     # An interval so narrow that the rule stays at k, but probes in every round.
     margin = max(2, k // 100)
     yield (
         "sign",
         sign_descent.SignDescent(
-            dimension,
-            k_min=k - margin,
-            k_max=min(k + margin, dimension),
-            k_initial=k,
-        ),
+            k_min=k - margin, k_max=min(k + margin, dimension), k_initial=k
+        ).bind(dimension),
     )
 
 
@@ -54,7 +51,7 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     """The parts of a round for one client; of `select`, for all of them."""
     objective = chosen.objective
     dimension = objective.dimension
-    method = fab_top_k.FabTopK(dimension=dimension, probes=probes)
+    method = fab_top_k.FabTopK().bind(dimension=dimension, probes=probes)
     code = message_encoder.build_encoder(
         *chosen.encoder.split("+"), dimension=dimension
     )
@@ -157,7 +154,7 @@ def _threads() -> Iterator[dict[str, Any]]:
             with resident.execution_context(
                 max_concurrent_computation_calls=calls, intra_op_threads=threads
             ) as runtime:
-                rule = fixed.FixedK(dimension, k=0.01)
+                rule = fixed.FixedK(k=0.01).bind(dimension)
                 rounds = setting.Rounds(chosen, rule, runtime)
                 rounds()
                 times = report.alternate(

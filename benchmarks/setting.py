@@ -1,7 +1,6 @@
 """The setting of the speed benchmarks: the paper's CNN, made-up data, a process."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import tensorflow as tf
 from tasks import cnn
 from tff_gs import learning
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders import encoder
 from tff_gs.learning import objective as objective_lib
 from tff_gs.runtime import resident
 
@@ -79,12 +78,10 @@ class Rounds:
         controller: controller_lib.Controller,
         runtime: resident.ResidentContext,
     ):
-        code = functools.partial(
-            message_encoder.build_encoder, *setting.encoder.split("+")
-        )
+        code = encoder.Encoder(*setting.encoder.split("+"))
         process = learning.build_sparsified_fed_sgd(
             setting.model,
-            controller=lambda dimension: controller,
+            controller=controller,
             uplink_encoder=code,
             downlink_encoder=code,
             probe_encoder=code,

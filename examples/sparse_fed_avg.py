@@ -7,7 +7,6 @@ then with a sparse aggregator and a sparse distributor, and prints what each sen
 """
 
 import argparse
-import functools
 import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -43,7 +42,7 @@ def build_sparse(
     model: tff.learning.models.FunctionalModel, weights_type: tff.Type, k: float
 ) -> Process:
     """The same, with k of the update sent up and k of the model's change sent down."""
-    encoder = functools.partial(encoders.build_encoder, "auto", "quantised8")
+    encoder = encoders.Encoder("auto", "quantised8")
     return tff.learning.algorithms.build_weighted_fed_avg(
         model,
         client_optimizer_fn=tff.learning.optimizers.build_sgdm(0.05),

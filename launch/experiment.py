@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 import tasks
 from launch import evaluation, optimizers, populations, weightings
 from launch.options import RunOptions, TrainingOptions
+from tff_gs.configuration import Configuration
+from tff_gs.controllers.registry import CONTROLLERS
+from tff_gs.costs.registry import COSTS
+from tff_gs.encoders.encoder import Encoder
+from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 if TYPE_CHECKING:
     from tff_gs import learning
@@ -40,15 +45,12 @@ def build(options: RunOptions) -> Experiment:
       ValueError: In one sentence, if options do not fit together or to the model,
         or the data are missing or malformed.
     """
-    # The data first: what is wrong with them shows before the long import.
+    # What can be wrong without it shows before the long import.
+    parts = _parts(options)
     task = tasks.build(options.task, options.task_options)
     populations.check_clients(options.participation, len(task.clients))
 
     from tff_gs import learning
-    from tff_gs.controllers import registry as controllers
-    from tff_gs.costs import registry as costs
-    from tff_gs.encoders import message_encoder
-    from tff_gs.sparsifiers import registry as sparsifiers
 
     training = options.training
     model = task.build_model(training.seed)
@@ -56,31 +58,36 @@ def build(options: RunOptions) -> Experiment:
     if options.participation.clients_per_round is not None:
         participation = learning.PartialParticipation()
 
-    def encoder(index: str, value: str) -> Callable[..., Any]:
-        return functools.partial(message_encoder.build_encoder, index, value)
-
     process = _builder(training)(
         model,
-        sparsifier=functools.partial(
-            sparsifiers.build_sparsifier, options.method.sparsifier
-        ),
-        controller=lambda dimension: controllers.build_controller(
-            options.controller, dimension, options.controller_options
-        ),
-        cost=lambda dimension: costs.build_cost(
-            options.cost, dimension, len(task.clients), options.cost_options
-        ),
-        uplink_encoder=encoder(*options.method.uplink_encoder),
-        downlink_encoder=encoder(*options.method.downlink_encoder),
-        probe_encoder=encoder(options.method.downlink_encoder.index, "float32"),
+        **parts,
         batch_size=training.batch_size,
         probe_examples=training.probe_examples,
         client_weighting=weightings.build(training.client_weighting),
         participation=participation,
+        rounds=training.rounds,
+        num_clients=len(task.clients),
         seed=training.seed,
     )
     evaluate = evaluation.build_evaluate(model, process.objective, task.test)
     return Experiment(task, process, evaluate)
+
+
+def _parts(options: RunOptions) -> dict[str, Configuration]:
+    """The parts of the process that have names and options of their own.
+
+    Raises:
+      ValueError: See `tff_gs.registry.Registry.build`.
+    """
+    downlink = options.method.downlink_encoder
+    return {
+        "sparsifier": SPARSIFIERS.build(options.method.sparsifier),
+        "controller": CONTROLLERS.build(options.controller, options.controller_options),
+        "cost": COSTS.build(options.cost, options.cost_options),
+        "uplink_encoder": options.method.uplink_encoder,
+        "downlink_encoder": downlink,
+        "probe_encoder": Encoder(downlink.index, "float32"),
+    }
 
 
 def _builder(

@@ -1,15 +1,20 @@
 """Types of flags: how a flag's text is read, and what is said where it cannot be."""
 
+import functools
 import itertools
 import math
+import operator
+import types
+import typing
 from collections.abc import Callable, Collection
 from typing import Any
 
 from absl import flags
 
-from launch.options import EncoderName
+from tff_gs.configuration import Option, Range
 from tff_gs.controllers.amount import Amount, parse_amount
 from tff_gs.encoders import names as encoder_names
+from tff_gs.encoders.encoder import Encoder
 
 # Of an int32, which seeds, rounds and counts become.
 MAX_NUMBER = 2**31 - 1
@@ -43,7 +48,7 @@ class Serializer(flags.ArgumentSerializer):
         """See base class."""
         if isinstance(value, bool):
             return str(value).lower()
-        if isinstance(value, tuple) and not isinstance(value, EncoderName):
+        if isinstance(value, tuple):
             return ",".join(
                 ":".join(map(str, item)) if isinstance(item, tuple) else str(item)
                 for item in value
@@ -146,14 +151,14 @@ def choice(names: Collection[str]) -> FlagType:
 
 
 def encoder() -> FlagType:
-    """An `EncoderName`, from INDEX+VALUE."""
+    """An `Encoder`, from INDEX+VALUE."""
 
-    def convert(text: str) -> EncoderName:
+    def convert(text: str) -> Encoder:
         index, _, value = text.partition("+")
         _check(
             index in encoder_names.INDEX_NAMES and value in encoder_names.VALUE_NAMES
         )
-        return EncoderName(index, value)
+        return Encoder(index, value)
 
     return FlagType(
         convert,
@@ -219,3 +224,47 @@ def yes_or_no() -> FlagType:
         return argument == "true"
 
     return FlagType(convert, "true or false")
+
+
+_OF_TYPES: dict[Any, Callable[[], FlagType]] = {
+    Amount: amount,
+    tuple[Amount, ...]: amounts,
+    tuple[tuple[int, Amount], ...]: schedule,
+    bool: yes_or_no,
+}
+
+
+def of_option(option: Option) -> FlagType:
+    """The type of a flag for an option, by the option's type and range.
+
+    A number's range is checked only roughly: the option itself says the rest.
+
+    Raises:
+      TypeError: If no text can be read as the option's type.
+    """
+    kind = _without_none(option.type)
+    limits = option.range or Range()
+    if kind in _OF_TYPES:
+        return _OF_TYPES[kind]()
+    if limits.one_of is not None:
+        return choice(limits.one_of)
+    if kind is int:
+        return whole_number(0 if limits.at_least is None else int(limits.at_least))
+    if kind is float:
+        return non_negative_number() if 0 in limits else positive_number()
+    if kind is str:
+        return text(option.help)
+    raise TypeError(f"Expected an option whose type has a flag, found {option}.")
+
+
+def is_amount(option: Option) -> bool:
+    """Whether the option is a count of entries or a fraction of D."""
+    return _without_none(option.type) == Amount
+
+
+def _without_none(kind: Any) -> Any:
+    """The other types of a union with None."""
+    if types.NoneType not in typing.get_args(kind):
+        return kind
+    others = [item for item in typing.get_args(kind) if item is not types.NoneType]
+    return functools.reduce(operator.or_, others)

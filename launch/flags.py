@@ -24,12 +24,12 @@ from launch.options import (
     RunOptions,
     TrainingOptions,
 )
-from tff_gs.controllers import names as controller_names
-from tff_gs.controllers.options import ControllerOptions
-from tff_gs.costs import names as cost_names
-from tff_gs.costs.options import CostOptions
+from tff_gs.configuration import Option, options_of
+from tff_gs.controllers.registry import CONTROLLERS
+from tff_gs.costs.registry import COSTS
 from tff_gs.encoders import names as encoder_names
-from tff_gs.sparsifiers import names as sparsifier_names
+from tff_gs.registry import Registry
+from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 Options = TypeVar("Options")
 
@@ -46,7 +46,11 @@ MAY_CHANGE = (
 )
 
 # These choose their constants by the number of rounds, so that it cannot change.
-BANDITS = ("exp3", "bandit")
+BANDITS = tuple(
+    name
+    for name, rule in CONTROLLERS.items()
+    if "horizon" in (option.name for option in options_of(rule))
+)
 
 # Those that lead to a file or directory.
 _PATHS = (
@@ -113,6 +117,12 @@ class Topic:
         self.values[name].help = help_text
         self.flags.append(name)
 
+    def define_options(self, parts: Registry) -> None:
+        """Defines a flag for every option that one of `parts` has."""
+        for name, options in parts.options().items():
+            flag_type = flag_types.of_option(next(iter(options.values())))
+            self.define(name, flag_type, _option_help(options))
+
     def define_switch(self, name: str, help_text: str) -> None:
         """Defines a flag of this topic that is given without a value."""
         flags.DEFINE_bool(
@@ -134,6 +144,31 @@ class Topic:
                 _entry(f"  {name}", line, 24) for name, line in glossary.items()
             )
         return "\n".join(lines)
+
+
+def _option_help(options: Mapping[str, Option]) -> str:
+    """The help of a flag that the parts of these names take."""
+    texts = dict.fromkeys(option.help for option in options.values())
+    text = f"{', '.join(options)}: {'; '.join(texts)}"
+    if flag_types.is_amount(next(iter(options.values()))):
+        text += "; a count such as 1000 or a fraction of D such as 0.01"
+    defaults: dict[str, list[str]] = {}
+    for part, option in options.items():
+        if not option.required and (option.default_text or option.default is not None):
+            defaults.setdefault(_shown_default(option), []).append(part)
+    if not defaults:
+        return text
+    usual, *others = sorted(defaults, key=lambda shown: -len(defaults[shown]))
+    shown = [usual, *(f"{', '.join(defaults[text])}: {text}" for text in others)]
+    return f"{text} ({'; '.join(shown)})"
+
+
+def _shown_default(option: Option) -> str:
+    shown = option.default_text
+    if shown is None:
+        number = isinstance(option.default, float) and not flag_types.is_amount(option)
+        shown = f"{option.default:g}" if number else str(option.default).lower()
+    return shown if option.range is None else f"{shown}, {option.range}"
 
 
 DATA = Topic("Data and task", choices={"Tasks": tasks.SUMMARIES})
@@ -171,10 +206,10 @@ DATA.define(
     "the fewest training examples of a writer that takes part (femnist, emnist; 100)",
 )
 
-METHOD = Topic("Method", choices={"Sparsifiers": sparsifier_names.SPARSIFIERS})
+METHOD = Topic("Method", choices={"Sparsifiers": SPARSIFIERS.summaries})
 METHOD.define(
     "sparsifier",
-    flag_types.choice(sparsifier_names.SPARSIFIERS),
+    flag_types.choice(SPARSIFIERS),
     "what clients send and what the server selects",
     "fab_top_k",
 )
@@ -200,145 +235,18 @@ ENCODERS.define(
     "rice+float32",
 )
 
-RULE = Topic("Rule for k", choices={"Controllers": controller_names.CONTROLLERS})
+RULE = Topic("Rule for k", choices={"Controllers": CONTROLLERS.summaries})
 RULE.define(
     "controller",
-    flag_types.choice(controller_names.CONTROLLERS),
+    flag_types.choice(CONTROLLERS),
     "the rule that chooses k; an option that it does not take is an error",
     "elasticity",
 )
-_AMOUNT = "; a count such as 1000 or a fraction of D such as 0.01"
-RULE.define("k", flag_types.amount(), f"fixed: k{_AMOUNT}")
-RULE.define(
-    "k_min", flag_types.amount(), f"descents, bandit: the least k (0.002){_AMOUNT}"
-)
-RULE.define(
-    "k_max", flag_types.amount(), f"descents, bandit: the largest k (1.0){_AMOUNT}"
-)
-RULE.define(
-    "k_initial",
-    flag_types.amount(),
-    "descents, bandit: the first k (0.1; elasticity: the middle of k_min and k_max in "
-    f"log k){_AMOUNT}",
-)
-RULE.define(
-    "alpha",
-    flag_types.positive_number(),
-    "sign: margin of a new interval around the k of the window (1.5)",
-)
-RULE.define(
-    "window",
-    flag_types.whole_number(1),
-    "sign: updates between two checks of the interval (20)",
-)
-RULE.define(
-    "patience",
-    flag_types.whole_number(0),
-    "descents: rounds in a row without a sign for which k stays (10)",
-)
-RULE.define(
-    "probe_initial",
-    flag_types.positive_number(),
-    "descents: the first k' relative to k (0.9; elasticity: 0.5)",
-)
-RULE.define(
-    "probe_floor",
-    flag_types.non_negative_number(),
-    "descents: the least k' in units of k_min (0.1)",
-)
-RULE.define(
-    "step_scale",
-    flag_types.positive_number(),
-    "elasticity, log_sign: the first step (0.25)",
-)
-RULE.define(
-    "step_floor",
-    flag_types.non_negative_number(),
-    "elasticity, log_sign: the least step (0)",
-)
-RULE.define(
-    "probe_scale",
-    flag_types.positive_number(),
-    "elasticity, log_sign: distance of k' in steps (0.5)",
-)
-RULE.define(
-    "probe_distance",
-    flag_types.non_negative_number(),
-    "elasticity, log_sign: the least distance of k' (log 2; 0)",
-)
-RULE.define("arms", flag_types.amounts(), "exp3: the grid of k, such as 100,1000,0.5")
-RULE.define("gamma", flag_types.positive_number(), "exp3: exploration rate")
-RULE.define("step", flag_types.positive_number(), "bandit: step length")
-RULE.define(
-    "perturbation",
-    flag_types.positive_number(),
-    "bandit: distance of the k that is played from the center",
-)
-RULE.define(
-    "margin",
-    flag_types.non_negative_number(),
-    "bandit: distance of the center from the interval's ends",
-)
-RULE.define(
-    "memory",
-    flag_types.positive_number(),
-    "exp3, bandit: discount of the rewards' scale (0.99)",
-)
-RULE.define(
-    "schedule",
-    flag_types.schedule(),
-    "schedule: round:k pairs, such as 0:0.1,100:500",
-)
-RULE.define(
-    "replay_file",
-    flag_types.text("the path of a CSV file"),
-    "replay: a CSV file with a column k, such as an earlier run's metrics.csv",
-)
+RULE.define_options(CONTROLLERS)
 
-COST = Topic("Model of time", choices={"Costs": cost_names.COSTS})
-COST.define(
-    "cost", flag_types.choice(cost_names.COSTS), "how long a round takes", "normalised"
-)
-COST.define(
-    "comm_time",
-    flag_types.non_negative_number(),
-    "normalised: beta, the time of the full model up and down (10)",
-)
-COST.define(
-    "price_probe_downlink",
-    flag_types.yes_or_no(),
-    "normalised: whether the probe's message is paid for, true or false (false)",
-)
-COST.define(
-    "links_file",
-    flag_types.text("the path of a CSV file"),
-    "links: a CSV file with a row for each client, in place of the options below",
-)
-COST.define(
-    "compute_seconds",
-    flag_types.non_negative_number(),
-    "links: median time of a minibatch gradient, in seconds (1)",
-)
-COST.define(
-    "up_bits_per_second",
-    flag_types.positive_number(),
-    "links: median uplink bandwidth (1e6)",
-)
-COST.define(
-    "down_bits_per_second",
-    flag_types.positive_number(),
-    "links: median downlink bandwidth (1e7)",
-)
-COST.define(
-    "latency_seconds",
-    flag_types.non_negative_number(),
-    "links: median delay of a message, in seconds (0.05)",
-)
-COST.define(
-    "spread",
-    flag_types.non_negative_number(),
-    "links: standard deviation of the logarithms over clients (0)",
-)
+COST = Topic("Model of time", choices={"Costs": COSTS.summaries})
+COST.define("cost", flag_types.choice(COSTS), "how long a round takes", "normalised")
+COST.define_options(COSTS)
 
 
 def _by_task(name: str) -> str:
@@ -502,9 +410,9 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
         task_options=_collect(tasks.TaskOptions, values),
         method=_collect(MethodOptions, values),
         controller=values.controller,
-        controller_options=_collect(ControllerOptions, values),
+        controller_options=_given(CONTROLLERS, values),
         cost=values.cost,
-        cost_options=_collect(CostOptions, values),
+        cost_options=_given(COSTS, values),
         training=_collect(TrainingOptions, values),
         participation=participation,
         output_dir=values.output_dir,
@@ -669,6 +577,12 @@ def _collect(options: type[Options], values: flags.FlagValues) -> Options:
     """The dataclass `options`, each field from the flag of its name."""
     names = [field.name for field in dataclasses.fields(options)]
     return options(**{name: values[name].value for name in names})
+
+
+def _given(parts: Registry, values: flags.FlagValues) -> dict[str, Any]:
+    """The options of `parts` that flags give."""
+    found = {name: values[name].value for name in parts.options()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _unknown(error: flags.UnrecognizedFlagError) -> str:

@@ -1,27 +1,12 @@
 """What a run is built from: the flags as frozen options."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 from launch import targets as targets_lib
 from tasks import TaskOptions
-from tff_gs.controllers.options import ControllerOptions
-from tff_gs.costs.options import CostOptions
-
-
-class EncoderName(NamedTuple):
-    """An encoder by the names of its two codes.
-
-    Attributes:
-      index: A name in `tff_gs.encoders.names.INDEX_NAMES`.
-      value: A name in `tff_gs.encoders.names.VALUE_NAMES`.
-    """
-
-    index: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.index}+{self.value}"
+from tff_gs.encoders.encoder import Encoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,14 +14,14 @@ class MethodOptions:
     """What is sent, and how it is written.
 
     Attributes:
-      sparsifier: A name in `tff_gs.sparsifiers.names.SPARSIFIERS`.
+      sparsifier: A name in `tff_gs.sparsifiers.registry.SPARSIFIERS`.
       uplink_encoder: How clients write their messages.
       downlink_encoder: How the server writes the update.
     """
 
     sparsifier: str
-    uplink_encoder: EncoderName
-    downlink_encoder: EncoderName
+    uplink_encoder: Encoder
+    downlink_encoder: Encoder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,10 +103,10 @@ class RunOptions:
       task: The task's name.
       task_options: What is asked of the task.
       method: What is sent.
-      controller: The name of the rule for k.
-      controller_options: The rule's options.
-      cost: The name of the model of time.
-      cost_options: The model's options.
+      controller: The rule for k, a name in `tff_gs.controllers.registry.CONTROLLERS`.
+      controller_options: The options that are given, the rule's or not.
+      cost: The model of time, a name in `tff_gs.costs.registry.COSTS`.
+      cost_options: The options that are given, the model's or not.
       training: How the model is trained.
       participation: Who takes part in a round.
       output_dir: Where the results go.
@@ -135,9 +120,9 @@ class RunOptions:
     task_options: TaskOptions
     method: MethodOptions
     controller: str
-    controller_options: ControllerOptions
+    controller_options: Mapping[str, Any]
     cost: str
-    cost_options: CostOptions
+    cost_options: Mapping[str, Any]
     training: TrainingOptions
     participation: ParticipationOptions
     output_dir: str

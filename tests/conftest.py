@@ -38,13 +38,8 @@ def pytest_sessionfinish():
 
 
 @pytest.fixture(scope="session")
-def build_encoder():
-    """Builds the exact encoder, dimension given, that exchanges are tested with."""
-    from tff_gs.encoders import message_encoder
+def exact_encoder():
+    """The exact encoder that exchanges are tested with."""
+    from tff_gs.encoders import encoder
 
-    def build(dimension, tensor_sizes=None):
-        return message_encoder.build_encoder(
-            "int32", "float32", dimension=dimension, tensor_sizes=tensor_sizes
-        )
-
-    return build
+    return encoder.Encoder("int32", "float32")

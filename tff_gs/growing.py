@@ -1,8 +1,10 @@
 """Vectors that grow while TFF aggregates: the empty start and the concatenation."""
 
+from __future__ import annotations
+
 from typing import TypeVar
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
 
 _Columns = TypeVar("_Columns", bound=tuple)
 

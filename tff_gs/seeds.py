@@ -1,8 +1,10 @@
 """Seeds of independent random draws, all derived from the seed of the run."""
 
+from __future__ import annotations
+
 import enum
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
 
 
 class Purpose(enum.IntEnum):

@@ -1,9 +1,11 @@
 """The index-value list: what every sparse message means."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
 
 
 class SparseVector(NamedTuple):

@@ -22,8 +22,8 @@ def _next(factory, values, weights, value_type=_TYPE):
 
 
 @pytest.fixture(scope="module")
-def fab(build_encoder):
-    return aggregators.fab_top_k_factory(2, uplink_encoder=build_encoder)
+def fab(exact_encoder):
+    return aggregators.fab_top_k_factory(2, uplink_encoder=exact_encoder)
 
 
 def test_zeroing(fab):
@@ -95,8 +95,8 @@ def test_clipping_inside_periodic_k():
     assert output.measurements["inner_agg"]["clipped_count"] == 1
 
 
-def test_unweighted_as_weighted(build_encoder):
-    factory = aggregators.top_k_factory(1, weighted=False, uplink_encoder=build_encoder)
+def test_unweighted_as_weighted(exact_encoder):
+    factory = aggregators.top_k_factory(1, weighted=False, uplink_encoder=exact_encoder)
     output = _next(
         tff.aggregators.as_weighted_aggregator(factory),
         [_value(1, 2, 3, 0, 0), _value(0, 0, 0, -5, 0)],

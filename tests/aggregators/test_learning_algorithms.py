@@ -66,21 +66,21 @@ def weights_type(plain):
     return plain.get_model_weights.type_signature.result
 
 
-def _sparse(build_encoder, weights_type, k_up, k_down, **options):
+def _sparse(exact_encoder, weights_type, k_up, k_down, **options):
     return {
         "model_aggregator": aggregators.fab_top_k_factory(
-            k_up, uplink_encoder=build_encoder, **options
+            k_up, uplink_encoder=exact_encoder, **options
         ),
         "model_distributor": distributors.build_sparse_broadcast_process(
-            weights_type, k=k_down, downlink_encoder=build_encoder
+            weights_type, k=k_down, downlink_encoder=exact_encoder
         ),
     }
 
 
 def test_with_all_entries_it_is_plain_federated_averaging(
-    plain, linear_model, weights_type, client_datasets, build_encoder
+    plain, linear_model, weights_type, client_datasets, exact_encoder
 ):
-    sparse = _fed_avg(linear_model, **_sparse(build_encoder, weights_type, 1.0, 1.0))
+    sparse = _fed_avg(linear_model, **_sparse(exact_encoder, weights_type, 1.0, 1.0))
     expected, _ = _run(plain, client_datasets, 3)
     weights, outputs = _run(sparse, client_datasets, 3)
     np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
@@ -89,9 +89,9 @@ def test_with_all_entries_it_is_plain_federated_averaging(
 
 @pytest.mark.parametrize("build", [_fed_avg, _fed_prox, _fed_sgd])
 def test_sparse_in_both_directions(
-    build, linear_model, weights_type, client_datasets, build_encoder
+    build, linear_model, weights_type, client_datasets, exact_encoder
 ):
-    process = build(linear_model, **_sparse(build_encoder, weights_type, 4, 6))
+    process = build(linear_model, **_sparse(exact_encoder, weights_type, 4, 6))
     weights, outputs = _run(process, client_datasets, 5)
     for number, output in enumerate(outputs):
         up, down = (output.metrics[part] for part in ("aggregator", "distributor"))
@@ -110,14 +110,14 @@ def test_sparse_in_both_directions(
 
 
 def test_weights_that_are_not_trainable_go_whole(
-    normalising_model, client_datasets, build_encoder
+    normalising_model, client_datasets, exact_encoder
 ):
     weights_type = tff.learning.models.weights_type_from_model(normalising_model)
     process = _ALGORITHMS.build_weighted_fed_avg(
         normalising_model,
         _sgd(0.1),
         _sgd(1.0),
-        **_sparse(build_encoder, weights_type, 4, 6),
+        **_sparse(exact_encoder, weights_type, 4, 6),
     )
     _, outputs = _run(process, client_datasets, 2)
     # Mean and variance of four features.

@@ -1,7 +1,5 @@
 """Rounds of the sparsified means: by hand, and against the transcription."""
 
-import functools
-
 import hypothesis
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from tests.oracles import server_memory
 from tff_gs import aggregators
 from tff_gs.controllers import exp3, fixed, schedule
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders import encoder
 from tff_gs.sparsifiers import fab_top_k, unidirectional_top_k
 
 _FLOAT = tff.TensorType(np.float32)
@@ -30,10 +28,10 @@ def _floats(numbers):
 
 
 @pytest.fixture(scope="module")
-def processes(build_encoder):
+def processes(exact_encoder):
     """The weighted processes of vectors of twelve, all with error feedback."""
     return {
-        name: build(3, uplink_encoder=build_encoder, error_feedback=True).create(
+        name: build(3, uplink_encoder=exact_encoder, error_feedback=True).create(
             _VECTOR, _FLOAT
         )
         for name, build in _FACTORIES.items()
@@ -41,8 +39,8 @@ def processes(build_encoder):
 
 
 @pytest.fixture(scope="module")
-def fab_of_nested(nested_type, build_encoder):
-    return aggregators.fab_top_k_factory(3, uplink_encoder=build_encoder).create(
+def fab_of_nested(nested_type, exact_encoder):
+    return aggregators.fab_top_k_factory(3, uplink_encoder=exact_encoder).create(
         nested_type, _FLOAT
     )
 
@@ -198,9 +196,9 @@ def test_equals_the_transcription(processes, name, rounds, k):
         assert output.measurements["selected"] == expected.selected
 
 
-def test_unweighted_is_weight_one(processes, build_encoder):
+def test_unweighted_is_weight_one(processes, exact_encoder):
     process = aggregators.fab_top_k_factory(
-        3, weighted=False, uplink_encoder=build_encoder
+        3, weighted=False, uplink_encoder=exact_encoder
     ).create(_VECTOR)
     updates = [_pad(1, -5, 3), _pad(0, 2, 2, 2)]
     expected = processes["fab"].next(
@@ -212,9 +210,9 @@ def test_unweighted_is_weight_one(processes, build_encoder):
     assert output.measurements == expected.measurements
 
 
-def test_k_by_a_schedule(build_encoder):
-    rule = functools.partial(schedule.Schedule, schedule=[(0, 1), (2, 0.5)])
-    process = aggregators.top_k_factory(rule, uplink_encoder=build_encoder).create(
+def test_k_by_a_schedule(exact_encoder):
+    rule = schedule.Schedule(schedule=[(0, 1), (2, 0.5)])
+    process = aggregators.top_k_factory(rule, uplink_encoder=exact_encoder).create(
         _VECTOR, _FLOAT
     )
     state, selected = process.initialize(), []
@@ -235,11 +233,11 @@ class _Greedy(fab_top_k.FabTopK):
         )
 
 
-@pytest.mark.parametrize("k", [3, lambda d: schedule.Schedule(d, schedule=[(0, 3)])])
-def test_a_client_that_sends_more_than_k_counts_for_nothing(build_encoder, k):
+@pytest.mark.parametrize("k", [3, schedule.Schedule(schedule=[(0, 3)])])
+def test_a_client_that_sends_more_than_k_counts_for_nothing(exact_encoder, k):
     """Whatever k it claims: the server knows k from nobody but itself."""
     process = aggregators.SparsifiedMeanFactory(
-        sparsifier=_Greedy, k=k, uplink_encoder=build_encoder
+        sparsifier=_Greedy(), k=k, uplink_encoder=exact_encoder
     ).create(_VECTOR, _FLOAT)
     greedy = np.full(_D, 1000.0, np.float32)
     output = process.next(
@@ -250,18 +248,16 @@ def test_a_client_that_sends_more_than_k_counts_for_nothing(build_encoder, k):
 
 
 def test_a_rule_that_probes_is_refused():
-    rule = functools.partial(exp3.Exp3, arms=(2, 4), horizon=10)
+    rule = exp3.Exp3(arms=(2, 4), horizon=10)
     with pytest.raises(ValueError, match=r"needs no probe .*, found Exp3"):
         aggregators.fab_top_k_factory(rule).create(_VECTOR, _FLOAT)
 
 
 def test_rounding_is_fixed_by_the_seed_and_differs_by_client_and_round():
     factory = aggregators.SparsifiedMeanFactory(
-        sparsifier=unidirectional_top_k.UnidirectionalTopK,
+        sparsifier=unidirectional_top_k.UnidirectionalTopK(),
         k=1.0,
-        uplink_encoder=functools.partial(
-            message_encoder.build_encoder, "bitmap", "quantised1"
-        ),
+        uplink_encoder=encoder.Encoder("bitmap", "quantised1"),
         seed=5,
     )
     process = factory.create(_VECTOR, _FLOAT)

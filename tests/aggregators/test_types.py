@@ -66,9 +66,9 @@ _MEAN_MEASUREMENTS = collections.OrderedDict(
         (aggregators.fub_top_k_factory, 8, np.float32),
     ],
 )
-def test_sparsified_mean(build, memory, weight_type, nested_type, build_encoder):
+def test_sparsified_mean(build, memory, weight_type, nested_type, exact_encoder):
     weighted = weight_type is not None
-    factory = build(3, weighted=weighted, uplink_encoder=build_encoder)
+    factory = build(3, weighted=weighted, uplink_encoder=exact_encoder)
     weight_types = [tff.TensorType(weight_type)] if weighted else []
     _check(
         factory.create(nested_type, *weight_types),
@@ -87,12 +87,12 @@ def test_sparsified_mean(build, memory, weight_type, nested_type, build_encoder)
     ],
 )
 def test_without_error_feedback_there_is_no_memory(
-    factory, weight_types, build_encoder
+    factory, weight_types, exact_encoder
 ):
     built = factory(
-        sparsifier=fab_top_k.FabTopK,
+        sparsifier=fab_top_k.FabTopK(),
         k=0.5,
-        uplink_encoder=build_encoder,
+        uplink_encoder=exact_encoder,
         error_feedback=False,
     )
     value_type = tff.TensorType(np.float32, [4])
@@ -177,7 +177,7 @@ def test_k_out_of_range(build, k):
 
 
 def test_a_sparsifier_that_needs_client_ids():
-    factory = aggregators.SparsifiedMeanFactory(sparsifier=gtop_k.GTopK, k=1)
+    factory = aggregators.SparsifiedMeanFactory(sparsifier=gtop_k.GTopK(), k=1)
     with pytest.raises(ValueError, match=r"sums every upload .*, found GTopK"):
         factory.create(_FLOAT, _FLOAT)
 
@@ -214,7 +214,7 @@ class _Positions(fab_top_k.FabTopK):
     ],
 )
 def test_a_sparsifier_with_more_than_messages(build, sparsifier, found):
-    factory = build(sparsifier=sparsifier, k=1)
+    factory = build(sparsifier=sparsifier(), k=1)
     types = (_FLOAT,)
     if isinstance(factory, tff.aggregators.WeightedAggregationFactory):
         types *= 2

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tff_gs.controllers import continuous_bandit
 
 Bandit = continuous_bandit.ContinuousBandit
-RULE = Bandit(1000, k_min=2, k_max=1000, step=0.5, perturbation=0.1, margin=0.2)
-STEP = tf.function(RULE.step)
+RULE = Bandit(k_min=2, k_max=1000, step=0.5, perturbation=0.1, margin=0.2).bind(1000)
+STEP = tf.function(RULE.advance)
 
 
 def f64(value):
@@ -18,27 +18,21 @@ def f64(value):
 def test_by_hand():
     # [0, 100] is k in [100, 300]; x = 0 is k = 200, and y = 0.1 is k = 210.
     rule = Bandit(
-        1000,
-        k_min=100,
-        k_max=300,
-        k_initial=200,
-        step=0.5,
-        perturbation=0.1,
-        margin=0.2,
-    )
+        k_min=100, k_max=300, k_initial=200, step=0.5, perturbation=0.1, margin=0.2
+    ).bind(1000)
     state = rule.initialize()._replace(direction=f64(1.0), k=tf.constant(210))
     assert float(state.center) == 0.0
     assert rule.decide(state) == (210, 209)
     # x = 0 - 0.5 * 0.6 * 1 = -0.3; u = -1: y = -0.4, k = 100 + 0.6 * 100 = 160.
-    state = rule.step(state, f64(0.6), f64([0.2, 0.5]))
+    state = rule.advance(state, f64(0.6), f64([0.2, 0.5]))
     assert float(state.center) == pytest.approx(-0.3)
     assert rule.decide(state) == (160, 159)
     # A cost on the left drives right: -0.3 + 0.5 = 0.2; u = 1: 0.3, k = 230.
-    state = rule.step(state, f64(1.0), f64([0.5, 0.5]))
+    state = rule.advance(state, f64(1.0), f64([0.5, 0.5]))
     assert float(state.center) == pytest.approx(0.2)
     assert rule.decide(state) == (230, 229)
     # An unknown cost moves nothing.
-    state = rule.step(state, f64(float("nan")), f64([0.7, 0.5]))
+    state = rule.advance(state, f64(float("nan")), f64([0.7, 0.5]))
     assert rule.decide(state) == (230, 229)
 
 
@@ -58,7 +52,7 @@ def test_stays_in_range(seed):
 
 
 def test_descends_to_the_cheapest_k(feedback):
-    rule = Bandit(1000, k_initial=900, step=0.05, perturbation=0.2, margin=0.2)
+    rule = Bandit(k_initial=900, step=0.05, perturbation=0.2, margin=0.2).bind(1000)
     update = tf.function(rule.update)
     state = rule.initialize()
     centers = []
@@ -73,7 +67,7 @@ def test_descends_to_the_cheapest_k(feedback):
 
 def test_defaults_are_the_papers_constants():
     # n = 1000: delta = 12000^(-1/3) = 0.0437, alpha = (1.5 / sqrt(1000))^(1/3).
-    state = Bandit(1000, k_initial=1.0, seed=3).initialize()
+    state = Bandit(k_initial=1.0).bind(1000, seed=3).initialize()
     assert float(state.center) == pytest.approx(1 - 0.36202, abs=1e-4)
 
 
@@ -87,7 +81,7 @@ def test_no_news_keeps_the_center(feedback, after):
 
 
 def test_k_min_equals_k_max(feedback):
-    rule = Bandit(1000, k_min=7, k_max=7)
+    rule = Bandit(k_min=7, k_max=7).bind(1000)
     state = rule.update(rule.initialize(), feedback(after=2.0), tf.constant([1, 2]))
     assert rule.decide(state) == (7, 6)
 
@@ -108,4 +102,4 @@ def test_k_min_equals_k_max(feedback):
 )
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
-        Bandit(100, **({"k_min": 1} | options))
+        Bandit(**{"k_min": 1} | options).bind(100)

@@ -69,7 +69,7 @@ def golden(case, name):
 def test_equals_authors_trajectories(name, rule_class, case):
     init, costs, costs_probe, uniforms, expected = golden(case, name)
     k_min, k_max, k, k_probe = (int(n) for n in init)
-    rule = rule_class(k_max, k_min=k_min, k_max=k_max, k_initial=k)
+    rule = rule_class(k_min=k_min, k_max=k_max, k_initial=k).bind(k_max)
     state = rule.initialize()
     assert (int(state.k), int(state.k_probe)) == (k, k_probe)
     found = drive(rule, state, costs, costs_probe, uniforms)
@@ -92,7 +92,9 @@ def test_oracle_equals_authors_trajectories(name, case):
 
 def test_first_steps_by_hand():
     # B = 98: delta_1 = 98 / sqrt(2) = 69.296, delta_2 = 49, delta_3 = 40.008.
-    rule = sign_descent.SignDescent(100, k_min=2, k_max=100, k_initial=90, shrink=False)
+    rule = sign_descent.FixedIntervalSignDescent(k_min=2, k_max=100, k_initial=90).bind(
+        100
+    )
     state = rule.initialize()
     assert rule.decide(state) == (90, 81)
     found = drive(
@@ -110,7 +112,9 @@ def test_first_steps_by_hand():
 
 def test_log_rule_first_steps_by_hand():
     # log(1000 / 10) = 4.605; delta_1 = 1.1513 (a factor 3.162), delta_2 = 0.8141.
-    rule = log_sign_descent.LogSignDescent(1000, k_min=10, k_max=1000, k_initial=100)
+    rule = log_sign_descent.LogSignDescent(k_min=10, k_max=1000, k_initial=100).bind(
+        1000
+    )
     found = drive(
         rule, rule.initialize(), [1.0, 2.0], [2.0, 1.0], [[0.5, 0.5], [0.5, 0.5]]
     )
@@ -121,8 +125,8 @@ def test_log_rule_first_steps_by_hand():
 
 def test_elasticity_rule_first_steps_by_hand():
     rule = elasticity_descent.ElasticityDescent(
-        1000, k_min=10, k_max=1000, k_initial=100
-    )
+        k_min=10, k_max=1000, k_initial=100
+    ).bind(1000)
     state = rule.initialize()
     assert rule.decide(state) == (100, 50)
 
@@ -196,7 +200,7 @@ def test_elasticity_rule_equals_oracle(elasticity_run, seed, worse):
 @pytest.fixture(scope="module")
 def elasticity_run():
     """The rule for D = 1000 and its traced run."""
-    rule = elasticity_descent.ElasticityDescent(1000, k_min=5, patience=3)
+    rule = elasticity_descent.ElasticityDescent(k_min=5, patience=3).bind(1000)
 
     @tf.function
     def run(times, times_probe, after, probe, uniforms):
@@ -216,8 +220,8 @@ def elasticity_run():
 
 
 RULES = {
-    "shrinking": (sign_descent.SignDescent, {"shrink": True}, oracles.Additive()),
-    "fixed": (sign_descent.SignDescent, {"shrink": False}, oracles.Additive()),
+    "shrinking": (sign_descent.SignDescent, {}, oracles.Additive()),
+    "fixed": (sign_descent.FixedIntervalSignDescent, {}, oracles.Additive()),
     "value": (value_descent.ValueDescent, {}, oracles.Additive(by_value=True)),
     "log": (log_sign_descent.LogSignDescent, {}, oracles.Logarithmic()),
     "log_floors": (
@@ -249,8 +253,8 @@ def compiled():
         dimension, k_min, k_max = shape
         rule_class, options, _ = RULES[name]
         options = dict(options, window=5) if name == "shrinking" else options
-        rule = rule_class(
-            dimension, k_min=k_min, k_max=k_max, patience=patience, **options
+        rule = rule_class(k_min=k_min, k_max=k_max, patience=patience, **options).bind(
+            dimension
         )
 
         @tf.function
@@ -317,7 +321,7 @@ def test_equals_oracle_and_stays_in_range(compiled, name, shape, seed, share):
 
 
 def test_equal_costs_are_no_undefined_sign(feedback):
-    rule = sign_descent.SignDescent(1000)
+    rule = sign_descent.SignDescent().bind(1000)
     state, seed = rule.initialize(), tf.constant([1, 2])
     assert not rule.sign_defined(state)
     # L0 - L1 = 0.1 = L0 - L1', theta(k) = theta(k') = 1.
@@ -342,19 +346,21 @@ def test_interval_shrinks_in_these_trials(compiled):
     [({}, (100, 90)), ({"k_min": 200}, (200, 180)), ({"k_max": 9}, (9, 8))],
 )
 def test_first_k_is_a_tenth_moved_into_the_interval(bounds, expected):
-    rule = sign_descent.SignDescent(1000, **bounds)
+    rule = sign_descent.SignDescent(**bounds).bind(1000)
     assert rule.decide(rule.initialize()) == expected
 
 
 def test_elasticity_rule_begins_in_the_middle_of_log_k():
-    rule = elasticity_descent.ElasticityDescent(1000, k_min=10)
+    rule = elasticity_descent.ElasticityDescent(k_min=10).bind(1000)
     assert rule.decide(rule.initialize()) == (100, 50)
-    rule = elasticity_descent.ElasticityDescent(1000, k_min=7, k_max=7)
+    rule = elasticity_descent.ElasticityDescent(k_min=7, k_max=7).bind(1000)
     assert rule.decide(rule.initialize()) == (7, 0)
 
 
 def test_grows_after_patience():
-    rule = sign_descent.SignDescent(100, k_min=2, k_max=100, k_initial=20, shrink=False)
+    rule = sign_descent.FixedIntervalSignDescent(k_min=2, k_max=100, k_initial=20).bind(
+        100
+    )
     length = 22
     found = drive(
         rule, rule.initialize(), [1.0] * length, [NAN] * length, [[0.0, 0.0]] * length
@@ -380,7 +386,7 @@ def test_costs_of_feedback(loss_after, loss_probe):
 
 
 def test_update_draws_from_seed_and_moves_by_feedback():
-    rule = sign_descent.SignDescent(1000, k_min=5)
+    rule = sign_descent.SignDescent(k_min=5).bind(1000)
     feedback = controller.Feedback(
         *(tf.constant(x, tf.float64) for x in (3, 2, 1, 0.5, 0.6, 1))
     )
@@ -419,7 +425,7 @@ def test_update_draws_from_seed_and_moves_by_feedback():
 @pytest.mark.parametrize("name", ["fixed", "value", "log"])
 def test_refuses_bad_arguments(name, options, message):
     with pytest.raises(ValueError, match=message):
-        RULES[name][0](100, **options)
+        RULES[name][0](**options).bind(100)
 
 
 @pytest.mark.parametrize(
@@ -437,4 +443,4 @@ def test_refuses_bad_arguments(name, options, message):
 def test_refuses_bad_constants(rule_class, options):
     (name,) = options
     with pytest.raises(ValueError, match=f"Expected {name} "):
-        rule_class(100, **options)
+        rule_class(**options)

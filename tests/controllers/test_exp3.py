@@ -24,7 +24,7 @@ def test_equals_authors_run():
     with np.load(shared_data("golden/controllers.npz")) as file:
         data = {key: file[f"exp3_{key}"] for key in ("choice", "reward", "uniforms")}
         gamma, final = file["exp3_gamma"][0], file["exp3_final_prob"]
-    rule = exp3.Exp3(1000, arms=range(2, 52), horizon=300)
+    rule = exp3.Exp3(arms=range(2, 52), horizon=300).bind(1000)
     first = int(50 * data["uniforms"][0])  # all arms are equally likely
     state = rule.initialize()._replace(arm=tf.constant(first, tf.int32))
     arms, found = play(rule, state, data["reward"], data["uniforms"][1:])
@@ -38,7 +38,7 @@ def test_equals_authors_run():
 @pytest.mark.parametrize("gamma", [0.05, 0.5, 1.0])
 def test_equals_oracle(gamma):
     rng = np.random.default_rng(5)
-    rule = exp3.Exp3(1000, arms=[10, 20, 400], gamma=gamma)
+    rule = exp3.Exp3(arms=[10, 20, 400], gamma=gamma).bind(1000)
     rewards, uniforms = rng.random([2, 200])
     arms, found = play(rule, rule.initialize(), rewards, uniforms)
     expected = list(oracles.exp3(3, gamma, arms, rewards))
@@ -49,7 +49,7 @@ def test_equals_oracle(gamma):
 
 def test_by_hand():
     # Two arms, gamma 0.5: p = 1/2 each; reward 1: w = exp(0.5 / (2 / 2)) = e^0.5.
-    rule = exp3.Exp3(100, arms=[10, 0.5], gamma=0.5)
+    rule = exp3.Exp3(arms=[10, 0.5], gamma=0.5).bind(100)
     state = rule.initialize()._replace(arm=tf.constant(1))
     assert rule.decide(state) == (50, 49)
     state = rule.step(
@@ -62,7 +62,7 @@ def test_by_hand():
 
 
 def test_update_rewards_progress_per_time(feedback):
-    rule = exp3.Exp3(100, arms=[10, 50], gamma=0.5, memory=0.5)
+    rule = exp3.Exp3(arms=[10, 50], gamma=0.5, memory=0.5).bind(100)
     state = rule.initialize()._replace(arm=tf.constant(0))
     seed = tf.constant([1, 2])
     # The first progress is the best so far: 0.4 / 2.
@@ -80,7 +80,7 @@ def test_update_rewards_progress_per_time(feedback):
 
 @pytest.mark.parametrize("after", [1.5, float("nan")])
 def test_update_without_progress_keeps_weights(feedback, after):
-    rule = exp3.Exp3(100, arms=[10, 50], gamma=0.5)
+    rule = exp3.Exp3(arms=[10, 50], gamma=0.5).bind(100)
     state = rule.update(rule.initialize(), feedback(after=after), tf.constant([1, 2]))
     assert state.log_weights.numpy().tolist() == [0, 0]
     assert rule.sign(state) == 0
@@ -88,7 +88,7 @@ def test_update_without_progress_keeps_weights(feedback, after):
 
 
 def test_finds_the_best_arm(feedback):
-    rule = exp3.Exp3(100, arms=[10, 50, 90], gamma=0.2)
+    rule = exp3.Exp3(arms=[10, 50, 90], gamma=0.2).bind(100)
     update = tf.function(rule.update)
     state = rule.initialize()
     times = {10: 8.0, 50: 1.0, 90: 4.0}
@@ -102,7 +102,7 @@ def test_finds_the_best_arm(feedback):
 
 def test_seed_fixes_the_first_arm():
     def arms(seeds):
-        rules = [exp3.Exp3(100, arms=range(2, 100), seed=seed) for seed in seeds]
+        rules = [exp3.Exp3(arms=range(2, 100)).bind(100, seed=seed) for seed in seeds]
         return [int(rule.initialize().arm) for rule in rules]
 
     assert arms(range(5)) == arms(range(5))
@@ -110,7 +110,7 @@ def test_seed_fixes_the_first_arm():
 
 
 def test_one_arm(feedback):
-    rule = exp3.Exp3(100, arms=[10])
+    rule = exp3.Exp3(arms=[10]).bind(100)
     state = rule.update(rule.initialize(), feedback(), tf.constant([1, 2]))
     assert rule.decide(state) == (10, 9)
 
@@ -132,4 +132,4 @@ def test_one_arm(feedback):
 )
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
-        exp3.Exp3(100, **options)
+        exp3.Exp3(**options).bind(100)

@@ -10,8 +10,7 @@ import tensorflow_federated as tff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tff_gs.controllers import controller, names, registry, sign_descent, unaided
-from tff_gs.controllers.options import ControllerOptions as Options
+from tff_gs.controllers import controller, registry, sign_descent, unaided
 
 _LOSSES = {"loss_before", "loss_after"}
 _PROBED = _LOSSES | {"round_time", "probe_time", "loss_probe"}
@@ -57,8 +56,8 @@ def build_rule(tmp_path_factory):
     }
 
     def build(name, dimension):
-        options = Options(**needed.get(name, {}), rounds=40, seed=1)
-        return registry.build_controller(name, dimension, options)
+        rule = registry.CONTROLLERS.build(name, needed.get(name))
+        return rule.bind(dimension, rounds=40, seed=1)
 
     return build
 
@@ -95,12 +94,12 @@ def runs(build_rule):
 
 
 def test_the_rules_say_what_they_need(build_rule):
-    assert _NEEDS.keys() == names.CONTROLLERS.keys()
+    assert _NEEDS.keys() == registry.CONTROLLERS.keys()
     for name, needs in _NEEDS.items():
         assert build_rule(name, 1000).needs == needs, name
 
 
-@pytest.mark.parametrize("name", names.CONTROLLERS)
+@pytest.mark.parametrize("name", registry.CONTROLLERS)
 def test_a_rule_reads_nothing_but_what_it_needs(name, build_rule):
     rule = build_rule(name, 1000)
     known = {"round_time": 2.0, "probe_time": 1.5, "training_loss": 1.0}
@@ -126,7 +125,7 @@ _ODD = st.sampled_from(
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 1000, 2**31 - 1])
-@pytest.mark.parametrize("name", names.CONTROLLERS)
+@pytest.mark.parametrize("name", registry.CONTROLLERS)
 @settings(deadline=None, max_examples=15)
 @given(rows=st.lists(st.tuples(*[_ODD | st.floats(0, 3)] * 6), min_size=8, max_size=8))
 def test_no_feedback_makes_a_rule_leave_its_range(runs, name, dimension, rows):
@@ -161,13 +160,13 @@ def test_refuses_a_rule_whose_feedback_is_missing():
     ):
         controller.require_feedback(rule, controller.MEASURED)
     with pytest.raises(ValueError, match=r"no other feedback .*, found Stating"):
-        unaided.build_rule(lambda dimension: rule, 10)
+        unaided.build_rule(rule, 10)
 
 
 def test_one_k_needs_nothing():
-    rule = sign_descent.SignDescent(9, k_min=4, k_max=4)
+    rule = sign_descent.SignDescent(k_min=4, k_max=4).bind(9)
     assert rule.needs == frozenset()
-    assert unaided.build_rule(lambda dimension: rule, 9) is rule
+    assert unaided.build_rule(rule, 9) == rule
 
 
 @pytest.mark.parametrize("decision", [(1, 0), (10, 0), (10, 9), (2, 1)])

@@ -21,16 +21,16 @@ def ks(rule, feedback, rounds):
 
 @pytest.mark.parametrize(("k", "count"), [(7, 7), (0.05, 5), (1.0, 100), (1, 1)])
 def test_fixed(feedback, k, count):
-    assert ks(fixed.FixedK(100, k=k), feedback, 3) == [count] * 3
+    assert ks(fixed.FixedK(k=k).bind(100), feedback, 3) == [count] * 3
 
 
 def test_fixed_refuses_k_above_dimension():
     with pytest.raises(ValueError, match=r"\[1, 100\].*found 101"):
-        fixed.FixedK(100, k=101)
+        fixed.FixedK(k=101).bind(100)
 
 
 def test_schedule(feedback):
-    rule = schedule.Schedule(100, schedule=[(0, 10), (2, 0.5), (3, 1)])
+    rule = schedule.Schedule(schedule=[(0, 10), (2, 0.5), (3, 1)]).bind(100)
     assert ks(rule, feedback, 6) == [10, 10, 50, 1, 1, 1]
 
 
@@ -46,16 +46,16 @@ def test_schedule(feedback):
 )
 def test_schedule_refuses(pieces, message):
     with pytest.raises(ValueError, match=message):
-        schedule.Schedule(100, schedule=pieces)
+        schedule.Schedule(schedule=pieces).bind(100)
 
 
 def test_replay(feedback):
-    rule = replay.Replay(100, sequence=[5, 100, 1], rounds=3)
+    rule = replay.Replay(sequence=[5, 100, 1]).bind(100, rounds=3)
     assert ks(rule, feedback, 3) == [5, 100, 1]
 
 
 def test_replay_ends_with_an_error(feedback):
-    rule = replay.Replay(100, sequence=[5, 100, 1])
+    rule = replay.Replay(sequence=[5, 100, 1]).bind(100)
     with pytest.raises(tf.errors.InvalidArgumentError, match="recording of 3"):
         ks(rule, feedback, 4)
 
@@ -64,13 +64,13 @@ def test_replay_ends_with_an_error(feedback):
     ("options", "message"),
     [
         ({"sequence": []}, "recording of at least one k"),
-        ({"sequence": [5, 6], "rounds": 3}, "at least the run's 3 rounds, found 2"),
-        ({"sequence": [5, 101]}, "k of recorded round 1 .*found 101"),
+        ({"sequence": [5, 6]}, "at least the run's 3 rounds, found 2"),
+        ({"sequence": [5, 101, 1]}, "k of recorded round 1 .*found 101"),
     ],
 )
 def test_replay_refuses(options, message):
     with pytest.raises(ValueError, match=message):
-        replay.Replay(100, **options)
+        replay.Replay(**options).bind(100, rounds=3)
 
 
 def test_reads_a_sequence(tmp_path):

@@ -7,12 +7,10 @@ import tensorflow_federated as tff
 
 from tff_gs.controllers import (
     controller,
-    names,
     registry,
     sign_descent,
     value_descent,
 )
-from tff_gs.controllers.options import ControllerOptions as Options
 
 
 @pytest.fixture
@@ -28,15 +26,20 @@ def needed(tmp_path):
     }
 
 
-def test_every_name_has_a_builder_and_help():
-    assert names.CONTROLLERS.keys() == registry.BUILDERS.keys()
-    assert all(names.CONTROLLERS.values())
+def _build(name, dimension, *, rounds=None, seed=0, **options):
+    rule = registry.CONTROLLERS.build(name, options)
+    return rule.bind(dimension, rounds=rounds, seed=seed)
 
 
-@pytest.mark.parametrize("name", names.CONTROLLERS)
+def test_every_name_has_a_class_and_help():
+    assert registry.CONTROLLERS.keys() == registry.CONTROLLERS.summaries.keys()
+    assert all(registry.CONTROLLERS.summaries.values())
+    assert len(set(registry.CONTROLLERS.values())) == len(registry.CONTROLLERS) == 10
+
+
+@pytest.mark.parametrize("name", registry.CONTROLLERS)
 def test_runs_in_tff_with_a_state_of_fixed_type(name, needed, feedback):
-    options = Options(**needed.get(name, {}), rounds=40, seed=1)
-    rule = registry.build_controller(name, 1000, options)
+    rule = _build(name, 1000, **needed.get(name, {}), rounds=40, seed=1)
 
     @tff.tensorflow.computation
     def initialize():
@@ -73,7 +76,7 @@ def test_runs_in_tff_with_a_state_of_fixed_type(name, needed, feedback):
 
 
 def test_replay_beyond_the_recording_fails_in_tff(needed):
-    rule = registry.build_controller("replay", 1000, Options(**needed["replay"]))
+    rule = _build("replay", 1000, **needed["replay"])
 
     @tff.tensorflow.computation(np.int32)
     def decide(number):
@@ -85,18 +88,15 @@ def test_replay_beyond_the_recording_fails_in_tff(needed):
 
 
 def test_options_reach_the_rule():
-    options = Options(k_min=10, k_max=100, k_initial=50, window=3)
-    state = registry.build_controller("sign", 1000, options).initialize()
+    options = {"k_min": 10, "k_max": 100, "k_initial": 50, "window": 3}
+    state = _build("sign", 1000, **options).initialize()
     assert (state.k, state.interval.k_min, state.interval.k_max) == (50, 10, 100)
-    assert isinstance(registry.build_controller("sign", 9), sign_descent.SignDescent)
-    assert isinstance(registry.build_controller("value", 9), value_descent.ValueDescent)
+    assert isinstance(_build("sign", 9), sign_descent.SignDescent)
+    assert isinstance(_build("value", 9), value_descent.ValueDescent)
 
 
 def test_horizon_is_the_number_of_rounds():
-    rules = [
-        registry.build_controller("bandit", 1000, Options(rounds=n, k_initial=1.0))
-        for n in (100, 10000)
-    ]
+    rules = [_build("bandit", 1000, rounds=n, k_initial=1.0) for n in (100, 10000)]
     few, many = (float(rule.initialize().center) for rule in rules)
     # alpha = (1.5 / sqrt(n))^(1/3): 0.531 and 0.247.
     assert (1 - few, 1 - many) == pytest.approx((0.5313, 0.2466), abs=1e-3)
@@ -120,18 +120,17 @@ def test_horizon_is_the_number_of_rounds():
 )
 def test_refuses(name, options, message):
     with pytest.raises(ValueError, match=message) as error:
-        registry.build_controller(name, 100, Options(**options))
+        _build(name, 100, **options)
     assert "\n" not in str(error.value)
 
 
 def test_refuses_a_replay_shorter_than_the_run(needed):
-    options = Options(**needed["replay"], rounds=41)
     with pytest.raises(ValueError, match="at least the run's 41 rounds, found 40"):
-        registry.build_controller("replay", 100, options)
+        _build("replay", 100, **needed["replay"], rounds=41)
 
 
-@pytest.mark.parametrize("package", ["controllers", "costs"])
+@pytest.mark.parametrize("package", ["controllers", "costs", "sparsifiers"])
 def test_names_and_options_import_no_tensorflow(package):
-    modules = f"tff_gs.{package}, tff_gs.{package}.names, tff_gs.{package}.options"
+    modules = f"tff_gs.{package}, tff_gs.{package}.registry"
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,5 +1,3 @@
-import functools
-
 import pytest
 import tensorflow as tf
 
@@ -13,9 +11,7 @@ def test_an_amount_is_a_fixed_k():
 
 
 def test_a_schedule_advances():
-    rule = unaided.build_rule(
-        functools.partial(schedule.Schedule, schedule=[(0, 3), (1, 7)]), 10
-    )
+    rule = unaided.build_rule(schedule.Schedule(schedule=[(0, 3), (1, 7)]), 10)
     state = rule.initialize()
     assert rule.decide(state).k == 3
     state = unaided.advance(rule, state, tf.constant([0, 1]), tf.constant(0))
@@ -24,7 +20,7 @@ def test_a_schedule_advances():
 
 def test_rules_that_probe_are_refused():
     with pytest.raises(ValueError, match=r"needs no probe .*, found SignDescent"):
-        unaided.build_rule(sign_descent.SignDescent, 1000)
+        unaided.build_rule(sign_descent.SignDescent(), 1000)
 
 
 def test_amounts_are_checked():

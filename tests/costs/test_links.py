@@ -69,13 +69,15 @@ def traffic(
     ],
 )
 def test_by_hand(given, expected):
-    time = links.LinkTime(LINKS).round_time(given)
+    time = links.LinkTime(links=LINKS).bind(dimension=1).round_time(given)
     assert time.dtype == tf.float64
     assert float(time) == pytest.approx(expected, rel=1e-12)
 
 
 def test_prices_k_probe_by_the_same_model():
-    model = links.LinkTime(LINKS, batch_size=8, probe_examples=2)
+    model = links.LinkTime(links=LINKS).bind(
+        dimension=1, batch_size=8, probe_examples=2
+    )
     given = traffic([0, 2], [500.0, 400.0], 400.0, probe_bits=200.0, probed=True)
 
     def price(up, down):
@@ -188,6 +190,6 @@ def test_refuses_bad_tables():
                 latency_seconds=column,
             )
     with pytest.raises(ValueError, match="batch_size"):
-        links.LinkTime(LINKS, batch_size=0)
+        links.LinkTime(links=LINKS).bind(dimension=1, batch_size=0)
     with pytest.raises(ValueError, match="probe_examples"):
-        links.LinkTime(LINKS, probe_examples=-1)
+        links.LinkTime(links=LINKS).bind(dimension=1, probe_examples=-1)

@@ -41,14 +41,14 @@ def traffic(up, down, *, probe=0.0, probed=False, catch_up=0.0, local_steps=1.0)
     ],
 )
 def test_by_hand(given, expected):
-    time = normalised.NormalisedTime(1000).round_time(given)
+    time = normalised.NormalisedTime().bind(dimension=1000).round_time(given)
     assert time.dtype == tf.float64
     assert float(time) == pytest.approx(expected, rel=1e-12)
 
 
 def test_constants():
-    model = normalised.NormalisedTime(
-        500, comm_time=2.0, batch_size=8, probe_examples=4, price_probe_downlink=True
+    model = normalised.NormalisedTime(comm_time=2.0, price_probe_downlink=True).bind(
+        dimension=500, batch_size=8, probe_examples=4
     )
     # 1 + 4 / 8 + 2 / 1000 (30 + 10 + 5)
     time = model.round_time(traffic([20.0, 30.0], 10.0, probe=5.0, probed=True))
@@ -56,7 +56,7 @@ def test_constants():
 
 
 def test_prices_k_probe_by_the_same_model():
-    model = normalised.NormalisedTime(1000)
+    model = normalised.NormalisedTime().bind(dimension=1000)
     given = traffic([20.0, 10.0], 20.0, probed=True)
 
     def price(up, down):
@@ -74,7 +74,7 @@ def test_prices_k_probe_by_the_same_model():
 
 
 def test_is_tff_code():
-    model = normalised.NormalisedTime(1000)
+    model = normalised.NormalisedTime().bind(dimension=1000)
 
     @tff.tensorflow.computation
     def price():
@@ -84,15 +84,15 @@ def test_is_tff_code():
 
 
 @pytest.mark.parametrize(
-    ("dimension", "options", "message"),
+    ("options", "run", "message"),
     [
-        (0, {}, "dimension to be positive, found 0"),
-        (10, {"comm_time": -1.0}, "comm_time to be at least 0, found -1.0"),
-        (10, {"comm_time": float("nan")}, "comm_time .*found nan"),
-        (10, {"batch_size": 0}, "batch_size to be positive, found 0"),
-        (10, {"probe_examples": -1}, "probe_examples"),
+        ({}, {"dimension": 0}, "dimension to be positive, found 0"),
+        ({"comm_time": -1.0}, {}, "comm_time to be at least 0, found -1.0"),
+        ({"comm_time": float("nan")}, {}, "comm_time .*found nan"),
+        ({}, {"batch_size": 0}, "batch_size to be positive, found 0"),
+        ({}, {"probe_examples": -1}, "probe_examples"),
     ],
 )
-def test_refuses(dimension, options, message):
+def test_refuses(options, run, message):
     with pytest.raises(ValueError, match=message):
-        normalised.NormalisedTime(dimension, **options)
+        normalised.NormalisedTime(**options).bind(**{"dimension": 10, **run})

@@ -1,8 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from tff_gs.costs import cost, names, registry
-from tff_gs.costs.options import CostOptions as Options
+from tff_gs.costs import cost, registry
 
 # Three clients send 1,000 bits or 100 numbers each way; probed.
 TRAFFIC = cost.Traffic(
@@ -18,13 +17,19 @@ TRAFFIC = cost.Traffic(
 
 
 def time(name, **options):
-    model = registry.build_cost(name, 1000, 3, Options(**options))
+    model = _build(name, **options)
     return float(model.round_time(TRAFFIC))
 
 
-def test_every_name_has_a_builder_and_help():
-    assert names.COSTS.keys() == registry.BUILDERS.keys()
-    assert all(names.COSTS.values())
+def _build(name, *, batch_size=32, seed=0, **options):
+    return registry.COSTS.build(name, options).bind(
+        dimension=1000, num_clients=3, batch_size=batch_size, seed=seed
+    )
+
+
+def test_every_name_has_a_class_and_help():
+    assert registry.COSTS.keys() == registry.COSTS.summaries.keys()
+    assert all(registry.COSTS.summaries.values())
 
 
 def test_builds_normalised():
@@ -69,4 +74,4 @@ def test_builds_links(tmp_path):
 )
 def test_refuses(name, options, message):
     with pytest.raises(ValueError, match=message):
-        registry.build_cost(name, 1000, 3, Options(**options))
+        _build(name, **options)

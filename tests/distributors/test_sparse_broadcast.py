@@ -1,7 +1,5 @@
 """Rounds of the sparse broadcast: by hand, to the bit, and against a transcription."""
 
-import functools
-
 import hypothesis
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from tests.oracles import sparsification
 from tff_gs import distributors
 from tff_gs.controllers import fixed, schedule
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders import encoder
 
 _Model = tff.learning.models.ModelWeights
 _MODEL_TYPE = tff.to_type(_Model([np.float32, (np.float32, [2, 2])], [np.int64]))
@@ -26,16 +24,16 @@ def _model(numbers, counter):
 
 
 @pytest.fixture(scope="module")
-def of_model(build_encoder):
+def of_model(exact_encoder):
     return distributors.build_sparse_broadcast_process(
-        _MODEL_TYPE, k=2, downlink_encoder=build_encoder
+        _MODEL_TYPE, k=2, downlink_encoder=exact_encoder
     )
 
 
 @pytest.fixture(scope="module")
-def of_vector(build_encoder):
+def of_vector(exact_encoder):
     return distributors.build_sparse_broadcast_process(
-        _VECTOR, k=2, downlink_encoder=build_encoder
+        _VECTOR, k=2, downlink_encoder=exact_encoder
     )
 
 
@@ -118,9 +116,7 @@ def test_what_a_lossy_code_changes_stays_pending(value, distribute):
     process = distributors.build_sparse_broadcast_process(
         _VECTOR,
         k=1.0,
-        downlink_encoder=functools.partial(
-            message_encoder.build_encoder, "auto", value
-        ),
+        downlink_encoder=encoder.Encoder("auto", value),
         seed=3,
     )
     rng = np.random.default_rng(0)
@@ -138,11 +134,11 @@ def test_what_a_lossy_code_changes_stays_pending(value, distribute):
     assert pending[-1] < 0.01 * pending[0]
 
 
-def test_k_by_the_share_of_energy(distribute, build_encoder):
+def test_k_by_the_share_of_energy(distribute, exact_encoder):
     process = distributors.build_sparse_broadcast_process(
         _VECTOR,
-        k=functools.partial(distributors.EnergyShare, share=0.9, k_max=3),
-        downlink_encoder=build_encoder,
+        k=distributors.EnergyShare(share=0.9, k_max=3),
+        downlink_encoder=exact_encoder,
     )
     weights = np.zeros(_D, np.float32)
     _, output = distribute(process, process.initialize(), weights)
@@ -155,11 +151,11 @@ def test_k_by_the_share_of_energy(distribute, build_encoder):
     assert counts == [1, 2, 3]
 
 
-def test_k_by_a_schedule(distribute, build_encoder):
+def test_k_by_a_schedule(distribute, exact_encoder):
     process = distributors.build_sparse_broadcast_process(
         _VECTOR,
-        k=functools.partial(schedule.Schedule, schedule=[(0, 1), (2, 0.5)]),
-        downlink_encoder=build_encoder,
+        k=schedule.Schedule(schedule=[(0, 1), (2, 0.5)]),
+        downlink_encoder=exact_encoder,
     )
     state, counts = process.initialize(), []
     for number in range(4):

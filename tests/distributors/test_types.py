@@ -1,7 +1,6 @@
 """What the broadcast's process takes and gives, by its type signature alone."""
 
 import collections
-import functools
 
 import numpy as np
 import pytest
@@ -40,15 +39,15 @@ _NESTED = tff.to_type(
     [
         (0.5, fixed.FixedState(tff.TensorType(np.int32))),
         (
-            functools.partial(schedule.Schedule, schedule=[(0, 1), (5, 3)]),
+            schedule.Schedule(schedule=[(0, 1), (5, 3)]),
             schedule.ScheduleState(tff.TensorType(np.int32)),
         ),
-        (functools.partial(distributors.EnergyShare, share=0.9), ()),
+        (distributors.EnergyShare(share=0.9), ()),
     ],
 )
-def test_type_signature(value_type, dimension, k, rule_type, build_encoder):
+def test_type_signature(value_type, dimension, k, rule_type, exact_encoder):
     process = distributors.build_sparse_broadcast_process(
-        value_type, k=k, downlink_encoder=build_encoder
+        value_type, k=k, downlink_encoder=exact_encoder
     )
     state_type = tff.FederatedType(
         distributors.SparseBroadcastState(
@@ -94,6 +93,6 @@ def test_k_out_of_range(k):
 
 
 def test_a_rule_that_probes_is_refused():
-    rule = functools.partial(exp3.Exp3, arms=(2, 4), horizon=10)
+    rule = exp3.Exp3(arms=(2, 4), horizon=10)
     with pytest.raises(ValueError, match=r"needs no probe .*, found Exp3"):
         distributors.build_sparse_broadcast_process(_MODEL, k=rule)

@@ -65,7 +65,7 @@ def build_rounds():
 
 
 @pytest.fixture(scope="session")
-def build_exchange(build_encoder):
+def build_exchange(exact_encoder):
     """Builds the exchange of a sparsifier; each one once."""
     from tff_gs.exchange import server_update, sparse_exchange
 
@@ -74,9 +74,9 @@ def build_exchange(build_encoder):
     def build(sparsifier_class, dimension, *, probes=False, learning_rate=1.0):
         key = (sparsifier_class, dimension, probes, learning_rate)
         if key not in built:
-            encoder = build_encoder(dimension)
+            encoder = exact_encoder.bind(dimension=dimension)
             built[key] = sparse_exchange.SparseExchange(
-                sparsifier=sparsifier_class(dimension=dimension, probes=probes),
+                sparsifier=sparsifier_class().bind(dimension=dimension, probes=probes),
                 uplink_encoder=encoder,
                 downlink_encoder=encoder,
                 probe_encoder=encoder,

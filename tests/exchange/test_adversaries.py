@@ -42,7 +42,9 @@ class Federation:
         code = message_encoder.build_encoder("rice", "float32", dimension=_D)
         self.code = code
         self.exchange = sparse_exchange.SparseExchange(
-            sparsifier=registry.build_sparsifier(method, dimension=_D, probes=True),
+            sparsifier=registry.SPARSIFIERS.build(method).bind(
+                dimension=_D, probes=True
+            ),
             uplink_encoder=code,
             downlink_encoder=code,
             probe_encoder=code,

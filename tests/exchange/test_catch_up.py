@@ -21,7 +21,7 @@ _SIZES = [4, 8]
 
 
 def _build(update=None, **options):
-    return exchange_lib.build_catch_up(
+    return exchange_lib.CatchUp(
         update or server_update.SparseSgd(_D, learning_rate=1.0),
         tensor_sizes=_SIZES,
         participation=exchange_lib.PartialParticipation(**options),

@@ -11,7 +11,7 @@ _D = 40
 
 
 def _build(update):
-    return exchange_lib.build_catch_up(
+    return exchange_lib.CatchUp(
         update,
         tensor_sizes=[_D],
         participation=exchange_lib.PartialParticipation(),

@@ -10,8 +10,7 @@ import tensorflow_federated as tff
 from tests.oracles import sparsification
 from tff_gs import seeds, sparse_vector
 from tff_gs.controllers import controller
-from tff_gs.encoders import encoder as encoder_lib
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders import codec, message_encoder
 from tff_gs.exchange import (
     client_state,
     client_work,
@@ -182,7 +181,7 @@ def test_replicas_equal_the_server_to_the_bit(build_exchange, build_rounds, meth
 
 
 def test_the_probe_message_tells_the_round_at_the_other_k(
-    build_exchange, build_rounds, build_encoder
+    build_exchange, build_rounds, exact_encoder
 ):
     for method in ("fab", "fub", "unidirectional", "gtopk", "random", "periodic"):
         sparsifier, _ = _METHODS[method]
@@ -198,7 +197,7 @@ def test_the_probe_message_tells_the_round_at_the_other_k(
         other.clients, other.method_state = start, method_state
         other.run(gradient, 4)
 
-        decoded = build_encoder(_DIMENSION).decode(
+        decoded = exact_encoder.bind(dimension=_DIMENSION).decode(
             outcome.probe_message, np.int32(_DIMENSION)
         )
         assert decoded.error == 0
@@ -273,7 +272,7 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
 def _exchange_with(uplink, damaging=lambda encoder: encoder, method=fab_top_k.FabTopK):
     exact = message_encoder.build_encoder("int32", "float32", dimension=_DIMENSION)
     return sparse_exchange.SparseExchange(
-        sparsifier=method(dimension=_DIMENSION, probes=False),
+        sparsifier=method().bind(dimension=_DIMENSION, probes=False),
         uplink_encoder=damaging(
             message_encoder.build_encoder(*uplink, dimension=_DIMENSION)
         ),
@@ -330,7 +329,7 @@ def test_work_that_is_not_finite_counts_for_nothing(build_rounds):
     np.testing.assert_array_equal(after.clients[2].residual, second[2] - sent)
 
 
-class _Damaging(encoder_lib.Encoder):
+class _Damaging(codec.Codec):
     """Damages the messages whose largest value stands for a kind of damage."""
 
     DAMAGES = (
@@ -391,7 +390,7 @@ def test_damaged_messages_are_as_if_their_clients_had_not_taken_part(build_round
         np.testing.assert_array_equal(output.clients[client].weights, run.weights)
 
 
-def test_receipts_count_what_was_sent(build_exchange, build_rounds, build_encoder):
+def test_receipts_count_what_was_sent(build_exchange, build_rounds, exact_encoder):
     run = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
     gradient = _gradients(10, 1)[0]
     outcome = run.run(gradient, 8).outcome
@@ -399,7 +398,8 @@ def test_receipts_count_what_was_sent(build_exchange, build_rounds, build_encode
     for i, bits in enumerate(outcome.receipts.bits):
         sent = sparsification.top_k(gradient[i], 8)
         vector = sparse_vector.SparseVector(sent.astype(np.int32), gradient[i][sent])
-        message = build_encoder(_DIMENSION).encode(vector, np.zeros(2, np.int32))
+        code = exact_encoder.bind(dimension=_DIMENSION)
+        message = code.encode(vector, np.zeros(2, np.int32))
         # Beside the entries: id and weight.
         assert bits == 8 * len(message.message) + 2 * 32
 

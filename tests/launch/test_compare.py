@@ -12,7 +12,7 @@ from PIL import Image
 
 from launch import compare, regret
 from launch.comparison import command, preset
-from tff_gs.controllers import names as controller_names
+from tff_gs.controllers.registry import CONTROLLERS
 
 _SMALL = ("--clients=5", "--rounds=2", "--eval_every=1", "--batch_size=8")
 _PRESET = """
@@ -315,7 +315,7 @@ _REGRET = ["--k_grid=0.1", "--target_loss=2", "--time_budget=9"]
         (
             [*_REGRET, "--controllers=foo"],
             "command line, run 'foo': Flag --controller=foo: expected one of "
-            f"{', '.join(controller_names.CONTROLLERS)}.",
+            f"{', '.join(CONTROLLERS)}.",
         ),
         (
             [*_REGRET, "--run=a: --target_loss=3"],

@@ -109,7 +109,7 @@ def client_data():
 
 
 @pytest.fixture(scope="session")
-def build_process(build_encoder):
+def build_process(exact_encoder):
     """Builds a process of FAB-top-k at the normalised time, beta = 10."""
     from tff_gs import learning
 
@@ -119,10 +119,10 @@ def build_process(build_encoder):
         else:
             builder, rate = learning.build_sparsified_fed_sgd, {"learning_rate": 0.5}
         arguments = {
-            "controller": lambda dimension: controller,
-            "uplink_encoder": build_encoder,
-            "downlink_encoder": build_encoder,
-            "probe_encoder": build_encoder,
+            "controller": controller,
+            "uplink_encoder": exact_encoder,
+            "downlink_encoder": exact_encoder,
+            "probe_encoder": exact_encoder,
             "batch_size": batch_size,
             "probe_examples": probe_examples,
         }

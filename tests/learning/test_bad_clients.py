@@ -12,7 +12,7 @@ _D = 48
 
 @pytest.fixture(scope="module")
 def process(build_process, functional_model):
-    return build_process(functional_model, sign_descent.SignDescent(_D), seed=3)
+    return build_process(functional_model, sign_descent.SignDescent().bind(_D), seed=3)
 
 
 def _start(process, count):
@@ -83,7 +83,7 @@ def test_the_others_round_is_that_without_it(
     """As in a cohort of the others: the same update, averages and time."""
     process = build_process(
         functional_model,
-        sign_descent.SignDescent(_D),
+        sign_descent.SignDescent().bind(_D),
         seed=3,
         participation=learning.PartialParticipation(),
     )
@@ -119,7 +119,7 @@ def test_local_updates_that_are_not_finite_count_for_nothing(
 
     process = build_process(
         functional_model,
-        fixed.FixedK(_D, k=10),
+        fixed.FixedK(k=10).bind(_D),
         client_optimizer=tff.learning.optimizers.build_sgdm(0.1),
         local_steps=3,
     )
@@ -136,7 +136,7 @@ def test_transformations_come_between_work_and_residual(
 ):
     chain = [transformations.ClipByNorm(0.01), transformations.MomentumCorrection(0.5)]
     process = build_process(
-        functional_model, fixed.FixedK(_D, k=3), transformation=chain
+        functional_model, fixed.FixedK(k=3).bind(_D), transformation=chain
     )
     state, clients, _ = _start(process, len(client_data))
     first = process.next(state, clients, client_data)

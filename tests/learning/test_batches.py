@@ -87,7 +87,7 @@ def test_a_round_and_an_evaluation_are_the_same_for_every_order():
         process = learning.build_sparsified_fed_sgd(
             model,
             learning_rate=0.5,
-            controller=lambda dimension: fixed.FixedK(dimension, k=1),
+            controller=fixed.FixedK(k=1),
         )
         state = process.initialize()
         state, clients, _ = process.initialize_clients(state, [0])

@@ -31,7 +31,7 @@ def _weights(seed):
 def _build(build_process):
     def build(seed, **options):
         return build_process(
-            models.linear(_kernel(seed)), sign_descent.SignDescent(_D), **options
+            models.linear(_kernel(seed)), sign_descent.SignDescent().bind(_D), **options
         )
 
     return build
@@ -183,7 +183,7 @@ def test_cohorts_from_a_store(cohorts, process, client_data):
 def test_weights_that_training_leaves_alone(build_process, variable_model, client_data):
     process = build_process(
         variable_model,
-        sign_descent.SignDescent(63),
+        sign_descent.SignDescent().bind(63),
         participation=learning.PartialParticipation(),
     )
     state, clients, _ = process.initialize_clients(process.initialize(), _ALL)
@@ -209,7 +209,7 @@ def test_a_mapping_of_weights_by_its_names(build_process):
         kernel=_kernel(0), bias=np.zeros(_CLASSES, np.float32)
     )
     model = models.functional(trainable, logits, features=_FEATURES)
-    process = build_process(model, sign_descent.SignDescent(_D))
+    process = build_process(model, sign_descent.SignDescent().bind(_D))
     bias = np.arange(_CLASSES, dtype=np.float32)
     for given in (
         {"kernel": _kernel(7), "bias": bias},

@@ -1,7 +1,5 @@
 """A model of one weight: D is 1, and so is every k."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,10 +7,11 @@ import tensorflow_federated as tff
 
 from tff_gs import learning
 from tff_gs.controllers import registry
-from tff_gs.controllers.options import ControllerOptions as Options
 from tff_gs.costs import links
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders import encoder
 from tff_gs.sparsifiers import registry as sparsifiers
+
+_LINK_TIME = links.LinkTime(links=links.draw_links(2))
 
 _RULES = {
     "elasticity": {},
@@ -69,10 +68,10 @@ def test_trains(sparsifier, rule, index, value, options):
 def _build(
     sparsifier, rule, index, value, *, links=False, momentum=None, participation=False
 ):
-    code = functools.partial(message_encoder.build_encoder, index, value)
+    code = encoder.Encoder(index, value)
     given = {}
     if links:
-        given["cost"] = _link_time
+        given["cost"] = _LINK_TIME
     if momentum:
         given["server_optimizer"] = tff.learning.optimizers.build_sgdm(0.05, momentum)
     if participation:
@@ -81,16 +80,10 @@ def _build(
         _model(),
         learning_rate=0.05,
         batch_size=2,
-        sparsifier=functools.partial(sparsifiers.build_sparsifier, sparsifier),
-        controller=lambda dimension: registry.build_controller(
-            rule, dimension, Options(**_RULES[rule], rounds=6)
-        ),
+        sparsifier=sparsifiers.SPARSIFIERS.build(sparsifier),
+        controller=registry.CONTROLLERS.build(rule, _RULES[rule]),
+        rounds=6,
         uplink_encoder=code,
         downlink_encoder=code,
         **given,
     )
-
-
-def _link_time(dimension):
-    del dimension
-    return links.LinkTime(links.draw_links(2))

@@ -27,7 +27,7 @@ def fed_avg(build_process, functional_model, scripted_controller):
     return build_process(
         functional_model,
         scripted_controller(k=_D, k_probe=0, probes=False),
-        sparsifier=send_all.SendAll,
+        sparsifier=send_all.SendAll(),
         client_optimizer=tff.learning.optimizers.build_sgdm(0.3),
         local_steps=_STEPS,
     )
@@ -120,7 +120,7 @@ def test_epochs_take_the_steps_that_a_clients_examples_need(
     process = build_process(
         functional_model,
         scripted_controller(k=_D, k_probe=0, probes=False),
-        sparsifier=send_all.SendAll,
+        sparsifier=send_all.SendAll(),
         client_optimizer=tff.learning.optimizers.build_sgdm(0.3),
         local_epochs=2,
     )

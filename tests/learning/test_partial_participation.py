@@ -21,7 +21,7 @@ _CLIENTS = 5
 def process(build_process, functional_model):
     return build_process(
         functional_model,
-        sign_descent.SignDescent(_D),
+        sign_descent.SignDescent().bind(_D),
         participation=learning.PartialParticipation(index_code="int32"),
         seed=11,
     )
@@ -30,7 +30,7 @@ def process(build_process, functional_model):
 @pytest.fixture(scope="module")
 def always(build_process, functional_model):
     """The same, but for the option."""
-    return build_process(functional_model, sign_descent.SignDescent(_D), seed=11)
+    return build_process(functional_model, sign_descent.SignDescent().bind(_D), seed=11)
 
 
 class Run:
@@ -149,7 +149,7 @@ def test_replicas_of_an_optimizer_with_state(
 ):
     process = build_process(
         functional_model,
-        sign_descent.SignDescent(_D),
+        sign_descent.SignDescent().bind(_D),
         server_optimizer=optimizer,
         participation=learning.PartialParticipation(),
     )

@@ -14,7 +14,9 @@ _D = 48
 @pytest.fixture(scope="module")
 def build(build_process, functional_model):
     def of(**options):
-        return build_process(functional_model, sign_descent.SignDescent(_D), **options)
+        return build_process(
+            functional_model, sign_descent.SignDescent().bind(_D), **options
+        )
 
     return of
 

@@ -14,7 +14,7 @@ from tff_gs.costs import cost, links, normalised
 from tff_gs.encoders import message_encoder
 from tff_gs.exchange import receipts, sparse_exchange
 from tff_gs.learning import reports, round_metrics
-from tff_gs.sparsifiers import names, registry
+from tff_gs.sparsifiers import registry
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 _D, _CLIENTS = 96, 5
@@ -33,21 +33,21 @@ def _link_time(compute, up, down, latency):
     """The time over links of which client 0's is the slowest, and as given."""
     faster = np.arange(1.0, 1 + _CLIENTS)
     return links.LinkTime(
-        links.Links(
+        links=links.Links(
             compute_seconds=compute / faster,
             up_bits_per_second=up * faster,
             down_bits_per_second=down * faster,
             latency_seconds=latency / faster,
         )
-    )
+    ).bind(dimension=1)
 
 
 _COSTS = {
-    "paper": normalised.NormalisedTime(_D),
-    "communication": normalised.NormalisedTime(_D, comm_time=1e6),
+    "paper": normalised.NormalisedTime().bind(dimension=_D),
+    "communication": normalised.NormalisedTime(comm_time=1e6).bind(dimension=_D),
     "probe_priced": normalised.NormalisedTime(
-        _D, comm_time=100.0, price_probe_downlink=True
-    ),
+        comm_time=100.0, price_probe_downlink=True
+    ).bind(dimension=_D),
     "links": _link_time(1.0, 1e3, 1e4, 0.1),
     "slow_up": _link_time(0.0, 1.0, 1e9, 0.0),
     "slow_down": _link_time(0.0, 1e9, 1.0, 0.0),
@@ -92,7 +92,7 @@ def _traced_encoder(index, value, implicit):
 @functools.cache
 def _traced_method(name):
     """The method, what a client sends and what the server selects, traced once."""
-    method = registry.build_sparsifier(name, dimension=_D, probes=True)
+    method = registry.SPARSIFIERS.build(name).bind(dimension=_D, probes=True)
     shared = method.share(method.initialize(), _SEED)
     number = _vector(tf.int32)
 
@@ -195,7 +195,7 @@ def _residuals(rng, kind):
     return own.astype(np.float32)
 
 
-@pytest.mark.parametrize("name", names.SPARSIFIERS)
+@pytest.mark.parametrize("name", registry.SPARSIFIERS)
 @settings(deadline=None, max_examples=12)
 @given(
     seed=st.integers(0, 2**32 - 1),

@@ -1,7 +1,5 @@
 """Rules for k that a process refuses, before a round or in it."""
 
-import functools
-
 import numpy as np
 import pytest
 
@@ -14,13 +12,12 @@ class _Rule(controller.Controller):
 
     probes = False
 
-    def __init__(self, dimension, *, needs=None):
-        del dimension
-        self._needs = needs
+    def __init__(self, *, needs=None):
+        self._wanted = needs
 
     @property
     def needs(self):
-        return super().needs if self._needs is None else self._needs
+        return super().needs if self._wanted is None else self._wanted
 
     def initialize(self):
         import tensorflow as tf
@@ -40,12 +37,12 @@ def test_a_rule_whose_feedback_is_not_measured_is_refused_at_build(functional_mo
     needs = frozenset({"loss_after"})
     with pytest.raises(ValueError, match=r"found _Rule, which needs loss_after\.$"):
         learning.build_sparsified_fed_sgd(
-            functional_model, controller=functools.partial(_Rule, needs=needs)
+            functional_model, controller=_Rule(needs=needs)
         )
 
 
 def test_a_rule_that_returns_nonsense_ends_the_run(functional_model, client_data):
-    process = learning.build_sparsified_fed_sgd(functional_model, controller=_Rule)
+    process = learning.build_sparsified_fed_sgd(functional_model, controller=_Rule())
     state = process.initialize()
     state, clients, _ = process.initialize_clients(state, [0, 1])
     output = process.next(state, clients, client_data[:2])
@@ -57,7 +54,7 @@ def test_a_rule_that_returns_nonsense_ends_the_run(functional_model, client_data
 
 def test_a_sign_of_zero_is_not_an_undefined_one(functional_model, client_data):
     process = learning.build_sparsified_fed_sgd(
-        functional_model, controller=elasticity_descent.ElasticityDescent
+        functional_model, controller=elasticity_descent.ElasticityDescent()
     )
     state = process.initialize()
     state, clients, _ = process.initialize_clients(state, [0, 1])

@@ -26,10 +26,8 @@ def rounds(request, build_process, functional_model, scripted_controller, client
     process = build_process(
         functional_model,
         scripted_controller(k=_K, k_probe=_K_PROBE),
-        sparsifier=sparsifier,
-        cost=lambda dimension: normalised.NormalisedTime(
-            dimension, batch_size=4, price_probe_downlink=True
-        ),
+        sparsifier=sparsifier(),
+        cost=normalised.NormalisedTime(price_probe_downlink=True),
     )
     state = process.initialize()
     state, clients, _ = process.initialize_clients(state, list(range(_CLIENTS)))

@@ -24,7 +24,9 @@ def scripted(build_process, functional_model, scripted_controller):
 @pytest.fixture(scope="session")
 def build_adaptive(build_process, functional_model):
     def build(seed):
-        return build_process(functional_model, sign_descent.SignDescent(_D), seed=seed)
+        return build_process(
+            functional_model, sign_descent.SignDescent().bind(_D), seed=seed
+        )
 
     return build
 

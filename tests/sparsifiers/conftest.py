@@ -136,6 +136,6 @@ def build_server():
 
     @functools.cache
     def build(sparsifier_class, dimension, probes):
-        return Server(sparsifier_class(dimension=dimension, probes=probes))
+        return Server(sparsifier_class().bind(dimension=dimension, probes=probes))
 
     return build

@@ -264,11 +264,15 @@ def test_many_entries_are_folded_on_the_way(build_server):
 @pytest.mark.parametrize("method", _METHODS)
 def test_forget_is_what_was_sent_and_selected(method):
     sparsifier, _ = _METHODS[method]
-    forgotten = sparsifier(dimension=8, probes=False).forget(
-        np.array([0, 2, 5, 7], np.int32),
-        np.array([1, 2, 3, 7], np.int32),
-        np.zeros([0], np.int32),
-        0,
+    forgotten = (
+        sparsifier()
+        .bind(dimension=8, probes=False)
+        .forget(
+            np.array([0, 2, 5, 7], np.int32),
+            np.array([1, 2, 3, 7], np.int32),
+            np.zeros([0], np.int32),
+            0,
+        )
     )
     np.testing.assert_array_equal(forgotten, [False, True, False, True])
 
@@ -312,4 +316,4 @@ def test_gtopk_by_hand(build_server):
 
 def test_dimension_is_checked():
     with pytest.raises(ValueError, match="dimension of at least 1, found 0"):
-        fab_top_k.FabTopK(dimension=0, probes=False)
+        fab_top_k.FabTopK().bind(dimension=0, probes=False)

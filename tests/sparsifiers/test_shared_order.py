@@ -21,7 +21,7 @@ def build_rounds():
     """From the ks of rounds to the coordinates and what is shared, round by round."""
 
     def build(sparsifier_class):
-        method = sparsifier_class(dimension=_DIMENSION, probes=False)
+        method = sparsifier_class().bind(dimension=_DIMENSION, probes=False)
 
         @tf.function(autograph=False)
         def play(state, k):
@@ -132,7 +132,7 @@ def test_positions_that_nobody_asked_for_are_left_out(build_server):
     "sparsifier_class", [random_k.RandomK, periodic_k.PeriodicK, send_all.SendAll]
 )
 def test_an_entry_is_one_number(sparsifier_class):
-    method = sparsifier_class(dimension=6, probes=False)
+    method = sparsifier_class().bind(dimension=6, probes=False)
     units = method.units(tf.constant([0, 4]))
     assert units.dtype == tf.float64
     np.testing.assert_array_equal(units, [0.0, 4.0])

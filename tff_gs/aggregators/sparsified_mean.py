@@ -1,7 +1,6 @@
 """Means and sums of sparse messages: top-k, FAB-top-k, FUB-top-k, no client state."""
 
 import collections
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import tensorflow_federated as tff
 
 from tff_gs import flat_structure, seeds, sparse_vector
 from tff_gs.controllers import unaided
-from tff_gs.encoders import encoder, message_encoder
+from tff_gs.encoders import codec, encoder
 from tff_gs.exchange import message_size, messages
 from tff_gs.sparsifiers import (
     fab_top_k,
@@ -116,23 +115,21 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     def __init__(
         self,
         *,
-        sparsifier: Callable[..., sparsifier_lib.Sparsifier],
+        sparsifier: sparsifier_lib.Sparsifier,
         k: unaided.KOption,
-        uplink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
+        uplink_encoder: encoder.Encoder = encoder.EXACT,
         error_feedback: bool = True,
         seed: int = 0,
     ) -> None:
         """Initializes the factory.
 
         Args:
-          sparsifier: What clients send and what the server selects; called with
-            keyword arguments `dimension` (D) and `probes` (False). One of those that
-            sum every upload: `FabTopK`, `FubTopK`, `UnidirectionalTopK`, or another
-            `RankedSums`.
-          k: A count (int), a fraction of D (float), or a function of D that builds a
-            rule for k that needs no feedback, such as a schedule.
-          uplink_encoder: How clients write their entries; called with keyword
-            arguments `dimension` (D) and `tensor_sizes`.
+          sparsifier: What clients send and what the server selects. One of those that
+            sum every upload: `FabTopK()`, `FubTopK()`, `UnidirectionalTopK()`, or
+            another `RankedSums`.
+          k: A count (int), a fraction of D (float), or a rule for k that needs no
+            feedback, such as a schedule.
+          uplink_encoder: How clients write their entries.
           error_feedback: Whether the server keeps what it does not select.
           seed: Of value codes that round stochastically.
         """
@@ -165,10 +162,12 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         _check_weight_type(weight_type)
         flat = flat_structure.FlatStructure(value_type)
         dimension = flat.dimension
-        rule = unaided.build_rule(self._k, dimension)
-        method = self._sparsifier(dimension=dimension, probes=False)
+        rule = unaided.build_rule(self._k, dimension, seed=self._seed)
+        method = self._sparsifier.bind(dimension=dimension, probes=False)
         _check_sparsifier(method)
-        code = self._uplink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
+        code = self._uplink_encoder.bind(
+            dimension=dimension, tensor_sizes=flat.tensor_sizes
+        )
         nothing_shared = np.zeros([0], np.int32)
         remembers = self._error_feedback
 
@@ -327,9 +326,9 @@ class _Unweighted(tff.aggregators.UnweightedAggregationFactory):
     def __init__(
         self,
         *,
-        sparsifier: Callable[..., sparsifier_lib.Sparsifier],
+        sparsifier: sparsifier_lib.Sparsifier,
         k: unaided.KOption,
-        uplink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
+        uplink_encoder: encoder.Encoder = encoder.EXACT,
         error_feedback: bool = True,
         seed: int = 0,
     ) -> None:
@@ -404,7 +403,7 @@ def top_k_factory(
       **options: Of `SparsifiedMeanFactory`.
     """
     options = {"error_feedback": False, **options}
-    return _mean(unidirectional_top_k.UnidirectionalTopK, k, weighted, options)
+    return _mean(unidirectional_top_k.UnidirectionalTopK(), k, weighted, options)
 
 
 def top_k_sum_factory(
@@ -421,7 +420,7 @@ def top_k_sum_factory(
     """
     options = {"error_feedback": False, **options}
     return SparsifiedSumFactory(
-        sparsifier=unidirectional_top_k.UnidirectionalTopK, k=k, **options
+        sparsifier=unidirectional_top_k.UnidirectionalTopK(), k=k, **options
     )
 
 
@@ -437,7 +436,7 @@ def fab_top_k_factory(
       weighted: Whether to return the weighted factory or the unweighted one.
       **options: Of `SparsifiedMeanFactory`.
     """
-    return _mean(fab_top_k.FabTopK, k, weighted, options)
+    return _mean(fab_top_k.FabTopK(), k, weighted, options)
 
 
 def fab_top_k_sum_factory(
@@ -449,7 +448,7 @@ def fab_top_k_sum_factory(
       k: See `SparsifiedMeanFactory`.
       **options: Of `SparsifiedSumFactory`.
     """
-    return SparsifiedSumFactory(sparsifier=fab_top_k.FabTopK, k=k, **options)
+    return SparsifiedSumFactory(sparsifier=fab_top_k.FabTopK(), k=k, **options)
 
 
 def fub_top_k_factory(
@@ -464,7 +463,7 @@ def fub_top_k_factory(
       weighted: Whether to return the weighted factory or the unweighted one.
       **options: Of `SparsifiedMeanFactory`.
     """
-    return _mean(fub_top_k.FubTopK, k, weighted, options)
+    return _mean(fub_top_k.FubTopK(), k, weighted, options)
 
 
 def fub_top_k_sum_factory(
@@ -476,11 +475,11 @@ def fub_top_k_sum_factory(
       k: See `SparsifiedMeanFactory`.
       **options: Of `SparsifiedSumFactory`.
     """
-    return SparsifiedSumFactory(sparsifier=fub_top_k.FubTopK, k=k, **options)
+    return SparsifiedSumFactory(sparsifier=fub_top_k.FubTopK(), k=k, **options)
 
 
 def _mean(
-    method: Callable[..., sparsifier_lib.Sparsifier],
+    method: sparsifier_lib.Sparsifier,
     k: unaided.KOption,
     weighted: bool,
     options: dict[str, Any],
@@ -559,7 +558,7 @@ def _read(
     k: tf.Tensor,
     *,
     method: sparsifier_lib.Sparsifier,
-    code: encoder.Encoder,
+    code: codec.Codec,
 ) -> _Totals:
     """Checks and decodes all messages, in their order, as those of a round at k."""
     reader = messages.Reader(collected)

@@ -1,7 +1,7 @@
 """Rules for k, one file a rule.
 
-Importing this package imports no TensorFlow: the names `CONTROLLERS` and
-`ControllerOptions` are for flags, `build_controller` builds a rule by its name.
+A rule is made from its options and bound to a run later; neither imports TensorFlow.
+`CONTROLLERS` has all rules by name.
 """
 
 from typing import TYPE_CHECKING
@@ -29,15 +29,17 @@ if TYPE_CHECKING:
     from tff_gs.controllers.fixed import FixedK as FixedK
     from tff_gs.controllers.log_descent import LogDescent as LogDescent
     from tff_gs.controllers.log_sign_descent import LogSignDescent as LogSignDescent
-    from tff_gs.controllers.names import CONTROLLERS as CONTROLLERS
-    from tff_gs.controllers.options import ControllerOptions as ControllerOptions
-    from tff_gs.controllers.registry import build_controller as build_controller
+    from tff_gs.controllers.registry import CONTROLLERS as CONTROLLERS
     from tff_gs.controllers.replay import (
         Replay as Replay,
+        ReplayFile as ReplayFile,
         read_sequence as read_sequence,
     )
     from tff_gs.controllers.schedule import Schedule as Schedule
-    from tff_gs.controllers.sign_descent import SignDescent as SignDescent
+    from tff_gs.controllers.sign_descent import (
+        FixedIntervalSignDescent as FixedIntervalSignDescent,
+        SignDescent as SignDescent,
+    )
     from tff_gs.controllers.value_descent import ValueDescent as ValueDescent
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

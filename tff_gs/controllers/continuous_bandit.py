@@ -1,10 +1,12 @@
 """The continuous bandit: gradient descent from one evaluation a round."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import checks
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller, losses, rounding
 
 
@@ -26,11 +28,12 @@ class ContinuousBanditState(NamedTuple):
 
 
 class ContinuousBandit(controller.Controller):
-    """Descent along a gradient estimated from the cost at one random point.
+    """Continuous bandit with a one-point gradient estimate.
 
-    Flaxman, Kalai, McMahan, "Online Convex Optimization in the Bandit Setting:
-    Gradient Descent Without a Gradient", SODA 2005, Figure 1, in one dimension and
-    on the interval scaled to [-1, 1]. With a random u in {-1, 1},
+    Descent along a gradient estimated from the cost at one random point: Flaxman,
+    Kalai, McMahan, "Online Convex Optimization in the Bandit Setting: Gradient Descent
+    Without a Gradient", SODA 2005, Figure 1, in one dimension and on the interval
+    scaled to [-1, 1]. With a random u in {-1, 1},
 
         y_m = x_m + delta u_m is played at cost c_m in [0, 1],
         x_(m+1) = clip(x_m - nu c_m u_m) to [-(1 - alpha), 1 - alpha].
@@ -38,73 +41,73 @@ class ContinuousBandit(controller.Controller):
     The constants are those of the paper's Theorem 1 (d = r = R = C = 1). The cost
     of a round is 1 minus its loss decrease per time, (L0 - L1) / theta(k), relative
     to the best of late; a round whose losses were not measured leaves x. The
-    losses need a probe: k' = k - 1. Where D is 1 so is k, and nothing is probed.
+    losses need a probe: k' = k - 1, so at least 2 entries are played. Where D is 1 so
+    is k, and nothing is probed.
     """
 
-    def __init__(
-        self,
-        dimension: int,
-        *,
-        k_min: amount.Amount = 0.002,
-        k_max: amount.Amount = 1.0,
-        k_initial: amount.Amount | None = None,
-        horizon: int = 1000,
-        step: float | None = None,
-        perturbation: float | None = None,
-        margin: float | None = None,
-        memory: float = 0.99,
-        seed: int = 0,
-    ) -> None:
-        """Builds the rule.
+    k_min: amount.Amount = option(0.002, help="the least k")
+    k_max: amount.Amount = option(1.0, help="the largest k")
+    k_initial: amount.Amount | None = option(
+        None, help="the first k", default_text="0.1, moved to where x may lie"
+    )
+    horizon: int | None = option(
+        None,
+        help="n, the number of rounds that the constants are chosen for",
+        at_least=1,
+        default_text="the run's rounds, or 1000",
+        has_flag=False,
+    )
+    step: float | None = option(
+        None, help="nu, step length", above=0, default_text="1 / sqrt(n) of n rounds"
+    )
+    perturbation: float | None = option(
+        None,
+        help="delta, distance of the k that is played from the center",
+        above=0,
+        default_text="(12 n)^(-1/3), at most the margin",
+    )
+    margin: float | None = option(
+        None,
+        help="alpha, distance of the center from the interval's ends",
+        above=0,
+        at_most=1,
+        default_text="(3 / (2 sqrt(n)))^(1/3), at most 1",
+    )
+    memory: float = option(
+        0.99, help="discount of the rewards' scale", above=0, at_most=1
+    )
 
-        Args:
-          dimension: D, the number of weights.
-          k_min: The least k; a count (int) or a fraction of D (float); at least 2
-            entries are played.
-          k_max: The largest k, likewise.
-          k_initial: The k of x_1, likewise, in [k_min, k_max], then moved to where x
-            may lie; D / 10, so moved, where None.
-          horizon: n, the number of rounds that the constants are chosen for.
-          step: nu; 1 / sqrt(n) where None.
-          perturbation: delta in (0, margin]; (12 n)^(-1/3), at most the margin,
-            where None.
-          margin: alpha in (0, 1]; min(1, (3 / (2 sqrt(n)))^(1/3)) where None.
-          memory: Discount of the rewards' scale per round, in (0, 1].
-          seed: Draws the first direction.
-
-        Raises:
-          ValueError: If an argument is outside its range or k_min above k_max.
-        """
-        low, high = amount.to_interval(k_min, k_max, dimension)
-        least = min(2, dimension)
+    def _prepare(self) -> None:
+        low, high = amount.to_interval(self.k_min, self.k_max, self.dimension)
+        least = min(2, self.dimension)
         checks.require(
             high >= least, "k_max of at least 2 entries, to have a probe", high
         )
-        self._k_min, self._k_max = max(low, least), high
-        initial = amount.to_initial(k_initial, self._k_min, self._k_max, dimension)
-        checks.require(horizon >= 1, "horizon to be at least 1", horizon)
-        if step is None:
-            step = horizon**-0.5
+        low = max(low, least)
+        initial = amount.to_initial(self.k_initial, low, high, self.dimension)
+        horizon = self.horizon or self._rounds or losses.DEFAULT_HORIZON
+        margin = self.margin
         if margin is None:
             margin = min(1.0, (1.5 * horizon**-0.5) ** (1 / 3))
-        checks.require(0 < margin <= 1, "margin to be in (0, 1]", margin)
+        perturbation = self.perturbation
         if perturbation is None:
             perturbation = min(margin, (12 * horizon) ** (-1 / 3))
-        checks.require_positive(step, "step")
         checks.require(
-            0 < perturbation <= margin,
+            perturbation <= margin,
             f"perturbation to be in (0, margin = {margin}]",
             perturbation,
         )
-        checks.require(0 < memory <= 1, "memory to be in (0, 1]", memory)
-        self._step = step
-        self._perturbation = perturbation
-        self._limit = 1.0 - margin
-        self._memory = memory
-        self._seed = seed
-        half = (self._k_max - self._k_min) / 2
-        center = (initial - self._k_min) / half - 1.0 if half else 0.0
-        self._initial = min(max(center, -self._limit), self._limit)
+        limit = 1.0 - margin
+        half = (high - low) / 2
+        center = (initial - low) / half - 1.0 if half else 0.0
+        self._set(
+            _k_min=low,
+            _k_max=high,
+            _step=horizon**-0.5 if self.step is None else self.step,
+            _perturbation=perturbation,
+            _limit=limit,
+            _initial=min(max(center, -limit), limit),
+        )
 
     @property
     def probes(self) -> bool:
@@ -133,12 +136,12 @@ class ContinuousBandit(controller.Controller):
         seed: tf.Tensor,
     ) -> ContinuousBanditState:
         """See base class."""
-        progress = losses.measure_progress(feedback, state.best, self._memory)
+        progress = losses.measure_progress(feedback, state.best, self.memory)
         uniforms = tf.random.stateless_uniform([2], seed, dtype=tf.float64)
-        stepped = self.step(state, 1.0 - progress.reward, uniforms)
+        stepped = self.advance(state, 1.0 - progress.reward, uniforms)
         return stepped._replace(best=progress.best)
 
-    def step(
+    def advance(
         self, state: ContinuousBanditState, cost: tf.Tensor, uniforms: tf.Tensor
     ) -> ContinuousBanditState:
         """The rule itself, without randomness of its own.

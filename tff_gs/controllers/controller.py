@@ -1,9 +1,12 @@
 """The interface of a rule for k."""
 
-import abc
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import tensorflow as tf
+import abc
+from typing import Any, NamedTuple, Self
+
+from tff_gs import configuration
+from tff_gs._tensorflow import tf
 
 
 class Decision(NamedTuple):
@@ -44,13 +47,29 @@ MEASURED = frozenset({"round_time", "training_loss"})
 PROBED = frozenset(Feedback._fields) - MEASURED
 
 
-class Controller(abc.ABC):
+class Controller(configuration.Configuration, abc.ABC):
     """Chooses k, round after round; all state and arithmetic in TensorFlow.
 
-    The state is a structure of tensors (a NamedTuple of fixed types), so that it
-    can live in a TFF server state and be saved with it. One instance serves one
-    model dimension D.
+    A rule is made from its options, and bound to a run before anything else is asked
+    of it. Its state is a structure of tensors (a NamedTuple of fixed types), so it
+    can live in a TFF server state and be saved with it.
+
+    Attributes:
+      dimension: D, the number of weights; known when bound.
     """
+
+    def bind(self, dimension: int, *, rounds: int | None = None, seed: int = 0) -> Self:
+        """The rule for a run.
+
+        Args:
+          dimension: D, the number of weights.
+          rounds: How many rounds the run will have, if that is known.
+          seed: Of the run, for what a rule draws before the first round.
+
+        Raises:
+          ValueError: In one sentence, if an option does not fit to these.
+        """
+        return self._bound(dimension=dimension, _rounds=rounds, _seed=seed)
 
     @property
     @abc.abstractmethod

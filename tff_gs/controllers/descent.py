@@ -1,13 +1,13 @@
 """What all descents on k share: probe, undefined signs, rounding, interval."""
 
+from __future__ import annotations
+
 import abc
-import dataclasses
 import math
 from typing import NamedTuple
 
-import tensorflow as tf
-
-from tff_gs import checks
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import (
     amount,
     controller,
@@ -41,7 +41,6 @@ class DescentState(NamedTuple):
     defined: tf.Tensor
 
 
-@dataclasses.dataclass(eq=False)
 class Descent(controller.Controller):
     """A descent on k along an estimated derivative of the cost.
 
@@ -57,52 +56,31 @@ class Descent(controller.Controller):
       that rounds to k still compares two numbers. k' is 0, i.e. nothing is probed,
       where k is 1, and always where k_min = k_max.
 
-    Building one raises ValueError where an argument is outside its range or k_min
-    above k_max.
-
-    Attributes:
-      dimension: D, the number of weights.
-      k_min: The least k; a count (int) or a fraction of D (float).
-      k_max: The largest k, likewise.
-      k_initial: k_1, likewise, in [k_min, k_max]; where None, D / 10 moved into the
-        interval.
-      patience: Rounds in a row without a defined slope for which k stays.
-      probe_initial: k'_1 / k_1, in (0, 1).
-      probe_floor: The least k' in units of k_min, in [0, 1).
+    Amounts are a count (int) or a fraction of D (float).
     """
 
-    dimension: int
-    _: dataclasses.KW_ONLY
-    k_min: amount.Amount = 0.002
-    k_max: amount.Amount = 1.0
-    k_initial: amount.Amount | None = None
-    patience: int = 10
-    probe_initial: float = 0.9
-    probe_floor: float = 0.1
+    k_min: amount.Amount = option(0.002, help="the least k")
+    k_max: amount.Amount = option(1.0, help="the largest k")
+    k_initial: amount.Amount | None = option(
+        None, help="the first k", default_text="0.1, moved into the interval"
+    )
+    patience: int = option(
+        10, help="rounds in a row without a slope for which k stays", at_least=0
+    )
+    probe_initial: float = option(
+        0.9, help="the first k' relative to k", above=0, below=1
+    )
+    probe_floor: float = option(
+        0.1, help="the least k' in units of k_min", at_least=0, below=1
+    )
 
-    def __post_init__(self) -> None:
-        """Checks the arguments."""
-        self._least, self._largest = amount.to_interval(
-            self.k_min, self.k_max, self.dimension
-        )
+    def _prepare(self) -> None:
+        low, high = amount.to_interval(self.k_min, self.k_max, self.dimension)
+        self._set(_least=low, _largest=high, _interval=interval.Constant())
         k_initial = self.k_initial
         if k_initial is None:
             k_initial = self._default_k_initial()
-        self._first = amount.to_initial(
-            k_initial, self._least, self._largest, self.dimension
-        )
-        checks.require(
-            0 < self.probe_initial < 1,
-            "probe_initial to be in (0, 1)",
-            self.probe_initial,
-        )
-        checks.require(
-            0 <= self.probe_floor < 1,
-            "probe_floor to be in [0, 1)",
-            self.probe_floor,
-        )
-        checks.require(self.patience >= 0, "patience to be at least 0", self.patience)
-        self._interval: interval.Shrinking | interval.Constant = interval.Constant()
+        self._set(_first=amount.to_initial(k_initial, low, high, self.dimension))
 
     def _default_k_initial(self) -> int | None:
         """k_1 where `k_initial` is not given; None: D / 10, moved into the interval."""

@@ -1,16 +1,16 @@
 """Descent in log k by the elasticities of a round's time and progress."""
 
-import dataclasses
+from __future__ import annotations
+
 import math
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
+from tff_gs.controllers import amount, controller, descent, log_descent, losses
 
-from tff_gs.controllers import controller, descent, log_descent, losses
 
-
-@dataclasses.dataclass(eq=False)
 class ElasticityDescent(log_descent.LogDescent):
-    """Log-scale descent by the value of the slope, bounded to what it can be.
+    """Descent in log k, its slope bounded to what it can be.
 
     Our own rule, on the estimate of Han, Wang, Leung (ICDCS 2020, section IV). The
     time that k needs for a given progress is theta(k) over the progress of a round.
@@ -33,16 +33,24 @@ class ElasticityDescent(log_descent.LogDescent):
     then leads down to ever smaller k, on which training is slow or diverges, while
     here such a round counts for no more than the time that a smaller k saves.
 
-    Attributes:
-      k_initial: As of `Descent`, but where None, the middle of the interval in log k.
-      probe_distance: The least log(k / k'): the noise of e_m is that of the losses
-        divided by it.
-      probe_initial: As of `Descent`.
+    The noise of e_m is that of the losses divided by log(k / k'), so probe_distance is
+    larger than that of other descents.
     """
 
-    _: dataclasses.KW_ONLY
-    probe_distance: float = math.log(2.0)
-    probe_initial: float = 0.5
+    k_initial: amount.Amount | None = option(
+        None,
+        help="the first k",
+        default_text="the middle of k_min and k_max in log k",
+    )
+    probe_initial: float = option(
+        0.5, help="the first k' relative to k", above=0, below=1
+    )
+    probe_distance: float = option(
+        math.log(2.0),
+        help="the least log(k / k')",
+        at_least=0,
+        default_text="log 2",
+    )
 
     def _default_k_initial(self) -> int:
         return round(math.sqrt(self._least * self._largest))

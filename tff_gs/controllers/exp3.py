@@ -1,13 +1,14 @@
 """EXP3 over a grid of k."""
 
+from __future__ import annotations
+
 import itertools
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import checks
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller, losses
 
 
@@ -26,8 +27,9 @@ class Exp3State(NamedTuple):
 
 
 class Exp3(controller.Controller):
-    """Exponential weights for exploration and exploitation, each arm one k.
+    """EXP3 bandit over a grid of k.
 
+    Exponential weights for exploration and exploitation, each arm one k:
     Auer, Cesa-Bianchi, Freund, Schapire, "The Nonstochastic Multiarmed Bandit
     Problem", SIAM J. Comput. 32(1), 2002, Figure 1. With weights w and A arms,
 
@@ -40,56 +42,49 @@ class Exp3(controller.Controller):
     all arms are one, and nothing is probed.
     """
 
-    def __init__(
-        self,
-        dimension: int,
-        *,
-        arms: Sequence[amount.Amount],
-        horizon: int = 1000,
-        gamma: float | None = None,
-        memory: float = 0.99,
-        seed: int = 0,
-    ) -> None:
-        """Builds the rule.
+    arms: tuple[amount.Amount, ...] = option(
+        help="the grid of k, ascending, such as 100,1000,0.5; at least 2 entries each"
+    )
+    horizon: int | None = option(
+        None,
+        help="T, the number of rounds that gamma is chosen for",
+        at_least=1,
+        default_text="the run's rounds, or 1000",
+        has_flag=False,
+    )
+    gamma: float | None = option(
+        None,
+        help="exploration rate",
+        above=0,
+        at_most=1,
+        default_text="sqrt(log(A) / (A T)) of A arms and T rounds",
+    )
+    memory: float = option(
+        0.99, help="discount of the rewards' scale", above=0, at_most=1
+    )
 
-        Args:
-          dimension: D, the number of weights.
-          arms: The grid of k, ascending and without duplicates; each a count (int)
-            or a fraction of D (float), at least 2 entries where D is more than 1.
-          horizon: T, the number of rounds that `gamma` is chosen for.
-          gamma: Exploration rate in (0, 1]; sqrt(log(A) / (A T)) where None, as
-            the authors of the ICDCS paper chose it.
-          memory: Discount of the rewards' scale per round, in (0, 1].
-          seed: Draws the first arm.
-
-        Raises:
-          ValueError: If an argument is outside its range.
-        """
-        self._arms = [amount.to_count(arm, dimension, "an arm") for arm in arms]
-        checks.require(len(self._arms) > 0, "a grid of at least one arm", list(arms))
-        least = min(2, dimension)
-        if dimension == 1:
-            self._arms = self._arms[:1]
+    def _prepare(self) -> None:
+        arms = [amount.to_count(arm, self.dimension, "an arm") for arm in self.arms]
+        checks.require(len(arms) > 0, "a grid of at least one arm", list(self.arms))
+        least = min(2, self.dimension)
+        if self.dimension == 1:
+            arms = arms[:1]
         checks.require(
-            all(a < b for a, b in itertools.pairwise(self._arms)),
+            all(a < b for a, b in itertools.pairwise(arms)),
             "ascending arms without duplicates",
-            self._arms,
+            arms,
         )
         checks.require(
-            self._arms[0] >= least,
+            arms[0] >= least,
             "arms of at least 2 entries, to have a probe",
-            arms[0],
+            self.arms[0],
         )
-        checks.require(horizon >= 1, "horizon to be at least 1", horizon)
+        gamma = self.gamma
         if gamma is None:
-            count = len(self._arms)
-            gamma = math.sqrt(math.log(count) / (count * horizon))
-        else:
-            checks.require(0 < gamma <= 1, "gamma to be in (0, 1]", gamma)
-        checks.require(0 < memory <= 1, "memory to be in (0, 1]", memory)
-        self._gamma = gamma
-        self._memory = memory
-        self._seed = seed
+            # As the authors of the ICDCS paper chose it.
+            horizon = self.horizon or self._rounds or losses.DEFAULT_HORIZON
+            gamma = math.sqrt(math.log(len(arms)) / (len(arms) * horizon))
+        self._set(_arms=arms, _gamma=gamma)
 
     @property
     def probes(self) -> bool:
@@ -120,7 +115,7 @@ class Exp3(controller.Controller):
         self, state: Exp3State, feedback: controller.Feedback, seed: tf.Tensor
     ) -> Exp3State:
         """See base class."""
-        progress = losses.measure_progress(feedback, state.best, self._memory)
+        progress = losses.measure_progress(feedback, state.best, self.memory)
         uniform = tf.random.stateless_uniform([], seed, dtype=tf.float64)
         return self.step(state, progress.reward, uniform)._replace(best=progress.best)
 

@@ -1,9 +1,11 @@
 """A fixed k."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
 
 
@@ -18,19 +20,15 @@ class FixedState(NamedTuple):
 
 
 class FixedK(controller.Controller):
-    """The same k in every round; nothing is probed."""
+    """The same k in every round.
 
-    def __init__(self, dimension: int, *, k: amount.Amount) -> None:
-        """Builds the rule.
+    Nothing is probed.
+    """
 
-        Args:
-          dimension: D, the number of weights.
-          k: A count (int) in [1, D] or a fraction of D (float) in (0, 1].
+    k: amount.Amount = option(help="k")
 
-        Raises:
-          ValueError: If `k` is outside its range.
-        """
-        self._k = amount.to_count(k, dimension, "k")
+    def _prepare(self) -> None:
+        self._set(_k=amount.to_count(self.k, self.dimension, "k"))
 
     @property
     def probes(self) -> bool:

@@ -1,9 +1,11 @@
 """The search interval of k, and how it shrinks."""
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
 
 
 class Interval(NamedTuple):

@@ -1,12 +1,16 @@
 """Sign descent in the logarithm of k."""
 
-import tensorflow as tf
+from __future__ import annotations
 
+from tff_gs._tensorflow import tf
 from tff_gs.controllers import controller, descent, log_descent, losses
 
 
 class LogSignDescent(log_descent.LogDescent):
-    """The estimated sign of Han, Wang, Leung (ICDCS 2020), steps taken in log k."""
+    """Sign descent with steps in log k.
+
+    The estimated sign is that of Han, Wang, Leung (ICDCS 2020), section IV.
+    """
 
     def _slope(
         self, state: descent.DescentState, feedback: controller.Feedback

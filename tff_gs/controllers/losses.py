@@ -1,9 +1,10 @@
 """What a round's losses and times say about its k."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
+from tff_gs._tensorflow import tf
 from tff_gs.controllers import controller
 
 
@@ -85,6 +86,9 @@ def estimate_elasticities(
         ),
     )
 
+
+#: For how many rounds bandits choose their constants if nothing says it.
+DEFAULT_HORIZON = 1000
 
 #: The fields of `Feedback` that `measure_progress` reads.
 PROGRESS_NEEDS = frozenset({"round_time", "loss_before", "loss_after"})

@@ -1,13 +1,14 @@
 """The replay of a recorded sequence of k."""
 
+from __future__ import annotations
+
 import csv
 import os
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import tensorflow as tf
-
-from tff_gs import checks
+from tff_gs import checks, configuration
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
 
 
@@ -28,31 +29,28 @@ class Replay(controller.Controller):
     communication time under another. A round beyond the recording is an error.
     """
 
-    def __init__(
-        self, dimension: int, *, sequence: Sequence[int], rounds: int | None = None
-    ) -> None:
-        """Builds the rule.
+    sequence: tuple[int, ...] = option(help="the k of each round, counts")
 
-        Args:
-          dimension: D, the number of weights.
-          sequence: The k of each round, counts in [1, D].
-          rounds: How many rounds the run will have, where that is known.
+    def __post_init__(self) -> None:
+        """Checks the recording."""
+        super().__post_init__()
+        checks.require(
+            len(self.sequence) > 0, "a recording of at least one k", self.sequence
+        )
 
-        Raises:
-          ValueError: If the sequence is empty or shorter than `rounds`, or a k is
-            not a count in [1, D].
-        """
-        checks.require(len(sequence) > 0, "a recording of at least one k", sequence)
-        if rounds is not None:
+    def _prepare(self) -> None:
+        if self._rounds is not None:
             checks.require(
-                len(sequence) >= rounds,
-                f"a recording of at least the run's {rounds} rounds",
-                len(sequence),
+                len(self.sequence) >= self._rounds,
+                f"a recording of at least the run's {self._rounds} rounds",
+                len(self.sequence),
             )
-        self._ks = [
-            amount.to_count(k, dimension, f"k of recorded round {m}")
-            for m, k in enumerate(sequence)
-        ]
+        self._set(
+            _ks=[
+                amount.to_count(k, self.dimension, f"k of recorded round {m}")
+                for m, k in enumerate(self.sequence)
+            ]
+        )
 
     @property
     def probes(self) -> bool:
@@ -89,6 +87,28 @@ class Replay(controller.Controller):
         """See base class."""
         del feedback, seed
         return ReplayState(state.round + 1)
+
+
+class ReplayFile(configuration.Configuration):
+    """The column k of an earlier run's CSV.
+
+    Bound, it is a `Replay` of what the file holds then.
+    """
+
+    replay_file: str = option(
+        help="a CSV file with a column k, such as an earlier run's metrics.csv"
+    )
+
+    def bind(
+        self, dimension: int, *, rounds: int | None = None, seed: int = 0
+    ) -> Replay:
+        """Reads the file; see `Controller.bind`.
+
+        Raises:
+          ValueError: As `read_sequence`, and as `Replay` does.
+        """
+        recording = Replay(sequence=tuple(read_sequence(self.replay_file)))
+        return recording.bind(dimension, rounds=rounds, seed=seed)
 
 
 def read_sequence(path: str | os.PathLike[str]) -> list[int]:

@@ -1,6 +1,8 @@
 """Stochastic rounding of a real-valued k."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from tff_gs._tensorflow import tf
 
 
 def stochastic_round(value: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

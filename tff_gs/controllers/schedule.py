@@ -1,12 +1,13 @@
 """k by a schedule: constant between given rounds."""
 
+from __future__ import annotations
+
 import itertools
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import checks
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
 
 
@@ -21,38 +22,39 @@ class ScheduleState(NamedTuple):
 
 
 class Schedule(controller.Controller):
-    """A piecewise constant k, such as those of optax's `piecewise_constant_schedule`.
+    """K constant between given rounds.
 
-    No feedback is used and nothing is probed.
+    Such as optax's `piecewise_constant_schedule`. No feedback is used and nothing is
+    probed.
     """
 
-    def __init__(
-        self, dimension: int, *, schedule: Sequence[tuple[int, amount.Amount]]
-    ) -> None:
-        """Builds the rule.
+    schedule: tuple[tuple[int, amount.Amount], ...] = option(
+        help="round:k pairs, such as 0:0.1,100:500: rounds from 0 on, ascending, and "
+        "the k from each on"
+    )
 
-        Args:
-          dimension: D, the number of weights.
-          schedule: Pairs of a round (from 0 on, ascending) and the k from that
-            round on, a count (int) or a fraction of D (float).
-
-        Raises:
-          ValueError: If the schedule is empty, does not begin with round 0 or does
-            not ascend, or a k is outside its range.
-        """
-        starts = [start for start, _ in schedule]
-        checks.require(len(starts) > 0, "a schedule of at least one entry", schedule)
+    def __post_init__(self) -> None:
+        """Checks the rounds."""
+        super().__post_init__()
+        starts = [start for start, _ in self.schedule]
+        checks.require(
+            len(starts) > 0, "a schedule of at least one entry", self.schedule
+        )
         checks.require(starts[0] == 0, "a schedule that begins with round 0", starts[0])
         checks.require(
             all(a < b for a, b in itertools.pairwise(starts)),
             "a schedule with ascending rounds",
             starts,
         )
-        self._starts = starts
-        self._ks = [
-            amount.to_count(k, dimension, f"k from round {start} on")
-            for start, k in schedule
-        ]
+
+    def _prepare(self) -> None:
+        self._set(
+            _starts=[start for start, _ in self.schedule],
+            _ks=[
+                amount.to_count(k, self.dimension, f"k from round {start} on")
+                for start, k in self.schedule
+            ],
+        )
 
     @property
     def probes(self) -> bool:

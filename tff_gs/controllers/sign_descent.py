@@ -1,20 +1,18 @@
-"""Sign descent on k, with a fixed or a shrinking interval."""
+"""Sign descent on k, with a shrinking or a fixed interval."""
 
-import dataclasses
+from __future__ import annotations
 
-import tensorflow as tf
-
-from tff_gs import checks
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.controllers import controller, descent, interval, losses
 
 
-@dataclasses.dataclass(eq=False)
-class SignDescent(descent.Descent):
-    """Online learning of k by the sign of an estimated derivative.
+class FixedIntervalSignDescent(descent.Descent):
+    """Sign descent with a fixed interval (the paper's Algorithm 2).
 
-    Han, Wang, Leung, "Adaptive Gradient Sparsification for Efficient Federated
-    Learning: An Online Learning Approach", ICDCS 2020, section IV: Algorithm 3
-    with the shrinking interval, Algorithm 2 without. With
+    Online learning of k by the sign of an estimated derivative: Han, Wang, Leung,
+    "Adaptive Gradient Sparsification for Efficient Federated Learning: An Online
+    Learning Approach", ICDCS 2020, section IV. With
     s = sign((tau - tau') / (k_m - k'_m)) and B = k_max - k_min,
 
         delta_m = B / sqrt(2 m),
@@ -23,30 +21,9 @@ class SignDescent(descent.Descent):
     Where the paper leaves a choice, the rule is the one that the authors' own
     trajectories show: m counts every round since the last adoption, also those
     whose sign was undefined; k' is recomputed in every round, from the rounded k
-    and with the step of that round; only updates with a defined sign fill the
-    window; an adopted interval takes effect in the next round. Defaults are the
-    paper's; that of `k_initial` is our own.
-
-    Attributes:
-      shrink: Whether the interval shrinks (Algorithm 3) or stays (2).
-      alpha: Margin of a new interval around the window's k, at least 1.
-      window: M_u, updates with a defined sign between two checks.
+    and with the step of that round. Defaults are the paper's; that of `k_initial` is
+    our own.
     """
-
-    _: dataclasses.KW_ONLY
-    shrink: bool = True
-    alpha: float = 1.5
-    window: int = 20
-
-    def __post_init__(self) -> None:
-        """Checks the arguments."""
-        super().__post_init__()
-        checks.require(self.alpha >= 1, "alpha to be at least 1", self.alpha)
-        checks.require(self.window >= 1, "window to be at least 1", self.window)
-        if self.shrink:
-            self._interval = interval.Shrinking(
-                self._least, self._largest, alpha=self.alpha, window=self.window
-            )
 
     def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
         length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)
@@ -64,3 +41,27 @@ class SignDescent(descent.Descent):
     def _probe(self, k: tf.Tensor, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
         del slope
         return k - step / 2.0
+
+
+class SignDescent(FixedIntervalSignDescent):
+    """Sign descent with the shrinking interval (the paper's Algorithm 3).
+
+    As `FixedIntervalSignDescent`, but k_min and k_max move (`interval.Shrinking`). As
+    in the authors' trajectories, only updates with a defined sign fill the window, and
+    an adopted interval takes effect in the next round.
+    """
+
+    alpha: float = option(
+        1.5, help="margin of a new interval around the k of the window", at_least=1
+    )
+    window: int = option(
+        20, help="updates with a sign between two checks of the interval", at_least=1
+    )
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._set(
+            _interval=interval.Shrinking(
+                self._least, self._largest, alpha=self.alpha, window=self.window
+            )
+        )

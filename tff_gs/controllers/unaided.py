@@ -1,32 +1,34 @@
 """Rules for k where rounds give no feedback."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tff_gs import seeds
+from tff_gs import configuration, seeds
+from tff_gs._tensorflow import tf
 from tff_gs.controllers import amount, controller, fixed
 
-#: A k, or what builds a rule for it, called with D.
-KOption = amount.Amount | Callable[[int], controller.Controller]
+#: A k, or a rule for it.
+KOption = amount.Amount | controller.Controller
 
 
-def build_rule(k: KOption, dimension: int) -> controller.Controller:
+def build_rule(k: KOption, dimension: int, *, seed: int = 0) -> controller.Controller:
     """The rule that an option means.
 
     Args:
-      k: A count (int) or a fraction of D (float) for all rounds, or a function of D
-        that builds a rule, such as a `functools.partial` of `schedule.Schedule`.
+      k: A count (int) or a fraction of D (float) for all rounds, or a rule that needs
+        no feedback, such as `Schedule(schedule=[(0, 0.1), (100, 0.01)])`.
       dimension: D.
+      seed: Of the run.
 
     Raises:
       ValueError: If an amount is out of its range, or the rule needs feedback.
     """
-    if not callable(k):
-        return fixed.FixedK(dimension, k=k)
-    rule = k(dimension)
+    if not isinstance(k, configuration.Configuration):
+        k = fixed.FixedK(k=k)
+    rule = k.bind(dimension, seed=seed)
     if rule.probes or rule.needs:
         raise ValueError(
             "Expected a rule for k that needs no probe and no other feedback (a fixed "

@@ -1,15 +1,16 @@
 """Value-based descent on k."""
 
-import tensorflow as tf
+from __future__ import annotations
 
+from tff_gs._tensorflow import tf
 from tff_gs.controllers import controller, descent, interval, losses
 
 
 class ValueDescent(descent.Descent):
-    """Online gradient descent on k by the value of the estimated derivative.
+    """Descent by the value of the estimated derivative.
 
-    The rule that Han, Wang, Leung (ICDCS 2020, section V) compare their sign
-    descent with; the descent is Zinkevich's ("Online Convex Programming and
+    Online gradient descent on k, which Han, Wang, Leung (ICDCS 2020, section V) compare
+    their sign descent with; the descent is Zinkevich's ("Online Convex Programming and
     Generalized Infinitesimal Gradient Ascent", ICML 2003). With
     g = (tau - tau') / (k_m - k'_m) and B = k_max - k_min,
 

@@ -1,12 +1,13 @@
 """The interface of a model of a round's time."""
 
+from __future__ import annotations
+
 import abc
 import dataclasses
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-import tensorflow as tf
-
-from tff_gs import checks
+from tff_gs import checks, configuration
+from tff_gs._tensorflow import tf
 
 
 class Traffic(NamedTuple):
@@ -44,8 +45,48 @@ class Traffic(NamedTuple):
     local_steps: tf.Tensor | float = 1.0
 
 
-class Cost(abc.ABC):
-    """How long a round takes; TensorFlow code."""
+class Cost(configuration.Configuration, abc.ABC):
+    """How long a round takes; TensorFlow code.
+
+    A model of time is made from its options, and bound to a run before anything else is
+    asked of it.
+
+    Attributes:
+      dimension: D, the number of weights; known when bound, as the others.
+      computing: What clients' computing is measured by.
+      num_clients: Clients that may take part, with ids below it; None: not known.
+      seed: Of the run.
+    """
+
+    def bind(
+        self,
+        *,
+        dimension: int,
+        batch_size: int = 32,
+        probe_examples: int = 1,
+        num_clients: int | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """The model of time for a run.
+
+        Args:
+          dimension: D, the number of weights.
+          batch_size: Examples of a minibatch.
+          probe_examples: Examples whose losses each client evaluates for a probe.
+          num_clients: Clients that may take part, with ids below it, if that is known.
+          seed: Of the run, for what a model draws.
+
+        Raises:
+          ValueError: In one sentence, if one of these is outside its range, or an
+            option does not fit to them.
+        """
+        checks.require_positive(dimension, "dimension")
+        return self._bound(
+            dimension=dimension,
+            computing=Computing(batch_size=batch_size, probe_examples=probe_examples),
+            num_clients=num_clients,
+            seed=seed,
+        )
 
     @abc.abstractmethod
     def round_time(self, traffic: Traffic) -> tf.Tensor:

@@ -1,18 +1,21 @@
 """Time in seconds, from measured bits and each client's link."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import math
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from tff_gs import checks
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import option
 from tff_gs.costs import cost
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Links:
     """The links of N clients; float64 [N] each, row i being client i.
 
@@ -39,6 +42,15 @@ class Links:
             for client, value in enumerate(getattr(self, name).tolist()):
                 check(value, f"{name} of client {client}")
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Links) and self._rows() == other._rows()
+
+    def __hash__(self) -> int:
+        return hash(self._rows())
+
+    def _rows(self) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(getattr(self, name).tolist()) for name in _COLUMNS)
+
 
 _COLUMNS = {
     "compute_seconds": checks.require_non_negative,
@@ -48,13 +60,21 @@ _COLUMNS = {
 }
 
 
+_MEDIANS = {
+    "compute_seconds": 1.0,
+    "up_bits_per_second": 1e6,
+    "down_bits_per_second": 1e7,
+    "latency_seconds": 0.05,
+}
+
+
 def draw_links(
     num_clients: int,
     *,
-    compute_seconds: float = 1.0,
-    up_bits_per_second: float = 1e6,
-    down_bits_per_second: float = 1e7,
-    latency_seconds: float = 0.05,
+    compute_seconds: float = _MEDIANS["compute_seconds"],
+    up_bits_per_second: float = _MEDIANS["up_bits_per_second"],
+    down_bits_per_second: float = _MEDIANS["down_bits_per_second"],
+    latency_seconds: float = _MEDIANS["latency_seconds"],
     spread: float = 0.0,
     seed: int = 0,
 ) -> Links:
@@ -147,9 +167,10 @@ def _parse(cell: str | None, name: str, where: str) -> float:
 
 
 class LinkTime(cost.Cost):
-    """A synchronous round lasts as long as its slowest client.
+    """Seconds, from measured bits and each client's bandwidth and latency.
 
-    A client computes, sends its message and receives the server's:
+    A synchronous round lasts as long as its slowest client. A client computes, sends
+    its message and receives the server's:
 
         compute (tau + probe_examples / batch_size where probed), tau its local steps,
         + latency + uplink bits / up bandwidth
@@ -163,27 +184,61 @@ class LinkTime(cost.Cost):
     probe losses travel free, and so does the server's own computing.
     """
 
-    def __init__(
-        self,
-        links: Links,
-        *,
-        batch_size: int = 32,
-        probe_examples: int = 1,
-    ) -> None:
-        """Builds the model of time.
+    links: Links | None = option(
+        None, help="the clients' links, if they are known", has_flag=False
+    )
+    links_file: str | None = option(
+        None,
+        help="a CSV file with a row for each client, in place of the options below",
+    )
+    compute_seconds: float = option(
+        _MEDIANS["compute_seconds"],
+        help="median time of a minibatch gradient, in seconds",
+        at_least=0,
+    )
+    up_bits_per_second: float = option(
+        _MEDIANS["up_bits_per_second"], help="median uplink bandwidth", above=0
+    )
+    down_bits_per_second: float = option(
+        _MEDIANS["down_bits_per_second"], help="median downlink bandwidth", above=0
+    )
+    latency_seconds: float = option(
+        _MEDIANS["latency_seconds"],
+        help="median delay of a message, in seconds",
+        at_least=0,
+    )
+    spread: float = option(
+        0.0, help="standard deviation of the logarithms over clients", at_least=0
+    )
 
-        Args:
-          links: The clients' links; every client id of a round is below their N.
-          batch_size: Examples of a minibatch.
-          probe_examples: Examples whose losses each client evaluates for a probe.
+    def __post_init__(self) -> None:
+        """Checks that links come from one place."""
+        super().__post_init__()
+        known = {"links": self.links, "links_file": self.links_file}
+        places = [name for name, value in known.items() if value is not None]
+        usual = {**_MEDIANS, "spread": 0.0}
+        drawn = [name for name, value in self._drawn().items() if value != usual[name]]
+        places += [", ".join(drawn)] if drawn else []
+        if len(places) > 1:
+            raise ValueError(f"Expected either {' or '.join(places)}, found both.")
 
-        Raises:
-          ValueError: If `batch_size` is not positive, or `probe_examples` negative.
-        """
-        self._links = links
-        self._computing = cost.Computing(
-            batch_size=batch_size, probe_examples=probe_examples
-        )
+    def _prepare(self) -> None:
+        links = self.links
+        if links is None:
+            if self.num_clients is None:
+                raise ValueError(
+                    "Expected links, or num_clients when LinkTime is bound, found "
+                    "neither."
+                )
+            if self.links_file is not None:
+                links = read_links(self.links_file, self.num_clients)
+            else:
+                links = draw_links(self.num_clients, seed=self.seed, **self._drawn())
+        self._set(_links=links)
+
+    def _drawn(self) -> dict[str, float]:
+        """What links are drawn by."""
+        return {name: getattr(self, name) for name in (*_COLUMNS, "spread")}
 
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
         """See base class; in seconds."""
@@ -192,7 +247,7 @@ class LinkTime(cost.Cost):
             return tf.gather(tf.constant(column, tf.float64), traffic.client_ids)
 
         compute = of_clients(self._links.compute_seconds)
-        compute *= self._computing.factor(traffic)
+        compute *= self.computing.factor(traffic)
         up = traffic.uplink_bits / of_clients(self._links.up_bits_per_second)
         catch_up = tf.cast(traffic.catch_up_bits, tf.float64)
         down_bits = traffic.downlink_bits + traffic.probe_downlink_bits + catch_up

@@ -1,17 +1,31 @@
 """Rules for how many entries a broadcast carries."""
 
 import abc
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 
-from tff_gs import checks
+from tff_gs import configuration
+from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller, unaided
 
 
-class CountRule(abc.ABC):
-    """Chooses k from what the server knows: the change that is still to be sent."""
+class CountRule(configuration.Configuration, abc.ABC):
+    """Chooses k from what the server knows: the change that is still to be sent.
+
+    A rule is made from its options, and bound to D before anything else is asked of it.
+
+    Attributes:
+      dimension: D; known when bound.
+    """
+
+    def bind(self, dimension: int) -> Self:
+        """The rule for changes of `dimension` (D) entries.
+
+        Raises:
+          ValueError: In one sentence, if an option does not fit to D.
+        """
+        return self._bound(dimension=dimension)
 
     @abc.abstractmethod
     def initialize(self) -> Any:
@@ -41,8 +55,7 @@ class Given(CountRule):
     """k by a rule of `tff_gs.controllers` that needs no feedback."""
 
     def __init__(self, rule: controller.Controller, dimension: int) -> None:
-        self._rule = rule
-        self._dimension = dimension
+        self._set(_rule=rule, dimension=dimension)
 
     def initialize(self) -> Any:
         """See base class."""
@@ -51,7 +64,7 @@ class Given(CountRule):
     def choose(self, state: Any, change: tf.Tensor) -> tf.Tensor:
         """See base class."""
         del change
-        return unaided.decide(self._rule, state, self._dimension)
+        return unaided.decide(self._rule, state, self.dimension)
 
     def update(self, state: Any, seed: tf.Tensor, number: tf.Tensor) -> Any:
         """See base class."""
@@ -66,28 +79,13 @@ class EnergyShare(CountRule):
     worth to training, it does not know.
     """
 
-    def __init__(
-        self,
-        dimension: int,
-        *,
-        share: float,
-        k_min: amount.Amount = 1,
-        k_max: amount.Amount = 1.0,
-    ) -> None:
-        """Builds the rule.
+    share: float = option(help="the share of the energy", above=0, at_most=1)
+    k_min: amount.Amount = option(1, help="the least k")
+    k_max: amount.Amount = option(1.0, help="the largest k")
 
-        Args:
-          dimension: D.
-          share: Of the energy, in (0, 1].
-          k_min: The least k, a count (int) or a fraction of D (float).
-          k_max: The largest k, likewise.
-
-        Raises:
-          ValueError: If an argument is outside its range.
-        """
-        checks.require(0.0 < share <= 1.0, "share to be in (0, 1]", share)
-        self._share = share
-        self._k_min, self._k_max = amount.to_interval(k_min, k_max, dimension)
+    def _prepare(self) -> None:
+        low, high = amount.to_interval(self.k_min, self.k_max, self.dimension)
+        self._set(_k_min=low, _k_max=high)
 
     def initialize(self) -> tuple[()]:
         """See base class; there is no state."""
@@ -99,7 +97,7 @@ class EnergyShare(CountRule):
         energies = tf.sort(tf.cast(change, tf.float64) ** 2, direction="DESCENDING")
         held = tf.cumsum(energies)
         # The last sum is the whole energy as it is rounded in this order.
-        missing = tf.reduce_sum(tf.cast(held < self._share * held[-1], tf.int32))
+        missing = tf.reduce_sum(tf.cast(held < self.share * held[-1], tf.int32))
         return tf.clip_by_value(missing + 1, self._k_min, self._k_max)
 
     def update(self, state: tuple[()], seed: tf.Tensor, number: tf.Tensor) -> tuple[()]:
@@ -108,22 +106,22 @@ class EnergyShare(CountRule):
         return state
 
 
-#: A k, or what builds a rule for it, called with D.
-KOption = amount.Amount | Callable[[int], controller.Controller | CountRule]
+#: A k, or a rule for it.
+KOption = amount.Amount | controller.Controller | CountRule
 
 
-def build_rule(k: KOption, dimension: int) -> CountRule:
+def build_rule(k: KOption, dimension: int, *, seed: int = 0) -> CountRule:
     """The rule that an option means.
 
     Args:
-      k: A count (int) or a fraction of D (float) for all rounds, or a function of D
-        that builds a `CountRule` or a controller that needs no feedback.
+      k: A count (int) or a fraction of D (float) for all rounds, or a `CountRule`, or a
+        controller that needs no feedback.
       dimension: D.
+      seed: Of the run.
 
     Raises:
       ValueError: If an amount is out of its range, or the rule would have to probe.
     """
-    built = k(dimension) if callable(k) else None
-    if isinstance(built, CountRule):
-        return built
-    return Given(unaided.build_rule(k, dimension), dimension)
+    if isinstance(k, CountRule):
+        return k.bind(dimension)
+    return Given(unaided.build_rule(k, dimension, seed=seed), dimension)

@@ -1,7 +1,6 @@
 """A distributor that broadcasts a sparse, encoded change of the model."""
 
 import collections
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -9,7 +8,7 @@ import tensorflow_federated as tff
 
 from tff_gs import flat_structure, seeds, sparse_vector, tensor_specs
 from tff_gs.distributors import count_rule
-from tff_gs.encoders import encoder, message_encoder
+from tff_gs.encoders import encoder
 from tff_gs.exchange import answer, message_size
 from tff_gs.sparsifiers import top_k
 
@@ -40,7 +39,7 @@ def build_sparse_broadcast_process(
     value_type: tff.Type,
     *,
     k: count_rule.KOption,
-    downlink_encoder: Callable[..., encoder.Encoder] = message_encoder.EXACT_ENCODER,
+    downlink_encoder: encoder.Encoder = encoder.EXACT,
     seed: int = 0,
 ) -> tff.learning.templates.DistributionProcess:
     """Builds a process that sends the k largest entries of the model's change.
@@ -85,11 +84,10 @@ def build_sparse_broadcast_process(
         floats; of a learning process
         `process.get_model_weights.type_signature.result`, of a model
         `tff.learning.models.weights_type_from_model(model)`.
-      k: A count (int), a fraction of D (float), or a function of D that builds a rule:
-        a `CountRule` such as `EnergyShare`, or a controller that needs no feedback,
-        such as a schedule.
-      downlink_encoder: How the server writes the change; called with keyword arguments
-        `dimension` (D) and `tensor_sizes`.
+      k: A count (int), a fraction of D (float), or a rule: a `CountRule` such as
+        `EnergyShare(share=0.9)`, or a controller that needs no feedback, such as a
+        schedule.
+      downlink_encoder: How the server writes the change.
       seed: Of value codes that round stochastically.
 
     Returns:
@@ -103,8 +101,8 @@ def build_sparse_broadcast_process(
     parts = _Parts(value_type)
     flat = flat_structure.FlatStructure(parts.sparse_type)
     dimension = flat.dimension
-    rule = count_rule.build_rule(k, dimension)
-    code = downlink_encoder(dimension=dimension, tensor_sizes=flat.tensor_sizes)
+    rule = count_rule.build_rule(k, dimension, seed=seed)
+    code = downlink_encoder.bind(dimension=dimension, tensor_sizes=flat.tensor_sizes)
     dense_bits = 32 * dimension
     whole_bits = _size_in_bits(parts.whole_type)
 

@@ -1,8 +1,7 @@
 """Sparse messages: what an index-value list looks like as bytes, and back.
 
-`build_encoder` puts a code for indices and a code for values together; the names of
-both are in `INDEX_NAMES` and `VALUE_NAMES`. docs/wire_format.md describes the bytes.
-Importing this package imports no TensorFlow.
+An `Encoder` names a code for indices and a code for values; the names of both are in
+`INDEX_NAMES` and `VALUE_NAMES`. docs/wire_format.md describes the bytes.
 """
 
 from typing import TYPE_CHECKING
@@ -10,16 +9,19 @@ from typing import TYPE_CHECKING
 from tff_gs import _lazy
 
 if TYPE_CHECKING:
-    from tff_gs.encoders.encoder import (
+    from tff_gs.encoders.codec import (
+        Codec as Codec,
         Decoded as Decoded,
         Encoded as Encoded,
-        Encoder as Encoder,
         Sizes as Sizes,
+    )
+    from tff_gs.encoders.encoder import (
+        EXACT as EXACT,
+        Encoder as Encoder,
     )
     from tff_gs.encoders.entropy import entropy_bits as entropy_bits
     from tff_gs.encoders.index_code import IndexCode as IndexCode
     from tff_gs.encoders.message_encoder import (
-        EXACT_ENCODER as EXACT_ENCODER,
         MAX_DIMENSION as MAX_DIMENSION,
         MessageEncoder as MessageEncoder,
         build_encoder as build_encoder,

@@ -1,107 +1,66 @@
-"""The interface of a message encoder: an index-value list as bytes, and back."""
+"""How messages are written, by the names of two codes; imports no TensorFlow."""
 
-import abc
-from typing import ClassVar, NamedTuple
+from __future__ import annotations
 
-import tensorflow as tf
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from tff_gs import sparse_vector
+from tff_gs import checks
+from tff_gs.configuration import Configuration, option
 from tff_gs.encoders import names
 
+if TYPE_CHECKING:
+    from tff_gs.encoders.message_encoder import MessageEncoder
 
-class Encoded(NamedTuple):
-    """A message, and what it will be read as.
 
-    Attributes:
-      message: uint8 [bytes].
-      received: float32 [n], the values that a receiver decodes, to the bit; what
-        they lack of the values that were encoded is left to error feedback. Not
-        meaningful where a value was not finite: then the message is refused.
+class Encoder(Configuration, kw_only=False):
+    """How a sparse message is written: a code for indices and one for values.
+
+    `str` gives both names, as flags take them: `rice+float32`.
+
+    Raises:
+      ValueError: If a name is unknown.
     """
 
-    message: tf.Tensor
-    received: tf.Tensor
+    index: str = option("rice", help="how indices are written")
+    value: str = option("float32", help="how values are written")
 
+    def __post_init__(self) -> None:
+        """Checks the names."""
+        super().__post_init__()
+        known = {
+            "index": [*names.INDEX_NAMES, names.NO_INDICES],
+            "value": [*names.VALUE_NAMES],
+        }
+        for kind, codes in known.items():
+            name = getattr(self, kind)
+            wanted = f"the {kind} code to be one of {', '.join(codes)}"
+            checks.require(name in codes, wanted, name)
 
-class Decoded(NamedTuple):
-    """What a receiver makes of a message.
+    def __str__(self) -> str:
+        return f"{self.index}+{self.value}"
 
-    Attributes:
-      vector: The decoded `SparseVector`; empty where the message was refused.
-      error: int32 scalar: 0 where the message was accepted, else the number of
-        the reason (see `Encoder.ERRORS`).
-    """
-
-    vector: sparse_vector.SparseVector
-    error: tf.Tensor
-
-
-class Sizes(NamedTuple):
-    """Where the bits of a message go; int64 scalars.
-
-    Attributes:
-      index_bits: What says which entries, the code's parameters included.
-      value_bits: What says their values, scales included.
-      overhead_bits: Header and checksum.
-    """
-
-    index_bits: tf.Tensor
-    value_bits: tf.Tensor
-    overhead_bits: tf.Tensor
-
-
-class Encoder(abc.ABC):
-    """Writes a `SparseVector` of a known dimension D as bytes.
-
-    All methods are TensorFlow code, to be traced inside TFF computations; a
-    message is a uint8 tensor of shape [None].
-
-    Attributes:
-      ERRORS: The reasons that `decode` gives, indexed by error number; number 0
-        is "accepted".
-    """
-
-    ERRORS: ClassVar[tuple[str, ...]] = names.ERRORS
-
-    @abc.abstractmethod
-    def encode(self, vector: sparse_vector.SparseVector, seed: tf.Tensor) -> Encoded:
-        """Encodes `vector`.
+    def bind(
+        self, *, dimension: int, tensor_sizes: Sequence[int] | None = None
+    ) -> MessageEncoder:
+        """What writes and reads the messages of a model.
 
         Args:
-          vector: The entries to send, indices ascending.
-          seed: int32 [2], for value codes that round stochastically.
+          dimension: D.
+          tensor_sizes: How many of the D coordinates each tensor of the model has, in
+            order. Needed by "rice_per_tensor"; "auto" considers that code only if
+            they are given.
 
-        Returns:
-          The message, with the values that it holds after rounding.
+        Raises:
+          ValueError: If D is not in [1, `message_encoder.MAX_DIMENSION`], or sizes are
+            not positive or do not sum to D, or are missing although they are needed.
         """
+        from tff_gs.encoders import message_encoder
 
-    @abc.abstractmethod
-    def decode(self, message: tf.Tensor, max_count: tf.Tensor) -> Decoded:
-        """Decodes and checks `message`; never raises on malformed bytes.
+        return message_encoder.build_encoder(
+            self.index, self.value, dimension=dimension, tensor_sizes=tensor_sizes
+        )
 
-        Args:
-          message: uint8 [bytes], of any length and content.
-          max_count: int32 scalar, the most entries that are accepted.
-        """
 
-    def max_bytes(self) -> tf.Tensor:
-        """No message that `decode` accepts is longer, int32 scalar.
-
-        Unless an encoder knows better: more than TensorFlow can index.
-        """
-        return tf.constant(tf.int32.max - 1)
-
-    @abc.abstractmethod
-    def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """The expected size, float64 bits, of a message of `count` entries."""
-
-    @abc.abstractmethod
-    def sizes(self, message: tf.Tensor) -> Sizes:
-        """The parts of `message`, which must be one that `decode` accepts."""
-
-    def without_indices(self) -> "Encoder":
-        """The encoder of the same values for messages with the indices 0 to n - 1.
-
-        Unless an encoder has one that is cheaper: itself.
-        """
-        return self
+#: Exact values, and the smallest of the index codes for each message.
+EXACT = Encoder("auto", "float32")

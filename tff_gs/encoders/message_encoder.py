@@ -1,6 +1,5 @@
 """Messages: a header, values, indices and a checksum; one encoder for all codes."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from tff_gs.encoders import (
     bit_packing,
     bitmap_code,
     checksum,
-    encoder,
+    codec,
     fixed_width_code,
     float_code,
     index_code,
@@ -77,7 +76,7 @@ class _Header(NamedTuple):
     num_bytes: tf.Tensor
 
 
-class MessageEncoder(encoder.Encoder):
+class MessageEncoder(codec.Codec):
     """An index code times a value code.
 
     A message is (docs/wire_format.md has it to the bit):
@@ -124,7 +123,7 @@ class MessageEncoder(encoder.Encoder):
 
     def encode(
         self, vector: sparse_vector.SparseVector, seed: tf.Tensor
-    ) -> encoder.Encoded:
+    ) -> codec.Encoded:
         """See base class."""
         indices = vector.indices
         tag, index_payload = self._write_indices(indices)
@@ -146,9 +145,9 @@ class MessageEncoder(encoder.Encoder):
             0,
         )
         message = tf.concat([body, tf.bitcast(checksum.checksum(body), tf.uint8)], 0)
-        return encoder.Encoded(message, values.received)
+        return codec.Encoded(message, values.received)
 
-    def decode(self, message: tf.Tensor, max_count: tf.Tensor) -> encoder.Decoded:
+    def decode(self, message: tf.Tensor, max_count: tf.Tensor) -> codec.Decoded:
         """See base class."""
         error, header, code = self._check(message, max_count)
         vector, error = tf.cond(
@@ -156,7 +155,7 @@ class MessageEncoder(encoder.Encoder):
             lambda: self._read(message, header, code),
             lambda: (_empty(), error),
         )
-        return encoder.Decoded(vector, error)
+        return codec.Decoded(vector, error)
 
     def max_bytes(self) -> tf.Tensor:
         """See base class."""
@@ -171,14 +170,14 @@ class MessageEncoder(encoder.Encoder):
         count_bytes = tf.reduce_sum(tf.cast(integral > _MASKS[:-1], tf.float64))
         return index_bits + 8 * (value_bytes + self._shortest + count_bytes)
 
-    def sizes(self, message: tf.Tensor) -> encoder.Sizes:
+    def sizes(self, message: tf.Tensor) -> codec.Sizes:
         """See base class."""
         message = tf.convert_to_tensor(message)
         header = self._read_header(message)
         frame_bytes = header.num_bytes + _CHECKSUM_BYTES
         value_bytes = self._value_code.num_bytes(header.count)
         index_bytes = tf.size(message) - frame_bytes - value_bytes
-        return encoder.Sizes(
+        return codec.Sizes(
             8 * tf.cast(index_bytes, tf.int64),
             8 * tf.cast(value_bytes, tf.int64),
             8 * tf.cast(frame_bytes, tf.int64),
@@ -363,10 +362,6 @@ def build_encoder(
         VALUE_CODES[value](),
         dimension=dimension,
     )
-
-
-#: Exact values, and the smallest of the index codes for each message.
-EXACT_ENCODER = functools.partial(build_encoder, "auto", "float32")
 
 
 def _empty() -> sparse_vector.SparseVector:

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from tff_gs.exchange.catch_up import (
         CatchUp as CatchUp,
         PartialParticipation as PartialParticipation,
-        build_catch_up as build_catch_up,
     )
     from tff_gs.exchange.client_state import ClientState as ClientState
     from tff_gs.exchange.client_work import (

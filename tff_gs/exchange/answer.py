@@ -3,11 +3,11 @@
 import tensorflow as tf
 
 from tff_gs import sparse_vector
-from tff_gs.encoders import encoder
+from tff_gs.encoders import codec
 
 
 def read_answer(
-    code: encoder.Encoder, message: tf.Tensor, dimension: int
+    code: codec.Codec, message: tf.Tensor, dimension: int
 ) -> sparse_vector.SparseVector:
     """Decodes a message that the server wrote with `code`.
 

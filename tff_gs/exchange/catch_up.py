@@ -8,7 +8,7 @@ bit.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import growing, sparse_vector, tensor_specs
-from tff_gs.encoders import checksum, encoder, leading_code, message_encoder
+from tff_gs.encoders import checksum, codec, leading_code, message_encoder
 from tff_gs.exchange import (
     client_state,
     message_size,
@@ -133,194 +133,227 @@ def no_receipts() -> CatchUpReceipt:
     return CatchUpReceipt(*(growing.empty(tf.int64) for _ in CatchUpReceipt._fields))
 
 
-@dataclasses.dataclass(frozen=True)
 class CatchUp:
     """The catch-up as TensorFlow code and as a TFF computation.
 
     Attributes:
-      initialize: `() -> last_changed`, of a model that never changed.
-      advance: `(last_changed, before, after, round) -> last_changed` with the weights
-        (float32 [D]) before and after the round of that number, counted from 1.
-      write: `(CurrentModel, client_round) -> CatchUpMessage`.
-      read: `(Replica, client_round, CatchUpMessage) -> (Replica, CatchUpReceipt)`.
-      limits: `(round) -> CatchUpReceipt`: the most that a client can have received
-        in the round of that number (int32 scalar).
       next: `(current@SERVER, clients@CLIENTS, rounds@CLIENTS) -> CaughtUp@CLIENTS`
         with a `CurrentModel`, `ClientState`s and the rounds of their models.
     """
 
-    initialize: Callable[[], tf.Tensor]
-    advance: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-    write: Callable[[CurrentModel, tf.Tensor], CatchUpMessage]
-    read: Callable[
-        [server_update.Replica, tf.Tensor, CatchUpMessage],
-        tuple[server_update.Replica, CatchUpReceipt],
-    ]
-    limits: Callable[[tf.Tensor], CatchUpReceipt]
     next: tff.Computation
 
+    def __init__(
+        self,
+        update: server_update.ServerUpdate,
+        *,
+        tensor_sizes: Sequence[int],
+        participation: PartialParticipation,
+        state_type: tff.StructWithPythonType | None = None,
+    ) -> None:
+        """Builds the catch-up.
 
-def build_catch_up(
-    update: server_update.ServerUpdate,
-    *,
-    tensor_sizes: Sequence[int],
-    participation: PartialParticipation,
-    state_type: tff.StructWithPythonType | None = None,
-) -> CatchUp:
-    """Builds the catch-up.
+        Args:
+          update: How the model changes: it says what a replica consists of.
+          tensor_sizes: How many of the D weights each tensor of the model has, in
+            order.
+          participation: How messages are written.
+          state_type: The TFF type of a `ClientState`; None: one whose work goes
+            through no transformation.
+        """
+        self._dimension = update.dimension
+        self._code = _encoder(participation, update.dimension, tensor_sizes)
+        self._replica_type = update.replica_type
+        self._optimizer_leaves = tensor_specs.leaves(update.replica_type.optimizer)
+        self._optimizer_numbers = sum(
+            spec.shape.num_elements() for spec in self._optimizer_leaves
+        )
+        if state_type is None:
+            state_type = client_state.client_state_type(update.replica_type)
+        self.next = self._build_next(state_type)
 
-    Args:
-      update: How the model changes: it says what a replica consists of.
-      tensor_sizes: How many of the D weights each tensor of the model has, in order.
-      participation: How messages are written.
-      state_type: The TFF type of a `ClientState`; None: one whose work goes through
-        no transformation.
-    """
-    dimension = update.dimension
-    code = _encoder(participation, dimension, tensor_sizes)
-    replica_type = update.replica_type
-    optimizer_leaves = tensor_specs.leaves(replica_type.optimizer)
-    optimizer_numbers = sum(spec.shape.num_elements() for spec in optimizer_leaves)
-    nothing = functools.partial(tf.zeros, [0], tf.uint8)
-
-    def initialize() -> tf.Tensor:
-        return tf.zeros([dimension], tf.int32)
+    def initialize(self) -> tf.Tensor:
+        """`CurrentModel.last_changed` of a model that never changed."""
+        return tf.zeros([self._dimension], tf.int32)
 
     def advance(
-        last_changed: tf.Tensor, before: tf.Tensor, after: tf.Tensor, number: tf.Tensor
+        self,
+        last_changed: tf.Tensor,
+        before: tf.Tensor,
+        after: tf.Tensor,
+        number: tf.Tensor,
     ) -> tf.Tensor:
+        """`CurrentModel.last_changed` after a round.
+
+        Args:
+          last_changed: int32 [D], before it.
+          before: float32 [D], the weights before it.
+          after: float32 [D], the weights after it.
+          number: int32 scalar, the round's number, counted from 1.
+        """
         changed = tf.not_equal(
             tf.bitcast(before, tf.int32), tf.bitcast(after, tf.int32)
         )
         return tf.where(changed, number, last_changed)
 
-    def write(current: CurrentModel, client_round: tf.Tensor) -> CatchUpMessage:
-        weights = current.replica.weights
+    def write(self, current: CurrentModel, client_round: tf.Tensor) -> CatchUpMessage:
+        """What the server sends to a client whose model is of `client_round`."""
         behind = client_round < current.round
         # One that claims a later round is told this one, and nothing else.
         differs = tf.not_equal(client_round, current.round)
-        seed = tf.constant([0, 0])
-
-        def all_weights() -> tf.Tensor:
-            everything = sparse_vector.SparseVector(tf.range(dimension), weights)
-            return code.encode(everything, seed).message
-
-        def smaller() -> tf.Tensor:
-            changed = tf.where(current.last_changed > client_round)[:, 0]
-            entries = sparse_vector.gather(weights, tf.cast(changed, tf.int32))
-            message = code.encode(entries, seed).message
-            bits = tf.cast(message_size.size_in_bits(message), tf.float64)
-            # Exact: that all indices are there takes no bits to say.
-            dense_bits = code.estimate_bits(tf.constant(dimension))
-            return tf.cond(dense_bits < bits, all_weights, lambda: message)
-
+        nothing = functools.partial(tf.zeros, [0], tf.uint8)
         return CatchUpMessage(
             current.round[tf.newaxis][: tf.cast(differs, tf.int32)],
-            tf.cond(behind, smaller, nothing),
+            tf.cond(
+                behind, lambda: self._write_weights(current, client_round), nothing
+            ),
             tf.cond(behind, lambda: _to_bytes(current.replica.optimizer), nothing),
         )
 
     def read(
-        replica: server_update.Replica, client_round: tf.Tensor, message: CatchUpMessage
+        self,
+        replica: server_update.Replica,
+        client_round: tf.Tensor,
+        message: CatchUpMessage,
     ) -> tuple[server_update.Replica, CatchUpReceipt]:
+        """The server's model at a client, from the client's of `client_round`.
+
+        Raises:
+          tf.errors.InvalidArgumentError: When run, if the client's model is of a later
+            round than the server's, or the message is damaged.
+        """
         check = tf.debugging.assert_less_equal(
             client_round,
-            # Without an entry, the model's round is the server's.
-            tf.concat([message.round, client_round[tf.newaxis]], axis=0)[0],
+            _newest(message, client_round),
             "Expected clients whose model is of the server's round or an earlier one, "
             "found one of a later round.",
         )
         with tf.control_dependencies([check]):
             behind = tf.size(message.round) > 0
-
-        def changed() -> tuple[tf.Tensor, tf.Tensor]:
-            entries = read_answer(code, message.weights, dimension)
-            weights = sparse_vector.put(
-                replica.weights, entries.indices, entries.values
-            )
-            return weights, tf.size(entries.indices)
-
         weights, elements = tf.cond(
-            behind, changed, lambda: (replica.weights, tf.constant(0))
+            behind,
+            lambda: self._read_weights(replica, message),
+            lambda: (replica.weights, tf.constant(0)),
         )
         optimizer = replica.optimizer
-        if optimizer_leaves:
+        if self._optimizer_leaves:
             optimizer = tf.cond(
                 behind,
                 lambda: _from_bytes(message.optimizer, replica.optimizer),
                 lambda: replica.optimizer,
             )
-        dense = tf.equal(elements, dimension)
+        dense = tf.equal(elements, self._dimension)
+        numbers = tf.constant(self._optimizer_numbers, tf.int64)
         receipt = CatchUpReceipt(
             # Nothing is in the message of a client that is not behind.
             rounds=tf.cast(tf.reduce_sum(message.round - client_round), tf.int64),
             elements=tf.cast(elements, tf.int64),
             dense=tf.cast(dense, tf.int64),
-            units=tf.cast(tf.where(dense, dimension, 2 * elements), tf.int64)
-            + tf.where(behind, tf.constant(optimizer_numbers, tf.int64), 0),
+            units=tf.cast(tf.where(dense, self._dimension, 2 * elements), tf.int64)
+            + tf.where(behind, numbers, 0),
             bits=message_size.size_in_bits(message),
         )
         return server_update.Replica(weights, optimizer), receipt
 
-    def limits(number: tf.Tensor) -> CatchUpReceipt:
+    def limits(self, number: tf.Tensor) -> CatchUpReceipt:
+        """The most that a client can have received in a round.
+
+        Args:
+          number: int32 scalar, the round's number.
+        """
         optimizer_bits = sum(
-            8 * spec.shape.num_elements() * spec.dtype.size for spec in optimizer_leaves
+            8 * spec.shape.num_elements() * spec.dtype.size
+            for spec in self._optimizer_leaves
         )
         frame_bits = 32 + 8 * _CHECKSUM_BYTES
+        weights_bits = 8 * tf.cast(self._code.max_bytes(), tf.int64)
         return CatchUpReceipt(
             rounds=tf.cast(number, tf.int64),
-            elements=tf.constant(dimension, tf.int64),
+            elements=tf.constant(self._dimension, tf.int64),
             dense=tf.constant(1, tf.int64),
-            units=tf.constant(2 * dimension + optimizer_numbers, tf.int64),
-            bits=8 * tf.cast(code.max_bytes(), tf.int64) + optimizer_bits + frame_bits,
+            units=tf.constant(2 * self._dimension + self._optimizer_numbers, tf.int64),
+            bits=weights_bits + optimizer_bits + frame_bits,
         )
 
-    current_type = tff.to_type(
-        CurrentModel(
-            replica_type,
-            tff.TensorType(np.int32, [dimension]),
-            tff.TensorType(np.int32),
-        )
-    )
-    if state_type is None:
-        state_type = client_state.client_state_type(replica_type)
-    select = tff.tensorflow.computation(write, (current_type, np.int32))
+    def _write_weights(
+        self, current: CurrentModel, client_round: tf.Tensor
+    ) -> tf.Tensor:
+        """The weights that changed since, or all where that is smaller."""
+        weights = current.replica.weights
+        seed = tf.constant([0, 0])
+        changed = tf.where(current.last_changed > client_round)[:, 0]
+        entries = sparse_vector.gather(weights, tf.cast(changed, tf.int32))
+        message = self._code.encode(entries, seed).message
+        bits = tf.cast(message_size.size_in_bits(message), tf.float64)
+        # Exact: that all indices are there takes no bits to say.
+        dense_bits = self._code.estimate_bits(tf.constant(self._dimension))
 
-    @tff.tensorflow.computation(np.int32)
-    def as_key(client_round: tf.Tensor) -> tf.Tensor:
-        return client_round[tf.newaxis]
+        def all_weights() -> tf.Tensor:
+            everything = sparse_vector.SparseVector(tf.range(self._dimension), weights)
+            return self._code.encode(everything, seed).message
 
-    @tff.tensorflow.computation(
-        state_type, np.int32, tff.SequenceType(select.type_signature.result)
-    )
-    def apply(
+        return tf.cond(dense_bits < bits, all_weights, lambda: message)
+
+    def _read_weights(
+        self, replica: server_update.Replica, message: CatchUpMessage
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The weights of the server, and how many of them were in the message."""
+        entries = read_answer(self._code, message.weights, self._dimension)
+        weights = sparse_vector.put(replica.weights, entries.indices, entries.values)
+        return weights, tf.size(entries.indices)
+
+    def _apply(
+        self,
         client: client_state.ClientState,
         client_round: tf.Tensor,
         messages: tf.data.Dataset,
     ) -> CaughtUp:
+        """The client with the model of the one message."""
         message = messages.get_single_element()
-        replica, receipt = read(client.replica, client_round, message)
+        replica, receipt = self.read(client.replica, client_round, message)
         updated = client._replace(weights=replica.weights, optimizer=replica.optimizer)
-        newest = tf.concat([message.round, client_round[tf.newaxis]], axis=0)[0]
-        return CaughtUp(updated, newest, receipt)
+        return CaughtUp(updated, _newest(message, client_round), receipt)
 
-    @tff.federated_computation(
-        tff.FederatedType(current_type, tff.SERVER),
-        tff.FederatedType(state_type, tff.CLIENTS),
-        tff.FederatedType(np.int32, tff.CLIENTS),
-    )
-    def next_fn(current: tff.Value, clients: tff.Value, rounds: tff.Value) -> tff.Value:
-        messages = tff.federated_select(
-            tff.federated_map(as_key, rounds), current.round, current, select
+    def _build_next(self, state_type: tff.StructWithPythonType) -> tff.Computation:
+        """See the class."""
+        current_type = tff.to_type(
+            CurrentModel(
+                self._replica_type,
+                tff.TensorType(np.int32, [self._dimension]),
+                tff.TensorType(np.int32),
+            )
         )
-        return tff.federated_map(apply, (clients, rounds, messages))
+        select = tff.tensorflow.computation(self.write, (current_type, np.int32))
+        as_key = tff.tensorflow.computation(lambda number: number[tf.newaxis], np.int32)
+        apply = tff.tensorflow.computation(
+            self._apply,
+            (state_type, np.int32, tff.SequenceType(select.type_signature.result)),
+        )
 
-    return CatchUp(initialize, advance, write, read, limits, next_fn)
+        @tff.federated_computation(
+            tff.FederatedType(current_type, tff.SERVER),
+            tff.FederatedType(state_type, tff.CLIENTS),
+            tff.FederatedType(np.int32, tff.CLIENTS),
+        )
+        def next_fn(
+            current: tff.Value, clients: tff.Value, rounds: tff.Value
+        ) -> tff.Value:
+            messages = tff.federated_select(
+                tff.federated_map(as_key, rounds), current.round, current, select
+            )
+            return tff.federated_map(apply, (clients, rounds, messages))
+
+        return next_fn
+
+
+def _newest(message: CatchUpMessage, client_round: tf.Tensor) -> tf.Tensor:
+    """The server's round: without an entry in the message, it is the client's."""
+    return tf.concat([message.round, client_round[tf.newaxis]], axis=0)[0]
 
 
 def _encoder(
     participation: PartialParticipation, dimension: int, tensor_sizes: Sequence[int]
-) -> encoder.Encoder:
+) -> codec.Codec:
     """Writes any exact list, and all weights without a word on which they are."""
     named = message_encoder.INDEX_CODES[participation.index_code]
     classes: list[Any] = list(dict.fromkeys((*named, leading_code.LeadingCode)))

@@ -28,7 +28,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import checks, seeds, sparse_vector
-from tff_gs.encoders import encoder, names
+from tff_gs.encoders import codec, names
 from tff_gs.exchange import (
     client_state,
     client_work,
@@ -91,7 +91,7 @@ class Outcome(NamedTuple):
     notes_elements: tf.Tensor
     shared_elements: tf.Tensor
     downlink_bits: tf.Tensor
-    downlink_sizes: encoder.Sizes
+    downlink_sizes: codec.Sizes
     kappa: tf.Tensor
     probe_message: tf.Tensor
     probe_elements: tf.Tensor
@@ -224,9 +224,9 @@ class SparseExchange:
         self,
         *,
         sparsifier: sparsifier_lib.Sparsifier,
-        uplink_encoder: encoder.Encoder,
-        downlink_encoder: encoder.Encoder,
-        probe_encoder: encoder.Encoder,
+        uplink_encoder: codec.Codec,
+        downlink_encoder: codec.Codec,
+        probe_encoder: codec.Codec,
         update: server_update.ServerUpdate,
         work: client_work.ClientWork | None = None,
         transformation: Sequence[transformations.ClientTransformation] = (),

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
-from tff_gs.encoders import encoder, entropy, names
+from tff_gs.encoders import codec, entropy, names
 from tff_gs.exchange import catch_up, message_size, sparse_exchange
 from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import reports
@@ -33,8 +33,8 @@ class RoundMetrics:
 
     method: sparsifier_lib.Sparsifier
     cost: cost_lib.Cost
-    uplink_encoder: encoder.Encoder
-    downlink_encoder: encoder.Encoder
+    uplink_encoder: codec.Codec
+    downlink_encoder: codec.Codec
 
     def feedback(
         self,
@@ -226,7 +226,7 @@ def _or_nought(of_clients: tf.Tensor) -> tf.Tensor:
     return tf.pad(of_clients, [[0, missing]])
 
 
-def _estimate_bits(code: encoder.Encoder, counts: tf.Tensor) -> tf.Tensor:
+def _estimate_bits(code: codec.Codec, counts: tf.Tensor) -> tf.Tensor:
     """Expected sizes, float64 [n] bits, of messages of `counts` (int32 [n]) entries."""
     return tf.map_fn(code.estimate_bits, counts, fn_output_signature=tf.float64)
 
@@ -241,7 +241,7 @@ def _median(values: tf.Tensor) -> tf.Tensor:
 def _bits_per_entry(
     direction: str,
     elements: tf.Tensor,
-    sizes: receipts_lib.Receipts | encoder.Sizes,
+    sizes: receipts_lib.Receipts | codec.Sizes,
     dimension: int,
 ) -> dict[str, tf.Tensor]:
     """How the bits of messages of `elements` (int32 [n]) entries divide among them."""

@@ -13,7 +13,6 @@ A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
 """
 
 import dataclasses
-import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import elasticity_descent
 from tff_gs.costs import cost as cost_lib
 from tff_gs.costs import normalised
-from tff_gs.encoders import encoder, message_encoder
+from tff_gs.encoders import encoder
 from tff_gs.exchange import (
     catch_up,
     client_state,
@@ -46,9 +45,6 @@ from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
 from tff_gs.sparsifiers import fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
-
-#: Index-value lists as they are, in as few bytes as Rice codes need.
-EXACT_RICE_ENCODER = functools.partial(message_encoder.build_encoder, "rice", "float32")
 
 
 class Clients(NamedTuple):
@@ -223,26 +219,26 @@ def build_sparsified_process(
     *,
     work: Callable[[objective_lib.Objective], local_work.LocalWork],
     update: Callable[[int], server_update.ServerUpdate],
-    cost: Callable[[int], cost_lib.Cost] | None = None,
-    sparsifier: Callable[..., sparsifier_lib.Sparsifier] = fab_top_k.FabTopK,
-    controller: Callable[
-        [int], controller_lib.Controller
-    ] = elasticity_descent.ElasticityDescent,
-    uplink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
-    downlink_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
-    probe_encoder: Callable[..., encoder.Encoder] = EXACT_RICE_ENCODER,
+    cost: cost_lib.Cost = normalised.NormalisedTime(),
+    sparsifier: sparsifier_lib.Sparsifier = fab_top_k.FabTopK(),
+    controller: controller_lib.Controller = elasticity_descent.ElasticityDescent(),
+    uplink_encoder: encoder.Encoder = encoder.Encoder(),
+    downlink_encoder: encoder.Encoder = encoder.Encoder(),
+    probe_encoder: encoder.Encoder = encoder.Encoder(),
     participation: catch_up.PartialParticipation | None = None,
     transformation: Sequence[transformations.ClientTransformation] = (),
     bounds: sparse_exchange.MessageBounds = sparse_exchange.DEFAULT_BOUNDS,
+    rounds: int | None = None,
+    num_clients: int | None = None,
     seed: int = 0,
 ) -> SparsifiedProcess:
     """Builds the process from its parts.
 
+    Each is given by its options (`tff_gs.configuration.Configuration`), and bound here
+    to D, the number of the model's trainable weights.
+
     Warns of a model whose training pass updates weights that no optimizer trains, or
     draws random numbers that no seed fixes.
-
-    D, the number of trainable weights, is the model's; what depends on it is given as
-    a function that builds it, such as a class or a `functools.partial` of it.
 
     Args:
       model: A `tff.learning.models.FunctionalModel`, or a function without arguments
@@ -250,17 +246,15 @@ def build_sparsified_process(
         a pair (x, y), or a mapping with these keys in any order.
       work: What a client computes in a round; called with the objective.
       update: How the model changes by an update; called with D.
-      cost: How long a round takes; called with D. By default the paper's normalised
-        time, in which a minibatch gradient takes 1.
-      sparsifier: What clients send and what the server selects; called with keyword
-        arguments `dimension` (D) and `probes` (whether the rule for k probes).
-      controller: The rule for k; called with D.
-      uplink_encoder: How clients write their messages; called with keyword arguments
-        `dimension` (D) and `tensor_sizes` (of the model's trainable tensors).
-        Methods whose indices are implicit write none, with the same value code.
+      cost: How long a round takes. By default the paper's normalised time, in which a
+        minibatch gradient takes 1.
+      sparsifier: What clients send and what the server selects.
+      controller: The rule for k.
+      uplink_encoder: How clients write their messages; methods whose indices are
+        implicit write none, with the same value code.
       downlink_encoder: How the server writes the update; likewise.
-      probe_encoder: How the server writes what differs at k'; likewise. Its values
-        have to be exact.
+      probe_encoder: How the server writes what differs at k'. Its values have to be
+        exact.
       participation: Whether any subset of the clients may take part in a round, and
         how those that did not are brought up to date; by default all clients take
         part in every round, and nothing is kept or sent for it.
@@ -268,6 +262,10 @@ def build_sparsified_process(
         enters the residual, in order, such as
         `[tff_gs.exchange.ClipByNorm(1.0)]`.
       bounds: What a client's message may say at most; beyond it, it is refused.
+      rounds: How many rounds the run will have, if that is known: bandits choose their
+        constants by it, and a recording must be as long.
+      num_clients: Clients that may take part, with ids below it, if that is known:
+        `tff_gs.costs.links.LinkTime` draws or reads so many links.
       seed: Fixes every random draw of the run, except those of stateful random
         operations in the model's own forward pass (dropout), of which there is a
         warning.
@@ -280,23 +278,24 @@ def build_sparsified_process(
     for remark in objective.remarks():
         warnings.warn(remark, stacklevel=3)
     dimension = objective.dimension
-    rule = controller(dimension)
+    rule = controller.bind(dimension, rounds=rounds, seed=seed)
     measured = controller_lib.MEASURED
     controller_lib.require_feedback(
         rule, measured | controller_lib.PROBED if rule.probes else measured
     )
-    method = sparsifier(dimension=dimension, probes=rule.probes)
+    method = sparsifier.bind(dimension=dimension, probes=rule.probes)
     server = update(dimension)
     client_work = work(objective)
-    if cost is None:
-        cost = functools.partial(
-            normalised.NormalisedTime,
-            batch_size=client_work.batch_size,
-            probe_examples=client_work.probe_examples,
-        )
+    time = cost.bind(
+        dimension=dimension,
+        batch_size=client_work.batch_size,
+        probe_examples=client_work.probe_examples,
+        num_clients=num_clients,
+        seed=seed,
+    )
     codes = {
-        name: build(dimension=dimension, tensor_sizes=objective.tensor_sizes)
-        for name, build in (
+        name: part.bind(dimension=dimension, tensor_sizes=objective.tensor_sizes)
+        for name, part in (
             ("uplink_encoder", uplink_encoder),
             ("downlink_encoder", downlink_encoder),
             ("probe_encoder", probe_encoder),
@@ -312,7 +311,7 @@ def build_sparsified_process(
     )
     catching_up = None
     if participation is not None:
-        catching_up = catch_up.build_catch_up(
+        catching_up = catch_up.CatchUp(
             server,
             tensor_sizes=objective.tensor_sizes,
             participation=participation,
@@ -327,7 +326,7 @@ def build_sparsified_process(
         probe_encoder=codes["probe_encoder"],
         measure=round_metrics.RoundMetrics(
             method=method,
-            cost=cost(dimension),
+            cost=time,
             uplink_encoder=exchange.uplink_encoder,
             downlink_encoder=exchange.downlink_encoder,
         ),

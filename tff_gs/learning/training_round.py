@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tff_gs import growing, seeds
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.encoders import encoder
+from tff_gs.encoders import codec
 from tff_gs.exchange import (
     catch_up,
     client_state,
@@ -107,7 +107,7 @@ class Round:
     method: sparsifier_lib.Sparsifier
     server: server_update.ServerUpdate
     exchange: sparse_exchange.SparseExchange
-    probe_encoder: encoder.Encoder
+    probe_encoder: codec.Codec
     measure: round_metrics.RoundMetrics
     catching_up: catch_up.CatchUp | None
     seed: int

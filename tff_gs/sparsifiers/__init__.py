@@ -1,7 +1,7 @@
 """Sparsification methods, one file a method.
 
-Importing this package imports no TensorFlow: `SPARSIFIERS` is for flags,
-`build_sparsifier` builds a method by its name, `Sparsifier` is the interface.
+A method is made from its options and bound to D later; neither imports TensorFlow.
+`SPARSIFIERS` has all methods by name, `Sparsifier` is the interface.
 """
 
 from typing import TYPE_CHECKING
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from tff_gs.sparsifiers.fab_top_k import FabTopK as FabTopK
     from tff_gs.sparsifiers.fub_top_k import FubTopK as FubTopK
     from tff_gs.sparsifiers.gtop_k import GTopK as GTopK
-    from tff_gs.sparsifiers.names import SPARSIFIERS as SPARSIFIERS
     from tff_gs.sparsifiers.periodic_k import PeriodicK as PeriodicK
     from tff_gs.sparsifiers.positional_sums import PositionalSums as PositionalSums
     from tff_gs.sparsifiers.random_k import RandomK as RandomK
     from tff_gs.sparsifiers.ranked_sums import RankedSums as RankedSums
-    from tff_gs.sparsifiers.registry import build_sparsifier as build_sparsifier
+    from tff_gs.sparsifiers.registry import SPARSIFIERS as SPARSIFIERS
     from tff_gs.sparsifiers.send_all import SendAll as SendAll
     from tff_gs.sparsifiers.sparsifier import (
         Selection as Selection,

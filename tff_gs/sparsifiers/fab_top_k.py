@@ -12,9 +12,10 @@ the clients that give it that rank, J is the first k coordinates in the order
 whole selection is a minimum over clients.
 """
 
-import tensorflow as tf
+from __future__ import annotations
 
 from tff_gs import sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import ranked_sums
 
 
@@ -46,7 +47,10 @@ def _first_in_order(keys: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
 
 class FabTopK(ranked_sums.RankedSums):
-    """FAB-top-k, with the selection at k' (J', b') from the same uploads."""
+    """Fairness-aware bidirectional top-k (the paper's Algorithm 1).
+
+    The selection at k' (J', b') is of the same uploads.
+    """
 
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor

@@ -6,14 +6,18 @@ learning from non-i.i.d. data", IEEE TNNLS 2020. Clients upload as in FAB-top-k;
 server selects the k coordinates of largest |b_j|, whoever they come from.
 """
 
-import tensorflow as tf
+from __future__ import annotations
 
 from tff_gs import sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import ranked_sums, top_k
 
 
 class FubTopK(ranked_sums.RankedSums):
-    """FUB-top-k: J holds min(k, |union of uploads|) coordinates, kappa is 0."""
+    """The k largest of the aggregate, whoever sent them.
+
+    J holds min(k, |union of uploads|) coordinates, kappa is 0.
+    """
 
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor

@@ -12,11 +12,12 @@ the server's answer says so (`Selection.notes`), so that those entries stay in t
 residuals.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import growing, sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import probe_difference, ranked_sums, sparsifier
 
 
@@ -100,7 +101,10 @@ def _largest(lists: _Lists, k: tf.Tensor) -> tf.Tensor:
 
 
 class GTopK(sparsifier.Sparsifier):
-    """gTop-k; the server holds all uploads and walks the tree."""
+    """A tree of pairwise merges that keep k entries each.
+
+    The server holds all uploads and walks the tree.
+    """
 
     def zero(self) -> Accumulator:
         """See base class."""

@@ -7,11 +7,12 @@ The server sends down the seed of the pass and how much of it is done; no index
 travels in either direction.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import seeds
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import positional_sums, seeded_permutation
 
 
@@ -28,10 +29,10 @@ class Pass(NamedTuple):
 
 
 class PeriodicK(positional_sums.PositionalSums):
-    """Periodic-k; the state is a `Pass`.
+    """The next k of a shared random order; no indices are sent.
 
-    Shared is int32 [2], the pass's seed and offset. Of k' < k the coordinates are the
-    first k' of the same round.
+    The state is a `Pass`. Shared is int32 [2], the pass's seed and offset. Of k' < k
+    the coordinates are the first k' of the same round.
     """
 
     def initialize(self) -> Pass:

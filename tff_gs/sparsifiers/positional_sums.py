@@ -5,11 +5,12 @@ values only: an index in them is a position in that order, 0 to n - 1, and the s
 adds up the values by position.
 """
 
+from __future__ import annotations
+
 import abc
 
-import tensorflow as tf
-
 from tff_gs import growing, sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import sparsifier
 
 

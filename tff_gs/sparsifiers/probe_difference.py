@@ -1,8 +1,9 @@
 """How the update of a round differs from the one that k' would have given."""
 
-import tensorflow as tf
+from __future__ import annotations
 
 from tff_gs import sparse_vector
+from tff_gs._tensorflow import tf
 
 
 def probe_difference(

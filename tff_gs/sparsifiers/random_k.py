@@ -7,17 +7,18 @@ sends it down; the first k of the random order that it stands for are J. No inde
 travels in either direction.
 """
 
-import tensorflow as tf
+from __future__ import annotations
 
 from tff_gs import seeds
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import positional_sums, seeded_permutation
 
 
 class RandomK(positional_sums.PositionalSums):
-    """Random-k; the state is int32, how many seeds were drawn.
+    """K random coordinates by a shared seed; no indices are sent.
 
-    Shared is int32 [1], the round's seed. Of k' < k the coordinates are the first k'
-    in the same order.
+    The state is int32, how many seeds were drawn. Shared is int32 [1], the round's
+    seed. Of k' < k the coordinates are the first k' in the same order.
     """
 
     def initialize(self) -> tf.Tensor:

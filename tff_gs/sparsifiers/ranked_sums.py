@@ -7,17 +7,18 @@ first, and of equal rank the larger magnitude is the smaller key, so that the be
 a minimum over clients.
 """
 
+from __future__ import annotations
+
 import abc
 from typing import NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import growing, sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import probe_difference, sparsifier, top_k
 
 _VALUE_BITS = 32
 _LARGEST_MAGNITUDE = 0x7FFFFFFF
-_NEVER_SENT = tf.int64.max
+_NEVER_SENT = 2**63 - 1
 # Up to so many values, sorting them all is as fast as finding the largest first.
 _SORTED_WHOLE = 1 << 14
 

@@ -9,9 +9,11 @@ Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). The table has fe
 than sqrt(D) cells too many, so that few numbers are walked.
 """
 
+from __future__ import annotations
+
 import math
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
 
 _ROUNDS = 4
 

@@ -5,13 +5,17 @@ ignored. Nothing stays in the residuals, so that this is federated SGD. A vector
 is sent whole needs no indices.
 """
 
-import tensorflow as tf
+from __future__ import annotations
 
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import positional_sums
 
 
 class SendAll(positional_sums.PositionalSums):
-    """Always-send-all; k' changes nothing. Positions are the coordinates."""
+    """Everything, both ways; no indices are sent.
+
+    K and k' change nothing. Positions are the coordinates.
+    """
 
     def max_sent(self, k: tf.Tensor) -> tf.Tensor:
         """See base class; D."""

@@ -1,11 +1,12 @@
 """The interface of a sparsification method."""
 
+from __future__ import annotations
+
 import abc
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
-import tensorflow as tf
-
-from tff_gs import sparse_vector
+from tff_gs import checks, configuration, sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import top_k
 
 
@@ -51,10 +52,11 @@ class Selection(NamedTuple):
     probe_notes_count: tf.Tensor | int = 0
 
 
-class Sparsifier(abc.ABC):
+class Sparsifier(configuration.Configuration, abc.ABC):
     """What clients send, how the server reduces it, and what it selects.
 
-    All methods are TensorFlow code, traced inside TFF computations. `zero`,
+    A method is made from its options, and bound before anything else is asked of it.
+    All its functions are TensorFlow code, traced inside TFF computations. `zero`,
     `accumulate`, `merge` and `report` are the operators of one
     `tff.federated_aggregate`: `merge` is associative, so that the reduction may
     run on any tree of aggregators.
@@ -65,17 +67,24 @@ class Sparsifier(abc.ABC):
 
     Attributes:
       implicit_indices: Whether the indices in messages are positions.
-      dimension: D, the length of the vectors.
-      probes: Whether the selection at k' is wanted too.
+      dimension: D, the length of the vectors; known when bound.
+      probes: Whether the selection at k' is wanted too; likewise.
     """
 
     implicit_indices: ClassVar[bool] = False
 
-    def __init__(self, *, dimension: int, probes: bool) -> None:
-        if dimension < 1:
-            raise ValueError(f"Expected a dimension of at least 1, found {dimension}.")
-        self.dimension = dimension
-        self.probes = probes
+    def bind(self, *, dimension: int, probes: bool) -> Self:
+        """The method for vectors of one length.
+
+        Args:
+          dimension: D.
+          probes: Whether the selection at k' is wanted too.
+
+        Raises:
+          ValueError: If the dimension is below 1, or an option does not fit to it.
+        """
+        checks.require(dimension >= 1, "a dimension of at least 1", dimension)
+        return self._bound(dimension=dimension, probes=probes)
 
     def initialize(self) -> Any:
         """The server's state before the first round, a structure of tensors.

@@ -6,7 +6,9 @@ one histogram a digit over the numbers that share the digits so far; nothing is
 sorted.
 """
 
-import tensorflow as tf
+from __future__ import annotations
+
+from tff_gs._tensorflow import tf
 
 # A magnitude has 31 bits. Small digits keep the histograms in the cache.
 _DIGIT_SHIFTS = (20, 10, 0)

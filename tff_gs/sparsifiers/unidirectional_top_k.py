@@ -5,14 +5,18 @@ communication for distributed gradient descent", EMNLP 2017. The downlink carrie
 to N k entries and is charged for as many.
 """
 
-import tensorflow as tf
+from __future__ import annotations
 
 from tff_gs import sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import ranked_sums
 
 
 class UnidirectionalTopK(ranked_sums.RankedSums):
-    """Unidirectional top-k: J is the union of all J_i, kappa is 0."""
+    """Top-k up, the whole union down.
+
+    J is the union of all J_i, kappa is 0.
+    """
 
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor

@@ -1,0 +1,211 @@
+"""Parts are configured first, and bound later; options are declared once."""
+
+import dataclasses
+import math
+import pickle
+
+import pytest
+
+from tests import fresh_python
+from tff_gs.configuration import Configuration, option, options_of
+from tff_gs.controllers import amount
+from tff_gs.controllers.registry import CONTROLLERS
+from tff_gs.costs.registry import COSTS
+from tff_gs.registry import Registry
+from tff_gs.sparsifiers.registry import SPARSIFIERS
+
+
+class Part(Configuration):
+    """A part, for these tests.
+
+    More about it.
+    """
+
+    needed: int = option(help="it cannot do without", at_least=2)
+    share: float = option(0.5, help="a share", above=0, below=1)
+    shape: tuple[int, ...] = option((), help="some numbers")
+    word: str | None = option(None, help="a word", one_of=("here", "there"))
+    hidden: int = option(3, help="no text can say it", has_flag=False)
+
+    def bind(self, dimension):
+        return self._bound(dimension=dimension)
+
+    def _prepare(self):
+        self._set(count=round(self.share * self.dimension))
+
+
+class Other(Part):
+    """3-fold part."""
+
+    share: float = option(0.25, help="a share", above=0, below=1)
+    margin: float = option(0.0, help="a margin", at_least=0)
+
+
+def test_a_part_is_frozen_printable_and_comparable():
+    part = Part(needed=2, shape=[1, 2])
+    text = "Part(needed=2, share=0.5, shape=(1, 2), word=None, hidden=3)"
+    assert repr(part) == text
+    assert part == Part(needed=2, shape=(1, 2))
+    assert hash(part) == hash(Part(needed=2, shape=(1, 2)))
+    assert part != Part(needed=2)
+    assert part != Other(needed=2, shape=(1, 2), share=0.5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        part.share = 0.1
+    with pytest.raises(TypeError):
+        Part(2)
+    assert pickle.loads(pickle.dumps(part)) == part
+
+
+def test_binding_makes_a_copy():
+    part = Part(needed=2)
+    bound, again = part.bind(10), part.bind(20)
+    assert (bound.count, again.count, again.bind(30).count) == (5, 10, 15)
+    assert bound == part
+    assert repr(bound) == repr(part)
+    assert isinstance(bound, Part)
+    assert not hasattr(bound, "something")
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [
+        (registry, name)
+        for registry in (CONTROLLERS, COSTS, SPARSIFIERS)
+        for name in registry
+    ],
+)
+def test_a_part_that_is_not_bound_says_so_in_one_sentence(registry, name):
+    needed = {"k": 5, "arms": (2, 3), "schedule": ((0, 1),), "replay_file": "x"}
+    names = [found.name for found in options_of(registry[name])]
+    part = registry.build(name, {k: v for k, v in needed.items() if k in names})
+    with pytest.raises(
+        AttributeError, match=r"^Expected \w+\(...\).bind\(...\)"
+    ) as error:
+        part.dimension  # noqa: B018
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"needed": 1}, "Expected needed to be at least 2, found 1."),
+        ({"share": 1.0}, "Expected share to be in (0, 1), found 1.0."),
+        ({"share": math.nan}, "Expected share to be in (0, 1), found nan."),
+        ({"margin": math.inf}, "Expected margin to be at least 0, found inf."),
+        ({"word": "away"}, "Expected word to be one of here, there, found 'away'."),
+    ],
+)
+def test_what_is_outside_its_range_is_one_sentence(options, sentence):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        Other(**{"needed": 2, **options})
+    assert str(error.value) == sentence
+
+
+def test_none_is_an_option_that_is_not_given():
+    assert Part(needed=2, word=None).word is None
+
+
+def test_options_are_listed_in_order():
+    options = options_of(Other)
+    names = ["needed", "share", "shape", "word", "hidden", "margin"]
+    assert [found.name for found in options] == names
+    assert [found.type for found in options][:3] == [int, float, tuple[int, ...]]
+    assert [found.required for found in options] == [True] + 5 * [False]
+    assert options[1].default == 0.25
+    assert str(options[1].range) == "in (0, 1)"
+    assert options[1].help == "a share"
+    assert options_of(Other(needed=2)) == options
+    kinds = {found.name: found.type for found in options_of(CONTROLLERS["sign"])}
+    assert kinds["k_min"] == amount.Amount
+
+
+def test_an_own_init_is_compared_by_identity():
+    class Own(Part):
+        def __init__(self, number):
+            self.number = number
+
+    assert Own(1) != Own(1)
+    assert Own(1).bind(4).number == 1
+
+
+PARTS = Registry("part", {"first": Part, "second": Other})
+
+
+def test_a_registry_lists_what_it_has():
+    assert PARTS.summaries == {
+        "first": "a part, for these tests",
+        "second": "3-fold part",
+    }
+    options = PARTS.options()
+    assert list(options) == ["needed", "share", "shape", "word", "margin"]
+    assert {name: found.default for name, found in options["share"].items()} == {
+        "first": 0.5,
+        "second": 0.25,
+    }
+    assert PARTS.name_of(Other(needed=2)) == "second"
+    assert PARTS.build("first", {"needed": 4}) == Part(needed=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        (
+            "frist",
+            {},
+            "a part among first, second, found 'frist': did you mean 'first'?",
+        ),
+        ("none", {}, "a part among first, second, found 'none'."),
+        ("first", {}, "needed for part 'first', found none."),
+        (
+            "first",
+            {"margin": 1.0},
+            "for part 'first' only its options (needed, share, shape, word, hidden), "
+            "found margin, an option of second.",
+        ),
+        (
+            "second",
+            {"magrin": 1.0},
+            "for part 'second' only its options (needed, share, shape, word, hidden, "
+            "margin), found magrin: did you mean 'margin'?",
+        ),
+        (
+            "second",
+            {"zzz": 1.0},
+            "for part 'second' only its options (needed, share, shape, word, hidden, "
+            "margin), found zzz.",
+        ),
+        ("first", {"needed": 0}, "needed to be at least 2, found 0."),
+    ],
+)
+def test_a_registry_says_what_is_wrong_in_one_sentence(name, given, sentence):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        PARTS.build(name, given)
+    assert str(error.value) == f"Expected {sentence}"
+
+
+def test_a_part_of_another_kind_has_no_name():
+    with pytest.raises(ValueError, match="a part among first, second, found FixedK"):
+        PARTS.name_of(CONTROLLERS.build("fixed", {"k": 1}))
+
+
+def test_parts_are_made_and_refused_without_tensorflow():
+    code = """
+import sys
+from tff_gs.controllers.sign_descent import SignDescent
+from tff_gs.costs.links import LinkTime
+from tff_gs.encoders.encoder import Encoder
+from tff_gs.sparsifiers.gtop_k import GTopK
+
+print(SignDescent(alpha=2.0).bind(1000).alpha, GTopK(), Encoder("rice", "quantised8"))
+LinkTime(spread=1.0).bind(dimension=10, num_clients=3)
+try:
+    SignDescent(alpha=0.5)
+except ValueError as error:
+    print(error)
+print([m for m in sys.modules if m.startswith("tensorflow")])
+"""
+    assert fresh_python.printed(code).splitlines() == [
+        "2.0 GTopK() rice+quantised8",
+        "Expected alpha to be at least 1, found 0.5.",
+        "[]",
+    ]
