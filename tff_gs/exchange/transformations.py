@@ -47,7 +47,12 @@ class ClientTransformation(abc.ABC):
 
 
 class ClipByNorm(ClientTransformation):
-    """Scales a vector down to an l2 norm, if it is longer."""
+    """Scales a vector down to an l2 norm, if it is longer.
+
+    >>> _, clipped = ClipByNorm(1.0)((), tf.constant([3.0, 4.0]))
+    >>> clipped.numpy()
+    array([0.6, 0.8], dtype=float32)
+    """
 
     def __init__(self, max_norm: float) -> None:
         """Clips to `max_norm`.
@@ -71,7 +76,12 @@ class ClipByNorm(ClientTransformation):
 
 
 class ClipByValue(ClientTransformation):
-    """Moves every entry into [-bound, bound]."""
+    """Moves every entry into [-bound, bound].
+
+    >>> _, clipped = ClipByValue(2.0)((), tf.constant([1.0, -5.0]))
+    >>> clipped.numpy()
+    array([ 1., -2.], dtype=float32)
+    """
 
     def __init__(self, bound: float) -> None:
         """Clips to `bound`.
@@ -94,6 +104,15 @@ class MomentumCorrection(ClientTransformation):
     distributed training", ICLR 2018, Sections 3.1 and 3.2: u <- momentum u + g enters
     the residual in g's place, and u is emptied at the coordinates that were applied
     (momentum factor masking). The state is u, float32 [D].
+
+    >>> correction = MomentumCorrection(0.5)
+    >>> state = correction.initialize(2)
+    >>> for _ in range(2):
+    ...     state, vector = correction(state, tf.constant([4.0, 8.0]))
+    >>> vector.numpy()
+    array([ 6., 12.], dtype=float32)
+    >>> correction.receive(state, tf.constant([1])).numpy()
+    array([6., 0.], dtype=float32)
     """
 
     def __init__(self, momentum: float = 0.9) -> None:
