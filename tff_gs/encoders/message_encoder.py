@@ -1,5 +1,6 @@
 """Messages: a header, values, indices and a checksum; one encoder for all codes."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
     "float16": lambda: float_code.FloatCode(tf.float16, tag=2),
     "ternary": ternary_code.TernaryCode,
     **{
-        f"quantised{bits}": lambda bits=bits: quantised_code.QuantisedCode(bits)
+        f"quantised{bits}": functools.partial(quantised_code.QuantisedCode, bits)
         for bits in range(1, 9)
     },
 }
