@@ -18,8 +18,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 import tasks
-from tff_gs import aggregators, distributors, runtime
-from tff_gs.encoders.encoder import Encoder
+from tff_gs import aggregators, distributors, encoders, runtime
 
 Process = tff.learning.templates.LearningProcess
 
@@ -43,7 +42,7 @@ def build_sparse(
     model: tff.learning.models.FunctionalModel, weights_type: tff.Type, k: float
 ) -> Process:
     """The same, with k of the update sent up and k of the model's change sent down."""
-    encoder = Encoder("auto", "quantised8")
+    encoder = encoders.Encoder("auto", "quantised8")
     return tff.learning.algorithms.build_weighted_fed_avg(
         model,
         client_optimizer_fn=tff.learning.optimizers.build_sgdm(0.05),

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
 
@@ -31,7 +31,10 @@ from tff_gs.encoders import names as encoder_names
 from tff_gs.registry import Registry
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
-Options = TypeVar("Options")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 # What ends a run, and where its files lie: a run that is resumed may have others.
 MAY_CHANGE = (

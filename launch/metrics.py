@@ -19,7 +19,7 @@ def to_row(metrics: Mapping[str, Any]) -> Row:
 
     Of `refused`, every reason is a column `refused_REASON`.
     """
-    row = {}
+    row: Row = {}
     for name, value in metrics.items():
         if name == "refused":
             counts = np.asarray(value).tolist()[1:]
@@ -32,4 +32,5 @@ def to_row(metrics: Mapping[str, Any]) -> Row:
 
 def contributions(metrics: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Which clients took part, and how many entries of each were selected."""
-    return tuple(np.asarray(metrics[name]) for name in _OF_CLIENTS)
+    ids, counts = (np.asarray(metrics[name]) for name in _OF_CLIENTS)
+    return ids, counts

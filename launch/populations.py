@@ -177,12 +177,11 @@ def _of_cohorts(
     from tff_gs import programs, runtime
 
     data = _data(setting)
+    cohort = setting.options.clients_per_round or len(data)
     return programs.CohortPopulation(
         setting.experiment.process,
         data,
-        cohort=runtime.build_cohort_fn(
-            range(len(data)), setting.options.clients_per_round, seed=setting.seed
-        ),
+        cohort=runtime.build_cohort_fn(range(len(data)), cohort, seed=setting.seed),
         store=store,
     )
 

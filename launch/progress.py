@@ -32,7 +32,7 @@ class Progress:
         self._rounds = rounds
         self._time_budget = time_budget
         self._accuracy = math.nan
-        self._bar = None
+        self._bar: Any = None
         if self._stream.isatty():
             self._bar = tqdm.tqdm(
                 total=rounds, unit="round", file=self._stream, dynamic_ncols=True

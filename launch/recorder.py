@@ -179,8 +179,8 @@ class Recorder:
 
 
 def _checksum(client: ClientData) -> int:
-    found = zlib.crc32(np.ascontiguousarray(client.features))
-    return zlib.crc32(np.ascontiguousarray(client.labels), found)
+    found = zlib.crc32(np.ascontiguousarray(client.features).data)
+    return zlib.crc32(np.ascontiguousarray(client.labels).data, found)
 
 
 def _events(row: metrics.Row) -> dict[str, dict[str, float]]:

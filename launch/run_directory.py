@@ -238,7 +238,8 @@ def create_numbered(path: str, flags: Mapping[str, str]) -> RunDirectory:
             if not os.path.lexists(directory.path):
                 raise
         else:
-            return directory
+            break
+    return directory
 
 
 def checksum(path: pathlib.Path) -> str:

@@ -47,7 +47,8 @@ def main(options: RunOptions) -> int:
     try:
         with contextlib.ExitStack() as held:
             held.enter_context(interruption.raised())
-            return _run(options, held)
+            code = _run(options, held)
+        return code
     except OSError as error:
         return _fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT)
     except KeyboardInterrupt as error:

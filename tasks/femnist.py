@@ -6,7 +6,7 @@ Caldas et al., "LEAF: a benchmark for federated settings", 2018.
 import functools
 import json
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -218,8 +218,8 @@ def _read_file(path: pathlib.Path) -> dict[str, _Writer]:
     }
 
 
-def _sections(path: pathlib.Path, content: object) -> tuple[list, list, dict]:
-    kinds = {"users": list, "num_samples": list, "user_data": dict}
+def _sections(path: pathlib.Path, content: Any) -> tuple[list, list, dict]:
+    kinds: dict[str, type] = {"users": list, "num_samples": list, "user_data": dict}
     for key, kind in kinds.items():
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
             raise DataError(
@@ -237,9 +237,7 @@ def _sections(path: pathlib.Path, content: object) -> tuple[list, list, dict]:
     return users, counts, data
 
 
-def _parse_writer(
-    path: pathlib.Path, user: str, count: object, data: object
-) -> _Writer:
+def _parse_writer(path: pathlib.Path, user: str, count: object, data: Any) -> _Writer:
     where = f"{path}, user {user!r}"
     for key in ("x", "y"):
         if not isinstance(data, dict) or not isinstance(data.get(key), list):

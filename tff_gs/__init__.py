@@ -12,5 +12,28 @@ The packages, each importing only those after it:
 * `sparsifiers`, `encoders`, `controllers`, `costs`: what is sent and selected, its
   bytes, the rules for k, and models of time.
 
-Importing `tff_gs` imports no TensorFlow.
+Importing `tff_gs`, or one of these, imports no TensorFlow before a name in it is used.
 """
+
+from typing import TYPE_CHECKING
+
+from tff_gs import _lazy
+
+#: The package's version; pyproject.toml reads it here.
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tff_gs import (
+        aggregators as aggregators,
+        controllers as controllers,
+        costs as costs,
+        distributors as distributors,
+        encoders as encoders,
+        exchange as exchange,
+        learning as learning,
+        programs as programs,
+        runtime as runtime,
+        sparsifiers as sparsifiers,
+    )
+else:
+    __getattr__, __dir__, __all__ = _lazy.exports(__name__)

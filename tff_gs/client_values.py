@@ -186,12 +186,13 @@ def _array(value: Any, tensor_type: tff.TensorType, where: str) -> np.ndarray:
         is_number = _is_of_kind(array.dtype, dtype, has_dtype=has_dtype)
         if not is_number and (array.size or has_dtype):
             raise ValueError(f"{wanted} {described(value)}.")
-        array = _cast(array, dtype, has_dtype=has_dtype)
-        if array is None:
+        cast = _cast(array, dtype, has_dtype=has_dtype)
+        if cast is None:
             raise ValueError(
                 f"{wanted} {described(value)} with entries that {dtype.name} does not "
                 "hold exactly: cast it before."
             )
+        array = cast
     if not tf.TensorShape(tensor_type.shape).is_compatible_with(array.shape):
         raise ValueError(f"{wanted} {described(value)}.")
     return array

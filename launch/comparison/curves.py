@@ -45,11 +45,11 @@ def band(
         return Band(*[np.zeros(0)] * 4)
     start, end = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
     if grid is None:
-        grid = np.unique(np.linspace(start, end, POINTS)) if start <= end else []
-    grid = np.asarray(grid, np.float64)
-    grid = grid[(grid >= start) & (grid <= end)]
-    values = np.stack([np.interp(grid, x, y) for x, y in curves])
-    return Band(grid, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+        grid = np.unique(np.linspace(start, end, POINTS if start <= end else 0))
+    inside = np.asarray(grid, np.float64)
+    inside = inside[(inside >= start) & (inside <= end)]
+    values = np.stack([np.interp(inside, x, y) for x, y in curves])
+    return Band(inside, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
 
 
 def distribution(samples: Sequence[np.ndarray]) -> Band:

@@ -67,7 +67,7 @@ def measure(
 def best_fixed(reaches: Sequence[Reach]) -> Reach | None:
     """The best fixed k in hindsight: the least mean time over the seeds, if any."""
     reached = [r for r in reaches if r.is_fixed and not math.isnan(r.mean)]
-    return min(reached, key=lambda r: r.mean, default=None)
+    return min(reached, key=lambda r: r.mean) if reached else None
 
 
 def build(reaches: Sequence[Reach]) -> pd.DataFrame:

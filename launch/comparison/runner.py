@@ -1,6 +1,7 @@
 """Makes the runs, each a process of `launch.train`, and says how far they are."""
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -18,6 +19,19 @@ _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 60.0
 # The exit code of a run that cannot begin, or not go on from its checkpoint.
 _WRONG_INPUT = 2
+# With `-P` and the packages of this program imported first, a launch.py or tasks.py in
+# the current directory stays out of the way; then the child finds what this program
+# finds.
+_CHILD = """
+import json, sys
+root, path = sys.argv.pop(1), json.loads(sys.argv.pop(1))
+sys.path.insert(0, root)
+import launch, tasks, tff_gs
+sys.path[:] = path
+from launch import train
+train.run()
+"""
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Failure(NamedTuple):
@@ -61,6 +75,12 @@ def lock(comparison: pathlib.Path) -> Iterator[None]:
         yield
 
 
+def train_command(arguments: Sequence[str]) -> list[str]:
+    """The command that runs this program's own `launch.train` with some arguments."""
+    path = json.dumps([*map(str, sys.path)])
+    return [sys.executable, "-P", "-c", _CHILD, str(_ROOT), path, *arguments]
+
+
 def execute(
     runs: Sequence[plan.Run], *, jobs: int = 1, stream: TextIO | None = None
 ) -> list[Failure]:
@@ -96,7 +116,7 @@ class _Execution:
         waiting: list[plan.Run],
         complete: set[pathlib.Path],
         total: int,
-        stream: TextIO,
+        stream: screen.Patient,
     ) -> None:
         self._waiting, self._complete, self._total = waiting, complete, total
         self._stream = stream
@@ -153,7 +173,7 @@ class _Execution:
         self._begun += 1
         log = standing.log(run).open("w", encoding="utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "launch.train", *arguments],
+            train_command(arguments),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -65,8 +65,9 @@ def _end(
         )
         return interruption.exit_code(error)
     if isinstance(error, OSError):
-        error = system_errors.sentence(error, command.paths(values))
-    screen.say_error(str(error))
+        screen.say_error(system_errors.sentence(error, command.paths(values)))
+    else:
+        screen.say_error(str(error))
     return command.WRONG_INPUT
 
 

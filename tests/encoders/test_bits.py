@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from tests.oracles import wire_format
+from tests.oracles import farmhash, wire_format
 from tff_gs.encoders import bit_packing, checksum, golomb
 
 _checksum = tf.function(
@@ -16,33 +16,49 @@ _checksum = tf.function(
 )
 
 
-def _sum_of(data):
-    return int(_checksum(np.frombuffer(data, np.uint8)))
+def _checksum_of(data):
+    return _checksum(np.frombuffer(data, np.uint8)).numpy().tobytes()
 
 
 @hypothesis.given(st.binary(max_size=3000))
 @hypothesis.settings(max_examples=60, deadline=None)
-def test_checksum_is_the_polynomial(data):
-    assert _sum_of(data) == wire_format.checksum(data)
+def test_checksum_is_the_lower_half_of_the_fingerprint(data):
+    assert _checksum_of(data) == wire_format.checksum(data)
 
 
-def test_checksum_beyond_one_table():
-    # 512 * 512 numbers are 512 KiB.
-    data = np.random.default_rng(0).bytes(2**19 + 2**15 + 1)
-    assert _sum_of(data) == wire_format.checksum(data)
+def test_checksum_of_every_length_that_is_treated_apart():
+    # Up to 3, 7, 16, 32, 64 bytes, and by how many there are beyond a multiple of 64.
+    rng = np.random.default_rng(0)
+    for size in [*range(200), 2**16 - 1, 2**16, 2**16 + 1]:
+        data = rng.bytes(size)
+        assert _checksum_of(data) == wire_format.checksum(data), size
 
 
-def test_checksum_detects_every_two_flipped_bits_in_8_mib():
-    # Flips of 2**a and 2**b at a distance of d numbers cancel where
-    # B**d = +-2**(a - b) modulo the prime, in which 2**31 = 1.
-    prime, base, numbers = 2**31 - 1, 1_338_572_963, 2**22
-    powers = np.array([base], np.int64)
-    while len(powers) < numbers:
-        powers = np.concatenate(
-            [powers, powers * pow(base, len(powers), prime) % prime]
-        )
-    twos = 2 ** np.arange(31)
-    assert not np.isin(powers, np.concatenate([twos % prime, prime - twos])).any()
+@pytest.mark.parametrize(
+    ("text", "signed"),
+    [
+        (b"1footrue", -1541654101129638711),
+        (b"2applefalse", 2794438866806483259),
+        (b"3true", -4880158226897771312),
+    ],
+)
+def test_the_fingerprint_is_what_others_publish(text, signed):
+    # The example of FARM_FINGERPRINT in the reference of BigQuery's SQL.
+    assert farmhash.fingerprint64(text) == signed % 2**64
+    assert _checksum_of(text) == (signed % 2**32).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 8, 16, 17, 32, 33, 64, 65, 128, 300])
+def test_checksum_detects_every_flipped_bit_and_every_truncation(size):
+    data = np.random.default_rng(size).bytes(size)
+    damaged = [data[:length] for length in range(size)]
+    damaged += [data + bytes(number) for number in range(1, 9)]
+    for bit in range(8 * size):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.append(bytes(flipped))
+    right = _checksum_of(data)
+    assert right not in {_checksum_of(other) for other in damaged}
 
 
 def test_golomb_parameters_by_hand():

@@ -38,7 +38,7 @@ def _valid(codec, index, value, rng):
 
 def _sealed(body):
     """`body` with its right checksum, so that the checks behind it are reached."""
-    return body + wire_format.checksum(body).to_bytes(4, "little")
+    return body + wire_format.checksum(body)
 
 
 def _damaged(message, rng):

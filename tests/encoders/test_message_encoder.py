@@ -81,17 +81,16 @@ def test_indices_are_written_to_the_byte_like_the_oracle(codec, index, indices):
         indices, np.ones(len(indices))
     )
     found = split(message, "float32", len(indices))
-    parameters, in_pairs = 0, False
+    parameters = 0
     if index == "rice":
-        parameters, in_pairs = found[0] % 128, found[0] >= 128
-        assert in_pairs == (93 < len(indices) < 135)
+        parameters = found[0]
     elif index == "rice_per_tensor":
         bits, at, parameters = wire_format.bits_of(found), 0, []
         for size in SIZES:
             at += size.bit_length() + 7
             parameters.append(int(bits[at - 7 : at], 2))
     assert found == wire_format.write_indices(
-        index, indices.tolist(), D, SIZES, parameters, in_pairs
+        index, indices.tolist(), D, SIZES, parameters
     )
 
 
@@ -105,9 +104,7 @@ def test_any_parameter_of_another_sender_is_read(codec, index, indices, data):
     parameters = data.draw(
         st.lists(code, min_size=4, max_size=4) if "per" in index else code
     )
-    payload = wire_format.write_indices(
-        index, indices.tolist(), D, SIZES, parameters, data.draw(st.booleans())
-    )
+    payload = wire_format.write_indices(index, indices.tolist(), D, SIZES, parameters)
     values = np.ones(len(indices), "<f4")
     message = wire_format.frame(
         index, "float32", D, len(indices), values.tobytes() + payload
@@ -146,16 +143,12 @@ def test_received_values_are_what_everybody_decodes(codec, value, indices, seed)
 
 
 def test_one_message_by_hand(codec):
-    # D = 301 takes 2 bytes, the count 1: 10 01 01 00. Indices 4 and 9 in 9 bits:
-    # 000000100 000001001 and 6 bits of padding. 1.5 is 0x3FC00000.
+    # Version 2; D = 301 takes 2 bytes, the count 1: 10 10 01 00. Indices 4 and 9 in 9
+    # bits: 000000100 000001001 and 6 bits of padding. 1.5 is 0x3FC00000. The
+    # fingerprint is 0xD8336C1F3EA63828, as its lower half in little-endian order.
     message, _ = codec("fixed", "float32", D, SIZES).encode([4, 9], [1.5, -1.5])
-    body = bytes.fromhex("94 20 2D01 02 0000C03F 0000C0BF 020240".replace(" ", ""))
-    assert message[:-4] == body
-    # The checksum's words are 0x2094, 0x012D, 0x0002, 0xC000, 0x003F, ...
-    words = np.frombuffer(body, "<u2").tolist()
-    base, prime = 1_338_572_963, 2**31 - 1
-    total = sum(w * pow(base, 262657 + i, prime) for i, w in enumerate(words))
-    assert int.from_bytes(message[-4:], "little") == (total + 16) % prime
+    expected = "A4 20 2D01 02 0000C03F 0000C0BF 020240 2838A63E"
+    assert message == bytes.fromhex(expected)
 
 
 def _message(index, value="float32", *, dimension=D, count=2, payload=b"", **options):
@@ -174,6 +167,8 @@ def _bits(text):
 
 
 GOOD = _message("int32", payload=_int32(3, 5))
+# With the checksum of its time.
+VERSION_1 = bytes.fromhex("94002D01020000803F0000803F0300000005000000E52AC848")
 PER_TENSOR_COUNTS = "0000001 {} 0 0000000 000 0000000 {} 0000000"
 
 REFUSED = {
@@ -188,9 +183,15 @@ REFUSED = {
     ),
     "cut": ("int32", GOOD[:-1], "bad_checksum"),
     "flipped": ("int32", bytes([GOOD[0] ^ 1]) + GOOD[1:], "bad_checksum"),
-    "version": (
+    "version 1": ("int32", VERSION_1, "unknown_version"),
+    "version 3": (
         "int32",
-        _message("int32", payload=_int32(3, 5), version=2),
+        _message("int32", payload=_int32(3, 5), version=3),
+        "unknown_version",
+    ),
+    "version 1 of too many": (
+        "int32",
+        _message("int32", count=40, payload=_int32(*range(40)), version=1),
         "unknown_version",
     ),
     "dimension": (
@@ -290,35 +291,10 @@ REFUSED = {
         _message("rice", payload=bytes([27]) + bytes(2) + _bits("0" * 15 + "11")),
         "wrong_length",
     ),
-    "pairs cut": (
+    "a bit beside the parameter": (
         "rice",
-        _message("rice", payload=bytes([128]) + bytes(18)),
+        _message("rice", payload=bytes([128]) + _bits("11")),
         "malformed_indices",
-    ),
-    "pairs cut where none is sent": (
-        "rice",
-        _message("rice", count=0, payload=bytes([128])),
-        "malformed_indices",
-    ),
-    "pairs of odd parity": (
-        "rice",
-        _message("rice", payload=bytes([128]) + _bits("1" + "0" * 150) + b"\0"),
-        "malformed_indices",
-    ),
-    "more pairs than entries": (
-        "rice",
-        _message("rice", payload=bytes([128]) + _bits("1" * 4 + "0" * 147) + b"\0"),
-        "malformed_indices",
-    ),
-    "pair beyond D": (
-        "rice",
-        _message("rice", payload=bytes([128]) + bytes(19) + _bits("0" * 150 + "1")),
-        "index_out_of_range",
-    ),
-    "pair beyond the pairs": (
-        "rice",
-        _message("rice", payload=bytes([128]) + bytes(19) + _bits("0" * 152 + "1")),
-        "index_out_of_range",
     ),
     "tensor counts": (
         "rice_per_tensor",
@@ -384,15 +360,18 @@ def test_values_that_are_not_finite_are_refused(codec, value, bad):
     assert coder.decode(message, D)[2] == "non_finite_value"
 
 
-def test_every_truncation_and_every_flipped_bit_is_refused(codec):
+@pytest.mark.parametrize("indices", [[], [7], range(0, D, 9), range(0, D, 2)])
+def test_every_truncation_and_every_flipped_bit_is_refused(codec, indices):
     coder = codec("auto", "quantised5", D, SIZES)
-    message, _ = coder.encode(range(0, D, 9), np.linspace(-3, 3, 34))
+    message, _ = coder.encode(indices, np.linspace(-3, 3, len(indices)))
     for size in range(len(message)):
         assert coder.decode(message[:size], D)[2] != "accepted"
     for bit in range(8 * len(message)):
         flipped = bytearray(message)
         flipped[bit // 8] ^= 1 << bit % 8
-        assert coder.decode(bytes(flipped), D)[2] == "bad_checksum"
+        # The upper half of the first byte is the version, looked at before.
+        reason = "unknown_version" if 4 <= bit < 8 else "bad_checksum"
+        assert coder.decode(bytes(flipped), D)[2] == reason
 
 
 def test_max_count_is_inclusive(codec):
@@ -476,7 +455,7 @@ def test_auto_without_tensor_sizes_leaves_the_code_per_tensor_out(eager_codec):
 
 @pytest.mark.parametrize(
     "density",
-    [0.002, 0.01, 0.03, 0.05, 0.1, 0.2, 0.246, 0.3, 0.33, 0.38, 0.44, 0.5],
+    [0.002, 0.01, 0.03, 0.05, 0.1, 0.2, 0.246, 0.3, 0.33, 0.382, 0.44, 0.5],
 )
 def test_rice_is_near_the_entropy_and_the_estimate_right(eager_codec, density):
     count = int(PAPER_D * density)
@@ -486,7 +465,9 @@ def test_rice_is_near_the_entropy_and_the_estimate_right(eager_codec, density):
     message, _ = coder.encode(indices, np.ones(count))
     bits = int(coder.encoder.sizes(np.frombuffer(message, np.uint8)).index_bits)
     bound = float(entropy.entropy_bits(count, PAPER_D))
-    assert bound < bits < 1.015 * bound
+    # No parameter suits densities near 0.382, where M = 1 and M = 2 cost the same.
+    worst = 1.045 if 0.31 < density < 0.45 else 1.015
+    assert bound < bits < worst * bound
     estimate = float(coder.encoder.estimate_bits(count))
     assert estimate == pytest.approx(8 * len(message), rel=2e-3)
 

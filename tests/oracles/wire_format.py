@@ -9,6 +9,8 @@ import math
 
 import numpy as np
 
+from tests.oracles import farmhash
+
 INDEX_TAGS = {
     "int32": 0,
     "bitmap": 1,
@@ -45,13 +47,7 @@ def bytes_of(bits):
 
 
 def checksum(data):
-    prime, base = 2**31 - 1, 1_338_572_963
-    padded = data + b"\0" * (len(data) % 2)
-    total, power = len(data), pow(base, 262657, prime)
-    for i in range(0, len(padded), 2):
-        total += int.from_bytes(padded[i : i + 2], "little") * power
-        power = power * base % prime
-    return total % prime
+    return (farmhash.fingerprint64(data) % 2**32).to_bytes(4, "little")
 
 
 def golomb_parameter(code):
@@ -156,33 +152,10 @@ def read_indices(code, data, count, dimension, sizes):
 
 def read_rice(data, count, dimension):
     require(len(data) >= 1, "malformed_indices")
-    m = golomb_parameter(data[0] % 128)
+    require(data[0] < 128, "malformed_indices")
+    m = golomb_parameter(data[0])
     require(m <= dimension, "malformed_indices")
-    if data[0] < 128:
-        return indices_of(golomb_read(data[1:], [m] * count, dimension // m))
-    num_pairs = (dimension + 1) // 2
-    size = (num_pairs + 7) // 8
-    require(len(data) >= 1 + size, "malformed_indices")
-    unequal = bits_of(data[1 : 1 + size])
-    require("1" not in unequal[num_pairs:], "malformed_indices")
-    unequal = unequal[:num_pairs]
-    num_unequal = unequal.count("1")
-    lower_size = (num_unequal + 7) // 8
-    require(len(data) >= 1 + size + lower_size, "malformed_indices")
-    lower = bits_of(data[1 + size : 1 + size + lower_size])
-    require("1" not in lower[num_unequal:], "malformed_indices")
-    both = (count - num_unequal) / 2
-    require(both == int(both), "malformed_indices")
-    require(0 <= both <= num_pairs - num_unequal, "malformed_indices")
-    gaps = golomb_read(data[1 + size + lower_size :], [m] * int(both), dimension // m)
-    chosen = indices_of(gaps)
-    equal = [i for i, bit in enumerate(unequal) if bit == "0"]
-    require(all(i < len(equal) for i in chosen), "index_out_of_range")
-    indices = [j for i in chosen for j in (2 * equal[i], 2 * equal[i] + 1)]
-    pairs = [i for i, bit in enumerate(unequal) if bit == "1"]
-    for pair, bit in zip(pairs, lower, strict=False):
-        indices.append(2 * pair + (bit == "0"))
-    return sorted(indices)
+    return indices_of(golomb_read(data[1:], [m] * count, dimension // m))
 
 
 def read_rice_per_tensor(data, count, dimension, sizes):
@@ -259,7 +232,7 @@ def write_values(code, values):
     raise ValueError(code)
 
 
-def write_indices(code, indices, dimension, sizes=None, parameters=0, in_pairs=False):
+def write_indices(code, indices, dimension, sizes=None, parameters=0):
     """The payload; Golomb codes use the parameter codes given, one or one a tensor."""
     if code == "int32":
         return np.array(indices, "<i4").tobytes()
@@ -271,23 +244,10 @@ def write_indices(code, indices, dimension, sizes=None, parameters=0, in_pairs=F
         return bytes_of("".join(f"{j:0{width}b}" for j in indices if width))
     if code == "leading":
         return b""
-    if code == "rice" and not in_pairs:
+    if code == "rice":
         m = golomb_parameter(parameters)
         gaps = gaps_of(indices)
         return bytes([parameters]) + golomb_write(gaps, [m] * len(gaps))
-    if code == "rice":
-        chosen = set(indices)
-        unequal, lower, both = "", "", []
-        for i in range((dimension + 1) // 2):
-            inside = [j in chosen for j in (2 * i, 2 * i + 1)]
-            if inside[0] != inside[1]:
-                lower += "01"[inside[0]]
-            elif inside[0]:
-                both.append(unequal.count("0"))
-            unequal += "01"[inside[0] != inside[1]]
-        m = golomb_parameter(parameters)
-        planes = golomb_write(gaps_of(both), [m] * len(both))
-        return bytes([128 + parameters]) + bytes_of(unequal) + bytes_of(lower) + planes
     fields, gaps, divisors, start = "", [], [], 0
     for size, parameter in zip(sizes, parameters, strict=True):
         inside = [j - start for j in indices if start <= j < start + size]
@@ -298,7 +258,7 @@ def write_indices(code, indices, dimension, sizes=None, parameters=0, in_pairs=F
     return bytes_of(fields) + golomb_write(gaps, divisors)
 
 
-def frame(index, value, dimension, count, payload, *, version=1, tags=None):
+def frame(index, value, dimension, count, payload, *, version=2, tags=None):
     """A message around `payload`, the values' and the indices' bytes."""
     width = (dimension.bit_length() + 7) // 8
     count_width = max((count.bit_length() + 7) // 8, 1)
@@ -309,7 +269,7 @@ def frame(index, value, dimension, count, payload, *, version=1, tags=None):
         + count.to_bytes(count_width, "little")
         + payload
     )
-    return body + checksum(body).to_bytes(4, "little")
+    return body + checksum(body)
 
 
 def decode(message, *, index_codes, value, dimension, max_count, sizes=None):
@@ -329,9 +289,9 @@ def decode(message, *, index_codes, value, dimension, max_count, sizes=None):
     width = (dimension.bit_length() + 7) // 8
     require(len(message) >= 2 + width + 1 + 4, "wrong_length")
     body = message[:-4]
-    require(checksum(body) == int.from_bytes(message[-4:], "little"), "bad_checksum")
     start = body[0]
-    require(start >> 4 == 0b1001, "unknown_version")
+    require(start >> 4 == 0b1010, "unknown_version")
+    require(checksum(body) == message[-4:], "bad_checksum")
     same = (start >> 2) % 4 + 1 == width
     same = same and int.from_bytes(body[2 : 2 + width], "little") == dimension
     require(same, "dimension_mismatch")

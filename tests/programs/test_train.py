@@ -287,3 +287,26 @@ def test_metrics_go_to_the_managers_of_tff(process, data, context, tmp_path):
     released = memory.values()
     assert [released[key].train["round"] for key in (1, 2)] == [1, 2]
     assert list((tmp_path / "events").iterdir())
+
+
+def test_a_trained_model_to_start_from(process, data, context, whole, tmp_path):
+    trained = process.get_model_weights(whole[0].state)
+    output, _ = _train(
+        process,
+        data,
+        context,
+        path=tmp_path,
+        initial_weights=trained,
+        total_rounds=1,
+    )
+    by_hand = process.set_model_weights(process.initialize(), trained)
+    by_hand, clients, _ = process.initialize_clients(by_hand, [0, 1, 2])
+    expected = process.next(by_hand, clients, data)
+    _assert_equal(output.state, expected.state)
+    # It goes on from its own state, not from the trained model again.
+    output, _ = _train(
+        process, data, context, path=tmp_path, initial_weights=trained, total_rounds=2
+    )
+    assert output.resumed_from == 1
+    expected = process.next(expected.state, expected.clients, data)
+    _assert_equal(output.state, expected.state)

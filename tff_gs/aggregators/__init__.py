@@ -4,36 +4,27 @@ Factories for `model_aggregator=` of `tff.learning.algorithms`, and for what TFF
 factories wrap. docs/aggregators.md shows how to use them.
 """
 
-from tff_gs.aggregators.shared_coordinates import (
-    SharedCoordinatesState,
-    periodic_k_factory,
-    random_k_factory,
-)
-from tff_gs.aggregators.sparsified_mean import (
-    SparsifiedMeanFactory,
-    SparsifiedMeanState,
-    SparsifiedSumFactory,
-    UnweightedSparsifiedMeanFactory,
-    fab_top_k_factory,
-    fab_top_k_sum_factory,
-    fub_top_k_factory,
-    fub_top_k_sum_factory,
-    top_k_factory,
-    top_k_sum_factory,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "SharedCoordinatesState",
-    "SparsifiedMeanFactory",
-    "SparsifiedMeanState",
-    "SparsifiedSumFactory",
-    "UnweightedSparsifiedMeanFactory",
-    "fab_top_k_factory",
-    "fab_top_k_sum_factory",
-    "fub_top_k_factory",
-    "fub_top_k_sum_factory",
-    "periodic_k_factory",
-    "random_k_factory",
-    "top_k_factory",
-    "top_k_sum_factory",
-]
+from tff_gs import _lazy
+
+if TYPE_CHECKING:
+    from tff_gs.aggregators.shared_coordinates import (
+        SharedCoordinatesState as SharedCoordinatesState,
+        periodic_k_factory as periodic_k_factory,
+        random_k_factory as random_k_factory,
+    )
+    from tff_gs.aggregators.sparsified_mean import (
+        SparsifiedMeanFactory as SparsifiedMeanFactory,
+        SparsifiedMeanState as SparsifiedMeanState,
+        SparsifiedSumFactory as SparsifiedSumFactory,
+        UnweightedSparsifiedMeanFactory as UnweightedSparsifiedMeanFactory,
+        fab_top_k_factory as fab_top_k_factory,
+        fab_top_k_sum_factory as fab_top_k_sum_factory,
+        fub_top_k_factory as fub_top_k_factory,
+        fub_top_k_sum_factory as fub_top_k_sum_factory,
+        top_k_factory as top_k_factory,
+        top_k_sum_factory as top_k_sum_factory,
+    )
+else:
+    __getattr__, __dir__, __all__ = _lazy.exports(__name__)

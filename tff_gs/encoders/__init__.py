@@ -1,6 +1,41 @@
 """Sparse messages: what an index-value list looks like as bytes, and back.
 
-Import what is needed from the modules: `names` and `encoder` (no TensorFlow), `codec`
-(the interface), `message_encoder`, `entropy`, and `tensor_encoding_stage`.
-docs/wire_format.md describes the bytes.
+An `Encoder` names a code for indices and a code for values; the names of both are in
+`INDEX_NAMES` and `VALUE_NAMES`. docs/wire_format.md describes the bytes.
 """
+
+from typing import TYPE_CHECKING
+
+from tff_gs import _lazy
+
+if TYPE_CHECKING:
+    from tff_gs.encoders.codec import (
+        Codec as Codec,
+        Decoded as Decoded,
+        Encoded as Encoded,
+        Sizes as Sizes,
+    )
+    from tff_gs.encoders.encoder import (
+        EXACT as EXACT,
+        Encoder as Encoder,
+    )
+    from tff_gs.encoders.entropy import entropy_bits as entropy_bits
+    from tff_gs.encoders.index_code import IndexCode as IndexCode
+    from tff_gs.encoders.message_encoder import (
+        MAX_DIMENSION as MAX_DIMENSION,
+        MessageEncoder as MessageEncoder,
+        build_encoder as build_encoder,
+    )
+    from tff_gs.encoders.names import (
+        ERRORS as ERRORS,
+        INDEX_NAMES as INDEX_NAMES,
+        REFUSALS as REFUSALS,
+        VALUE_NAMES as VALUE_NAMES,
+    )
+    from tff_gs.encoders.tensor_encoding_stage import (
+        SparseTopKEncodingStage as SparseTopKEncodingStage,
+        sparse_top_k as sparse_top_k,
+    )
+    from tff_gs.encoders.value_code import ValueCode as ValueCode
+else:
+    __getattr__, __dir__, __all__ = _lazy.exports(__name__)

@@ -42,7 +42,7 @@ def parameters(limit: int) -> np.ndarray:
       int32 [codes]; code c has M = c + 1 below 8, then (4 + f) 2**(e - 1) with
       c + 1 = 4 e + f.
     """
-    found = []
+    found: list[int] = []
     while True:
         octave, fraction = divmod(len(found) + 1, 4)
         parameter = fraction if octave == 0 else (4 + fraction) << (octave - 1)

@@ -1,5 +1,6 @@
 """Messages: a header, values, indices and a checksum; one encoder for all codes."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
     "float16": lambda: float_code.FloatCode(tf.float16, tag=2),
     "ternary": ternary_code.TernaryCode,
     **{
-        f"quantised{bits}": lambda bits=bits: quantised_code.QuantisedCode(bits)
+        f"quantised{bits}": functools.partial(quantised_code.QuantisedCode, bits)
         for bits in range(1, 9)
     },
 }
@@ -56,7 +57,7 @@ VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
 MAX_DIMENSION = 2**bit_packing.MAX_FIELD_BITS - 1
 
 _MAGIC = 0x80
-_VERSION = 1
+_VERSION = 2
 _CHECKSUM_BYTES = 4
 # What the first 1 to 4 bytes of a little-endian number hold.
 _MASKS = (0xFF, 0xFFFF, 0xFFFFFF, -1)
@@ -81,13 +82,13 @@ class MessageEncoder(codec.Codec):
 
     A message is (docs/wire_format.md has it to the bit):
 
-    - 1 byte: 0x80 + 16 times the version, which is 1, + 4 (W - 1) + (C - 1), where
+    - 1 byte: 0x80 + 16 times the version, which is 2, + 4 (W - 1) + (C - 1), where
       W and C are how many bytes D and the count take;
     - 1 byte: 16 times the index code's tag, plus the value code's tag;
     - W bytes: D; C bytes: how many entries there are; both little-endian;
     - the value code's payload, whose length follows from the count;
     - the index code's payload;
-    - 4 bytes: the checksum of all before, little-endian.
+    - 4 bytes: the checksum of all before.
 
     A receiver decodes the codes that it was built for, and no others: with "auto"
     all that "auto" may choose. It agreed on the codes with the sender, and a
@@ -144,7 +145,7 @@ class MessageEncoder(codec.Codec):
             ],
             0,
         )
-        message = tf.concat([body, tf.bitcast(checksum.checksum(body), tf.uint8)], 0)
+        message = tf.concat([body, checksum.checksum(body)], 0)
         return codec.Encoded(message, values.received)
 
     def decode(self, message: tf.Tensor, max_count: tf.Tensor) -> codec.Decoded:
@@ -256,8 +257,11 @@ class MessageEncoder(codec.Codec):
         # What has no possible size is not looked at, however large.
         known = tf.pad(message[: tf.where(right_size, size, 0)], [[0, _CHECKSUM_BYTES]])
         body_size = tf.where(right_size, size - _CHECKSUM_BYTES, 0)
-        written = tf.bitcast(
-            tf.reshape(known[body_size : body_size + _CHECKSUM_BYTES], [4]), tf.int32
+        right_checksum = tf.reduce_all(
+            tf.equal(
+                known[body_size : body_size + _CHECKSUM_BYTES],
+                checksum.checksum(known[:body_size]),
+            )
         )
         start, codes = header.start[0], header.start[1]
         dimension = list(self._dimension.to_bytes(self._width, "little"))
@@ -274,14 +278,12 @@ class MessageEncoder(codec.Codec):
         holds_values = body_size - header.num_bytes >= value_bytes
         checks = [
             (not_short, names.WRONG_LENGTH),
+            # Of another version nothing else is known, not even its checksum.
+            (same_version, names.UNKNOWN_VERSION),
             # Too long to be looked at, and it says itself why.
             (not_long | allowed, names.TOO_MANY_ENTRIES),
             (not_long, names.WRONG_LENGTH),
-            (
-                tf.equal(written, checksum.checksum(known[:body_size])),
-                names.BAD_CHECKSUM,
-            ),
-            (same_version, names.UNKNOWN_VERSION),
+            (right_checksum, names.BAD_CHECKSUM),
             (same_dimension, names.DIMENSION_MISMATCH),
             (tf.reduce_any(expected), names.UNKNOWN_CODE),
             (allowed, names.TOO_MANY_ENTRIES),

@@ -15,9 +15,7 @@ class RicePerTensorCode(index_code.IndexCode):
 
     Selections are not uniform over a model's layers, so this can be below the
     entropy of a uniformly random subset, which is what it is for. On such subsets
-    themselves it pays for its side information (1.8% at 0.2% of the paper's CNN), and
-    it has no pairs of coordinates as `RiceCode` has between densities of 0.31 and 0.45,
-    where Golomb codes are up to 4% above the entropy.
+    themselves it pays for its side information (1.8% at 0.2% of the paper's CNN).
 
     The payload begins with how many indices are in each tensor and the parameter's
     code, as numbers of fixed widths; gaps restart at the borders of tensors.

@@ -1,36 +1,45 @@
 """The sparse exchange of a round, and what is measured of its messages."""
 
-from tff_gs.exchange.catch_up import CatchUp, PartialParticipation
-from tff_gs.exchange.client_state import ClientState
-from tff_gs.exchange.messages import DownlinkMessage, RoundConfig, UplinkMessage
-from tff_gs.exchange.receipts import Receipts
-from tff_gs.exchange.sparse_exchange import (
-    ExchangeOutput,
-    MessageBounds,
-    Outcome,
-    SparseExchange,
-)
-from tff_gs.exchange.transformations import (
-    ClientTransformation,
-    ClipByNorm,
-    ClipByValue,
-    MomentumCorrection,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CatchUp",
-    "ClientState",
-    "ClientTransformation",
-    "ClipByNorm",
-    "ClipByValue",
-    "DownlinkMessage",
-    "ExchangeOutput",
-    "MessageBounds",
-    "MomentumCorrection",
-    "Outcome",
-    "PartialParticipation",
-    "Receipts",
-    "RoundConfig",
-    "SparseExchange",
-    "UplinkMessage",
-]
+from tff_gs import _lazy
+
+if TYPE_CHECKING:
+    from tff_gs.exchange.catch_up import (
+        CatchUp as CatchUp,
+        PartialParticipation as PartialParticipation,
+    )
+    from tff_gs.exchange.client_state import ClientState as ClientState
+    from tff_gs.exchange.client_work import (
+        ClientWork as ClientWork,
+        Contribution as Contribution,
+        Given as Given,
+        GivenVector as GivenVector,
+    )
+    from tff_gs.exchange.messages import (
+        DownlinkMessage as DownlinkMessage,
+        RoundConfig as RoundConfig,
+        UplinkMessage as UplinkMessage,
+    )
+    from tff_gs.exchange.receipts import Receipts as Receipts
+    from tff_gs.exchange.server_update import (
+        OptimizerUpdate as OptimizerUpdate,
+        Replica as Replica,
+        ServerUpdate as ServerUpdate,
+        SparseSgd as SparseSgd,
+        build_update as build_update,
+    )
+    from tff_gs.exchange.sparse_exchange import (
+        ExchangeOutput as ExchangeOutput,
+        MessageBounds as MessageBounds,
+        Outcome as Outcome,
+        SparseExchange as SparseExchange,
+    )
+    from tff_gs.exchange.transformations import (
+        ClientTransformation as ClientTransformation,
+        ClipByNorm as ClipByNorm,
+        ClipByValue as ClipByValue,
+        MomentumCorrection as MomentumCorrection,
+    )
+else:
+    __getattr__, __dir__, __all__ = _lazy.exports(__name__)

@@ -34,6 +34,9 @@ _CHECKSUM_BYTES = 4
 class PartialParticipation:
     """Any subset of the clients may take part in a round.
 
+    >>> PartialParticipation()
+    PartialParticipation(index_code='auto')
+
     Attributes:
       index_code: How the server writes which weights have changed, a name in
         `message_encoder.INDEX_CODES`; their values are always exact.
@@ -353,7 +356,7 @@ def _encoder(
 ) -> codec.Codec:
     """Writes any exact list, and all weights without a word on which they are."""
     named = message_encoder.INDEX_CODES[participation.index_code]
-    classes = dict.fromkeys((*named, leading_code.LeadingCode))
+    classes: list[Any] = list(dict.fromkeys((*named, leading_code.LeadingCode)))
     return message_encoder.MessageEncoder(
         [code(dimension, tensor_sizes) for code in classes],
         message_encoder.VALUE_CODES["float32"](),
@@ -369,14 +372,14 @@ def _to_bytes(structure: Any) -> tf.Tensor:
     body = tf.concat(
         [tf.reshape(tf.bitcast(leaf, tf.uint8), [-1]) for leaf in leaves], axis=0
     )
-    return tf.concat([body, tf.bitcast(checksum.checksum(body), tf.uint8)], axis=0)
+    return tf.concat([body, checksum.checksum(body)], axis=0)
 
 
 def _from_bytes(message: tf.Tensor, like: Any) -> Any:
     """The structure, as `like`, that `_to_bytes` wrote."""
     body, written = message[:-_CHECKSUM_BYTES], message[-_CHECKSUM_BYTES:]
     check = tf.debugging.assert_equal(
-        tf.bitcast(checksum.checksum(body), tf.uint8),
+        checksum.checksum(body),
         written,
         "The server's message was damaged.",
     )

@@ -1,5 +1,6 @@
 """What crosses the network in a sparse exchange, and how the server collects it."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -169,9 +170,9 @@ def collect(
     )
 
 
-def _moved_on(levels: tuple[tf.Tensor, ...], count: tf.Tensor) -> tuple[Any, ...]:
+def _moved_on(accumulated: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[Any, ...]:
     """The levels when `count` messages are there: what is full is in the one before."""
-    levels = list(levels)
+    levels = list(accumulated)
     for place in range(_LEVELS - 1, 0, -1):
         before, full = levels[place - 1 : place + 1]
         levels[place - 1 : place + 1] = tf.cond(

@@ -71,7 +71,14 @@ class ServerUpdate(configuration.Configuration, abc.ABC):
 
 
 class SparseSgd(ServerUpdate):
-    """W - eta b, at the coordinates of b only."""
+    """W - eta b, at the coordinates of b only.
+
+    >>> sgd = SparseSgd(learning_rate=0.5).bind(3)
+    >>> model = Replica(tf.constant([1.0, 2.0, 3.0]), sgd.initialize())
+    >>> update = sparse_vector.SparseVector(tf.constant([2]), tf.constant([4.0]))
+    >>> sgd.step(model, update).weights.numpy()
+    array([1., 2., 1.], dtype=float32)
+    """
 
     learning_rate: float = option(help="eta", above=0)
 

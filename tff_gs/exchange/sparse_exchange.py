@@ -47,6 +47,9 @@ from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 class MessageBounds:
     """What a message may say at most; beyond it, it is refused.
 
+    >>> MessageBounds(max_weight=1000)
+    MessageBounds(max_weight=1000, max_norm=None)
+
     Attributes:
       max_weight: The largest weight C_i. Up to 2**24 a number of examples is exact in
         float32.
@@ -346,9 +349,8 @@ class SparseExchange:
 
         def step(number: tf.Tensor, so_far: _Read) -> tuple[tf.Tensor, _Read]:
             place = order[number]
-            message = messages.UplinkMessage(
-                *reader.header(place), reader.entries(place)
-            )
+            client_id, weight = reader.header(place)
+            message = messages.UplinkMessage(client_id, weight, reader.entries(place))
             return number + 1, self._read_one(
                 number, so_far, message, unreadable[place], config
             )

@@ -48,7 +48,12 @@ class ClientTransformation(configuration.Configuration, abc.ABC):
 
 
 class ClipByNorm(ClientTransformation, kw_only=False):
-    """Scales a vector down to an l2 norm, if it is longer."""
+    """Scales a vector down to an l2 norm, if it is longer.
+
+    >>> _, clipped = ClipByNorm(1.0)((), tf.constant([3.0, 4.0]))
+    >>> clipped.numpy()
+    array([0.6, 0.8], dtype=float32)
+    """
 
     max_norm: float = option(help="the l2 norm", above=0)
 
@@ -65,7 +70,12 @@ class ClipByNorm(ClientTransformation, kw_only=False):
 
 
 class ClipByValue(ClientTransformation, kw_only=False):
-    """Moves every entry into [-bound, bound]."""
+    """Moves every entry into [-bound, bound].
+
+    >>> _, clipped = ClipByValue(2.0)((), tf.constant([1.0, -5.0]))
+    >>> clipped.numpy()
+    array([ 1., -2.], dtype=float32)
+    """
 
     bound: float = option(help="the largest magnitude of an entry", above=0)
 
@@ -81,6 +91,15 @@ class MomentumCorrection(ClientTransformation, kw_only=False):
     distributed training", ICLR 2018, Sections 3.1 and 3.2: u <- momentum u + g enters
     the residual in g's place, and u is emptied at the coordinates that were applied
     (momentum factor masking). The state is u, float32 [D].
+
+    >>> correction = MomentumCorrection(0.5)
+    >>> state = correction.initialize(2)
+    >>> for _ in range(2):
+    ...     state, vector = correction(state, tf.constant([4.0, 8.0]))
+    >>> vector.numpy()
+    array([ 6., 12.], dtype=float32)
+    >>> correction.receive(state, tf.constant([1])).numpy()
+    array([6., 0.], dtype=float32)
     """
 
     momentum: float = option(

@@ -1,5 +1,6 @@
 """Clients' data and ids as users have them, checked before anything is placed."""
 
+import collections
 import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -37,6 +38,13 @@ def clients_from_client_data(
     client_ids: Sequence[str] | None = None,
 ) -> ClientsData:
     """The clients of a TFF data set, their examples stacked.
+
+    >>> numbers = tff.simulation.datasets.ClientData.from_clients_and_tf_fn(
+    ...     ["anna", "bo"], lambda name: tf.data.Dataset.range(3)
+    ... )
+    >>> clients = clients_from_client_data(numbers)
+    >>> clients.ids, clients.names, clients.data[1]
+    ([0, 1], ['anna', 'bo'], array([0, 1, 2]))
 
     A data set whose elements are batches, that is whose tensors have all an unknown
     first dimension, gives the examples of the batches.
@@ -79,6 +87,13 @@ def clients_from_client_data(
 def check_client_ids(client_ids: Any) -> list[int]:
     """The ids as Python's whole numbers.
 
+    >>> check_client_ids(np.array([4, 2]))
+    [4, 2]
+    >>> check_client_ids([4, 4])
+    Traceback (most recent call last):
+    ValueError: Expected distinct ids of clients from 0 on, found [4, 4]; an id is a
+    whole number of int32.
+
     Args:
       client_ids: Distinct whole numbers from 0 to 2**31 - 1, at least one, in a list
         or an array.
@@ -114,6 +129,10 @@ def check_data(
     data: Any, data_type: tff.Type, clients: Sequence[int] | None = None
 ) -> list[Any]:
     """The clients' examples as arrays in the containers of the model's batch.
+
+    >>> batch = tff.to_type([(np.float32, [None]), (np.int32, [None])])
+    >>> check_data([([0.5, 1.5], [0, 1])], batch)
+    [[array([0.5, 1.5], dtype=float32), array([0, 1], dtype=int32)]]
 
     Args:
       data: For each client, in a list, its examples: a structure like the model's
@@ -183,5 +202,4 @@ def _check_examples(leaves: Sequence[np.ndarray], client: int) -> None:
 
 def _repeated(values: Sequence[Any]) -> Any:
     """A value that is there twice."""
-    seen: set[Any] = set()
-    return next(value for value in values if value in seen or seen.add(value))
+    return collections.Counter(values).most_common(1)[0][0]

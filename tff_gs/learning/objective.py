@@ -3,7 +3,7 @@
 import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tensorflow_federated as tff
 
 from tff_gs.learning import client_data, forward_pass
 
-Model = (
+Model: TypeAlias = (
     Callable[[], tff.learning.models.VariableModel]
     | tff.learning.models.FunctionalModel
 )
@@ -52,6 +52,7 @@ class Objective(abc.ABC):
       input_spec: The `tf.TensorSpec` structure of a batch; leading dimensions open.
       shapes: The shapes of the trainable tensors, in order.
       non_trainable_type: The TFF type of the weights that training leaves alone.
+      weights_type: That of all weights, a `tff.learning.models.ModelWeights`.
     """
 
     def __init__(self, trainable: Any, non_trainable: Any, input_spec: Any):
@@ -73,6 +74,11 @@ class Objective(abc.ABC):
         client_data.check_input_spec(input_spec)
         self.input_spec = input_spec
         self.non_trainable_type = tff.types.tensorflow_to_type(non_trainable)
+        self.weights_type = tff.to_type(
+            tff.learning.models.ModelWeights(
+                tff.types.tensorflow_to_type(trainable), self.non_trainable_type
+            )
+        )
         self.tensor_sizes = [math.prod(shape) for shape in self.shapes]
         self.dimension = sum(self.tensor_sizes)
 
@@ -147,10 +153,12 @@ class Objective(abc.ABC):
 class _FunctionalObjective(Objective):
     def __init__(self, model: tff.learning.models.FunctionalModel):
         self._model = model
-        specs = tf.nest.map_structure(_spec, tuple(model.initial_weights))
+        trainable, non_trainable = tf.nest.map_structure(
+            _spec, tuple(model.initial_weights)
+        )
         features_and_labels(model.input_spec)
-        super().__init__(*specs, model.input_spec)
-        self._non_trainable_specs = specs[1]
+        super().__init__(trainable, non_trainable, model.input_spec)
+        self._non_trainable_specs = non_trainable
 
     def remarks(self) -> list[str]:
         # TFF's functional models of Keras's run in a graph only.
@@ -193,14 +201,14 @@ class _VariableObjective(Objective):
         self._model_fn = model_fn
         with tf.Graph().as_default():
             model = model_fn()
-            specs = [
+            trainable, non_trainable = (
                 [tf.TensorSpec(v.shape, v.dtype) for v in variables]
                 for variables in (
                     model.trainable_variables,
                     model.non_trainable_variables,
                 )
-            ]
-            super().__init__(*specs, model.input_spec)
+            )
+            super().__init__(trainable, non_trainable, model.input_spec)
 
     def remarks(self) -> list[str]:
         with tf.Graph().as_default():
@@ -298,6 +306,24 @@ def _spec(value: Any) -> tf.TensorSpec:
 
 def build_objective(model: Model) -> Objective:
     """The objective of a functional model, or of a function that builds a model.
+
+    >>> @tf.function(autograph=False)
+    ... def predict(weights, x, training):
+    ...     return weights[0] * x
+    >>> def loss(output, label, sample_weight=None):
+    ...     return tf.reduce_mean((output - label) ** 2)
+    >>> objective = build_objective(
+    ...     tff.learning.models.FunctionalModel(
+    ...         initial_weights=(np.float32(1.0), ()),
+    ...         predict_on_batch_fn=predict,
+    ...         loss_fn=loss,
+    ...         input_spec=2 * (tf.TensorSpec([None], tf.float32),),
+    ...     )
+    ... )
+    >>> batch = tf.constant([1.0, 2.0]), tf.constant([2.0, 4.0])
+    >>> _, gradient = objective.loss_and_gradient(tf.constant([1.0]), (), batch)
+    >>> objective.dimension, gradient.numpy()
+    (1, array([-5.], dtype=float32))
 
     Raises:
       TypeError: If `model` is neither.

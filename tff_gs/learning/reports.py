@@ -119,7 +119,9 @@ def collect(collected: CollectedReports, measured: Measured) -> CollectedReports
     """The accumulator with one more report."""
     report = measured.report
     one = CollectedReports(
-        *(value[tf.newaxis] for value in report[:3]),
+        client_ids=report.client_id[tf.newaxis],
+        contributed=report.contributed[tf.newaxis],
+        training_loss=report.training_loss[tf.newaxis],
         losses=report.losses,
         local_steps=measured.local_steps[tf.newaxis],
         catch_up=tf.nest.map_structure(lambda x: x[tf.newaxis], measured.catch_up),
@@ -131,8 +133,12 @@ def collect(collected: CollectedReports, measured: Measured) -> CollectedReports
 
 def join(first: CollectedReports, second: CollectedReports) -> CollectedReports:
     """The reports of both."""
-    return CollectedReports(
-        *(tf.concat(pair, axis=0) for pair in zip(first[:5], second[:5], strict=True)),
+    columns = CollectedReports._fields[:5]
+    return first._replace(
+        **{
+            name: tf.concat([getattr(first, name), getattr(second, name)], axis=0)
+            for name in columns
+        },
         catch_up=growing.concat(first.catch_up, second.catch_up),
         bits=first.bits + second.bits,
         encode_seconds=first.encode_seconds + second.encode_seconds,
@@ -178,7 +184,7 @@ def summarise(
         losses = _means(
             tf.stack([column(table[:, place]) for place in range(3)], axis=1), weights
         )
-    caught_up = ()
+    caught_up: Any = ()
     if limits is not None:
         caught_up = catch_up.CatchUpReceipt(
             *(

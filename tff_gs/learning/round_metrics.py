@@ -87,13 +87,17 @@ class RoundMetrics:
         probe_time = self.cost.estimated_round_time(
             traffic, **_bounded(at_probe, traffic, decision)
         )
-        losses = [unknown] * 3
+        before, after, at_k_probe = [unknown] * 3
         if report.losses.shape[0]:
-            losses = tf.unstack(tf.where(probed, report.losses, unknown))
+            before, after, at_k_probe = tf.unstack(
+                tf.where(probed, report.losses, unknown)
+            )
         return controller_lib.Feedback(
             self.cost.round_time(traffic),
             tf.where(probed, probe_time, unknown),
-            *losses,
+            before,
+            after,
+            at_k_probe,
             report.training_loss,
         )
 
@@ -255,6 +259,10 @@ def _bits_per_entry(
 
 def describe_refusals(metrics: Mapping[str, Any]) -> list[str]:
     """A sentence for each client whose message or work did not count in a round.
+
+    >>> describe_refusals({"client_ids": [4, 7], "refusals": [0, 1]})
+    ['The message of client 7 was refused (wrong_length); it counts for nothing in this
+    round.']
 
     Args:
       metrics: Those of `SparsifiedProcess.next`.

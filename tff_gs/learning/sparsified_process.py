@@ -34,7 +34,13 @@ from tff_gs.exchange import (
     sparse_exchange,
     transformations,
 )
-from tff_gs.learning import local_work, reports, round_metrics, training_round
+from tff_gs.learning import (
+    local_work,
+    model_weights,
+    reports,
+    round_metrics,
+    training_round,
+)
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
 from tff_gs.sparsifiers import fab_top_k
@@ -93,6 +99,28 @@ class RoundOutput(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class SparsifiedProcess:
     """An iterative process with explicit client state.
+
+    >>> from tff_gs import learning, runtime
+    >>> @tf.function(autograph=False)
+    ... def predict(weights, x, training):
+    ...     return weights[0] * x
+    >>> def loss(output, label, sample_weight=None):
+    ...     return tf.reduce_mean((output - label) ** 2)
+    >>> model = tff.learning.models.FunctionalModel(
+    ...     initial_weights=(np.float32(1.0), ()),
+    ...     predict_on_batch_fn=predict,
+    ...     loss_fn=loss,
+    ...     input_spec=2 * (tf.TensorSpec([None], tf.float32),),
+    ... )
+    >>> process = learning.build_sparsified_fed_sgd(model, learning_rate=0.1)
+    >>> data = [(np.float32([x]), np.float32([2 * x])) for x in (1.0, 2.0)]
+    >>> with runtime.execution_context():
+    ...     state = process.initialize()
+    ...     state, clients, _ = process.initialize_clients(state, [0, 1])
+    ...     state, clients, metrics, _ = process.next(state, clients, data)
+    >>> # The gradients are -2 and -8.
+    >>> process.get_model_weights(state).trainable, int(metrics["uplink_elements"])
+    (1.5, 2)
 
     `metrics` of `next` is an ordered dict of
 
@@ -155,12 +183,35 @@ class SparsifiedProcess:
 
     def get_model_weights(self, state: ServerState) -> tff.learning.models.ModelWeights:
         """The model's weights in `state`, in the model's own structure."""
-        return tff.learning.models.ModelWeights(
-            tf.nest.map_structure(
-                lambda tensor: tensor.numpy(), self.objective.unflatten(state.weights)
-            ),
-            state.non_trainable,
-        )
+        return model_weights.get(self.objective, state)
+
+    def set_model_weights(
+        self, state: ServerState, weights: tff.learning.models.ModelWeights
+    ) -> ServerState:
+        """The state with other weights, such as those of a trained model.
+
+        All else stays, such as the state of the server's optimizer and of the rule
+        for k. Clients that have received the model before have another one now:
+
+        * without partial participation they must be initialized again, all of them:
+          the state knows no client, and a round with them is an error;
+        * with it, they are brought up to date in the next round that they take part
+          in, as if a round had changed the weights: `round` counts one more, and their
+          residuals stay. If weights that training leaves alone change too, they must
+          be initialized again here as well, and are refused until then.
+
+        Weights that are equal to the bit change nothing.
+
+        Args:
+          state: The server's.
+          weights: In the model's own structure, as of `get_model_weights`, or of
+            `tff.learning.models.ModelWeights.from_model` of an equal model.
+
+        Raises:
+          ValueError: In one sentence, if structure, shapes or dtypes are not the
+            model's.
+        """
+        return model_weights.put(self.objective, state, weights)
 
 
 def build_sparsified_process(

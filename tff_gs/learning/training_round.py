@@ -262,6 +262,11 @@ class Round:
             "participation=PartialParticipation() for rounds of some of them.",
             (known, found),
         )
+        unknown = (
+            "Expected clients that initialize_clients was called with, for the weights "
+            "that the server has, found none: call it again after set_model_weights."
+        )
+        sentence = tf.where(known > 0, sentence, unknown)
         check = tf.debugging.Assert(tf.equal(known, found), [sentence])
         with tf.control_dependencies([check]):
             return tf.nest.map_structure(tf.identity, outcome)

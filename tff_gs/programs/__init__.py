@@ -1,32 +1,29 @@
 """Program logic: training that is measured, evaluated, saved and resumed."""
 
-from tff_gs.programs.checkpoints import CheckpointManager
-from tff_gs.programs.population import (
-    CohortPopulation,
-    Population,
-    WholePopulation,
-)
-from tff_gs.programs.releases import RecordReleaseManager, ResumableReleaseManager
-from tff_gs.programs.train import (
-    ProgramState,
-    ProgramStateError,
-    Release,
-    Stop,
-    TrainOutput,
-    train_model,
-)
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CheckpointManager",
-    "CohortPopulation",
-    "Population",
-    "ProgramState",
-    "ProgramStateError",
-    "RecordReleaseManager",
-    "Release",
-    "ResumableReleaseManager",
-    "Stop",
-    "TrainOutput",
-    "WholePopulation",
-    "train_model",
-]
+from tff_gs import _lazy
+
+if TYPE_CHECKING:
+    from tff_gs.programs.checkpoints import CheckpointManager as CheckpointManager
+    from tff_gs.programs.client_id_process import ClientIdProcess as ClientIdProcess
+    from tff_gs.programs.population import (
+        CohortPopulation as CohortPopulation,
+        Population as Population,
+        WholePopulation as WholePopulation,
+    )
+    from tff_gs.programs.releases import (
+        Record as Record,
+        RecordReleaseManager as RecordReleaseManager,
+        ResumableReleaseManager as ResumableReleaseManager,
+    )
+    from tff_gs.programs.train import (
+        ProgramState as ProgramState,
+        ProgramStateError as ProgramStateError,
+        Release as Release,
+        Stop as Stop,
+        TrainOutput as TrainOutput,
+        train_model as train_model,
+    )
+else:
+    __getattr__, __dir__, __all__ = _lazy.exports(__name__)

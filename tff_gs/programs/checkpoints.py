@@ -26,6 +26,15 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
       removed after that.
     * A state is read only if every bit of it is as it was written.
     * What an earlier program left unfinished is removed at the start.
+
+    >>> import asyncio, numpy as np
+    >>> manager = CheckpointManager("saved", keep_total=1)
+    >>> for version in (1, 2):
+    ...     asyncio.run(manager.save({"k": np.int32(10 * version)}, version))
+    >>> asyncio.run(manager.get_versions())
+    [2]
+    >>> asyncio.run(manager.load(2, {"k": np.int32(0)}))
+    {'k': 20}
     """
 
     def __init__(
@@ -53,9 +62,9 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
         self._files = tff.program.FileProgramStateManager(
             self._root, prefix=prefix, keep_total=0
         )
-        leftovers = [UNFINISHED, *self._root.glob(sealed_folder.doomed_name("*"))]
-        for path in leftovers:
-            shutil.rmtree(self._root / path, ignore_errors=True)
+        doomed = self._root.glob(sealed_folder.doomed_name("*"))
+        for path in (self._root / UNFINISHED, *doomed):
+            shutil.rmtree(path, ignore_errors=True)
 
     async def get_versions(self) -> list[int] | None:
         """See base class."""

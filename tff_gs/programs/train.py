@@ -114,6 +114,7 @@ class TrainOutput(NamedTuple):
 async def train_model(
     *,
     population: population_lib.Population,
+    initial_weights: tff.learning.models.ModelWeights | None = None,
     total_rounds: int | None = None,
     is_last_round: Callable[[Mapping[str, Any]], bool] | None = None,
     should_stop: Callable[[], Stop | None] | None = None,
@@ -134,6 +135,9 @@ async def train_model(
 
     Args:
       population: The clients, with the process that trains their model.
+      initial_weights: Those of a trained model to start from, as of
+        `SparsifiedProcess.set_model_weights`; None: the model's own. Not used where
+        the program goes on from a saved state.
       total_rounds: The most rounds, those of an earlier call included; None: no
         limit.
       is_last_round: Whether the round of these metrics is the last one. The last
@@ -157,7 +161,8 @@ async def train_model(
       ProgramStateError: If there are saved states and the program can go on from
         none of them: they cannot be read, or are not of this process and these
         clients. It says why of the latest one.
-      ValueError: If nothing would end the program.
+      ValueError: If nothing would end the program, or `initial_weights` are not of
+        the model's structure, shapes and dtypes.
     """
     if total_rounds is None and is_last_round is None and should_stop is None:
         raise ValueError(
@@ -171,6 +176,8 @@ async def train_model(
     asked = should_stop or (lambda: None)
 
     state = population.process.initialize()
+    if initial_weights is not None:
+        state = population.process.set_model_weights(state, initial_weights)
     saver = None
     saved = None
     if program_state_manager is not None:

@@ -107,7 +107,15 @@ class ClientStore(abc.ABC):
 
 
 class MemoryStore(ClientStore):
-    """States as NumPy arrays in the memory of the program."""
+    """States as NumPy arrays in the memory of the program.
+
+    >>> store = MemoryStore()
+    >>> store.write([3, 1], [np.float32(0.3), np.float32(0.1)])
+    >>> store.client_ids
+    array([1, 3])
+    >>> store.read([1])
+    [array(0.1, dtype=float32)]
+    """
 
     def __init__(self) -> None:
         """Starts without clients."""

@@ -36,6 +36,12 @@ def build_cohort_fn(
     Cohorts are drawn without replacement by
     `tff.simulation.build_uniform_sampling_fn`, each round on its own.
 
+    >>> cohort = build_cohort_fn(range(100), 3, seed=0)
+    >>> cohort(5)
+    [11, 17, 69]
+    >>> cohort(5) == cohort(5)
+    True
+
     Args:
       client_ids: Whom to draw from.
       clients_per_round: The size of a cohort.
@@ -68,9 +74,9 @@ def run_round(
 ) -> CohortOutput:
     """Runs a round of the process with a cohort.
 
-    Clients that the store does not know receive the dense model first; the states of
-    the cohort, and of nobody else, are read from the store and written back. Where the
-    round raises an error, the store is as it was before.
+    Clients that the store or the server does not know receive the dense model first;
+    the states of the cohort, and of nobody else, are read from the store and written
+    back. Where the round raises an error, the store is as it was before.
 
     Args:
       process: Built with `participation`, unless all clients take part every time.
@@ -112,7 +118,8 @@ def _states(
 
     With how many of them are new, and the bits that these received.
     """
-    known = set(store.client_ids.tolist())
+    # The server forgets clients if its model was set: their states are of another one.
+    known = set(store.client_ids.tolist()) & set(np.asarray(state.client_ids).tolist())
     new = [place for place, client in enumerate(ids) if client not in known]
     if not new:
         return state, store.read(ids), 0, 0

@@ -40,6 +40,8 @@ _NUMBERS = 3
 _NUMBERS_BYTES = 8 * _NUMBERS
 # The checkpoint that a program goes on from, and the one before it.
 _KEPT_SNAPSHOTS = 2
+#: In the place of the descriptor of a file that is closed.
+_CLOSED = -1
 
 
 class DiskSnapshot(NamedTuple):
@@ -61,7 +63,14 @@ class _Place(NamedTuple):
 
 
 class DiskStore(client_store.ClientStore):
-    """Keeps states in a file; see the module."""
+    """Keeps states in a file; see the module.
+
+    >>> with DiskStore("clients.states", tff.TensorType(np.float32, [2])) as store:
+    ...     store.write([7], [np.ones(2, np.float32)])
+    >>> with DiskStore("clients.states", tff.TensorType(np.float32, [2])) as store:
+    ...     store.read([7])
+    [array([1., 1.], dtype=float32)]
+    """
 
     def __init__(self, path: str | os.PathLike[str], state_type: tff.Type) -> None:
         """Opens the file, or makes it where there is none.
@@ -88,6 +97,7 @@ class DiskStore(client_store.ClientStore):
             for number, spec in enumerate(self._specs)
         ]
         self._record = np.dtype(fields)
+        self._names = [name for name, *_ in fields[1:]]
         self._record_bytes = _whole_pages(self._record.itemsize)
         self._file = self._open()
         try:
@@ -174,7 +184,7 @@ class DiskStore(client_store.ClientStore):
 
     def close(self) -> None:
         """See base class; the states are then on the disk itself."""
-        if self._file is not None:
+        if self._file != _CLOSED:
             try:
                 self._sync()
             finally:
@@ -191,7 +201,7 @@ class DiskStore(client_store.ClientStore):
 
     def _close_file(self) -> None:
         os.close(self._file)
-        self._file = None
+        self._file = _CLOSED
 
     def _lock(self) -> None:
         try:
@@ -291,7 +301,7 @@ class DiskStore(client_store.ClientStore):
     def _load(self, slot: int) -> np.ndarray:
         """The record in an array of one element; zeros where the file ends early."""
         record = np.zeros(1, self._record)
-        os.preadv(self._file, [record.view(np.uint8)], self._position(slot))
+        os.preadv(self._file, [record.view(np.uint8).data], self._position(slot))
         return record
 
     def _read(self, client: int) -> Any:
@@ -303,7 +313,7 @@ class DiskStore(client_store.ClientStore):
                 "one that is damaged, or that the program wrote only in part before "
                 "it was ended."
             )
-        leaves = [np.asarray(record[name][0]) for name in self._record.names[1:]]
+        leaves = [np.asarray(record[name][0]) for name in self._names]
         return tf.nest.pack_sequence_as(self._template, leaves)
 
     def _write(self, client: int, state: Any) -> None:
@@ -323,12 +333,12 @@ class DiskStore(client_store.ClientStore):
         # Later than all others, even where the clock is set back.
         self._newest = stamp = max(self._newest + 1, time.time_ns())
         record = np.zeros(1, self._record)
-        for name, leaf in zip(self._record.names[1:], leaves, strict=True):
+        for name, leaf in zip(self._names, leaves, strict=True):
             record[name][0] = leaf
         numbers = record["numbers"][0]
         numbers[_STAMP], numbers[_ID] = stamp, client + 1
         numbers[_CHECKSUM] = _checksum(record)
-        content = memoryview(record.view(np.uint8))
+        content = record.view(np.uint8).data
         # The numbers last: a record with an id has been written as a whole once.
         start = self._position(slot)
         self._put(content[_NUMBERS_BYTES:], start + _NUMBERS_BYTES)
@@ -380,7 +390,7 @@ def _checksum(record: np.ndarray) -> int:
     """Of all that a record says, but for the checksum itself."""
     numbers = record["numbers"][0]
     found = zlib.crc32(numbers[[_STAMP, _ID]].tobytes())
-    return zlib.crc32(record.view(np.uint8)[_NUMBERS_BYTES:], found)
+    return zlib.crc32(record.view(np.uint8)[_NUMBERS_BYTES:].data, found)
 
 
 def _not_of_this_format(path: pathlib.Path, found: bytes) -> str:

@@ -20,7 +20,7 @@ class ResidentStore(client_store.ClientStore):
     def __init__(self) -> None:
         """Starts without clients."""
         self._ids: list[int] = []
-        self._states: resident.ResidentValue | None = None
+        self._states: Any = None
 
     @property
     def client_ids(self) -> np.ndarray:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import grpc
 import portpicker
@@ -177,9 +177,7 @@ def _channel(port: int) -> grpc.Channel:
     )
 
 
-def _wait_until_ready(
-    stub: Stub, process: subprocess.Popen, log: tempfile.TemporaryFile
-) -> None:
+def _wait_until_ready(stub: Stub, process: subprocess.Popen, log: IO[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not stub.is_ready:
         if process.poll() is not None or time.monotonic() > deadline:
