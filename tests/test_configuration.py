@@ -22,10 +22,10 @@ class Part(Configuration):
     """
 
     needed: int = option(help="it cannot do without", at_least=2)
-    share: float = option(0.5, help="a share", above=0, below=1)
-    shape: tuple[int, ...] = option((), help="some numbers")
-    word: str | None = option(None, help="a word", one_of=("here", "there"))
-    hidden: int = option(3, help="no text can say it", has_flag=False)
+    share: float = option(default=0.5, help="a share", above=0, below=1)
+    shape: tuple[int, ...] = option(default=(), help="some numbers")
+    word: str | None = option(default=None, help="a word", one_of=("here", "there"))
+    hidden: int = option(default=3, help="no text can say it", has_flag=False)
 
     def bind(self, dimension):
         return self._bound(dimension=dimension)
@@ -37,8 +37,8 @@ class Part(Configuration):
 class Other(Part):
     """3-fold part."""
 
-    share: float = option(0.25, help="a share", above=0, below=1)
-    margin: float = option(0.0, help="a margin", at_least=0)
+    share: float = option(default=0.25, help="a share", above=0, below=1)
+    margin: float = option(default=0.0, help="a margin", at_least=0)
 
 
 def test_a_part_is_frozen_printable_and_comparable():

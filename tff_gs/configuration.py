@@ -1,7 +1,7 @@
 """Parts that are configured first and bound later; imports no TensorFlow.
 
     class Halving(Controller):
-        period: int = option(10, help="rounds for which k stays", at_least=1)
+        period: int = option(default=10, help="rounds for which k stays", at_least=1)
 
         def _prepare(self) -> None:
             self._set(_first=self.dimension // 2)
@@ -95,8 +95,8 @@ class Option:
 
 
 def option(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     help: str,  # noqa: A002  as argparse and absl call it
     at_least: float | None = None,
     above: float | None = None,

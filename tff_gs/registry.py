@@ -88,10 +88,10 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
                     f"({', '.join(names)}), found {option}"
                     f"{self._whose(option, names)}"
                 )
-        for option in own:
-            if option.required and option.name not in given:
+        for known in own:
+            if known.required and known.name not in given:
                 raise ValueError(
-                    f"Expected {option.name} for {self.kind} {name!r}, found none."
+                    f"Expected {known.name} for {self.kind} {name!r}, found none."
                 )
         return part(**given)
 

@@ -336,9 +336,9 @@ def test_the_rounds_of_a_bandit_cannot_change(resumable):
 class _Halving(Controller):
     """Half of D, then half of that."""
 
-    period: int = option(10, help="rounds for which k stays", at_least=1)
-    share: float | None = option(None, help="a share", above=0, below=1)
-    k_floor: Amount = option(0.01, help="the least k")
+    period: int = option(default=10, help="rounds for which k stays", at_least=1)
+    share: float | None = option(default=None, help="a share", above=0, below=1)
+    k_floor: Amount = option(default=0.01, help="the least k")
 
 
 def test_a_rule_of_ones_own_has_its_flags_from_its_options():

@@ -45,36 +45,39 @@ class ContinuousBandit(controller.Controller):
     is k, and nothing is probed.
     """
 
-    k_min: amount.Amount = option(0.002, help="the least k")
-    k_max: amount.Amount = option(1.0, help="the largest k")
+    k_min: amount.Amount = option(default=0.002, help="the least k")
+    k_max: amount.Amount = option(default=1.0, help="the largest k")
     k_initial: amount.Amount | None = option(
-        None, help="the first k", default_text="0.1, moved to where x may lie"
+        default=None, help="the first k", default_text="0.1, moved to where x may lie"
     )
     horizon: int | None = option(
-        None,
+        default=None,
         help="n, the number of rounds that the constants are chosen for",
         at_least=1,
         default_text="the run's rounds, or 1000",
         has_flag=False,
     )
     step: float | None = option(
-        None, help="nu, step length", above=0, default_text="1 / sqrt(n) of n rounds"
+        default=None,
+        help="nu, step length",
+        above=0,
+        default_text="1 / sqrt(n) of n rounds",
     )
     perturbation: float | None = option(
-        None,
+        default=None,
         help="delta, distance of the k that is played from the center",
         above=0,
         default_text="(12 n)^(-1/3), at most the margin",
     )
     margin: float | None = option(
-        None,
+        default=None,
         help="alpha, distance of the center from the interval's ends",
         above=0,
         at_most=1,
         default_text="(3 / (2 sqrt(n)))^(1/3), at most 1",
     )
     memory: float = option(
-        0.99, help="discount of the rewards' scale", above=0, at_most=1
+        default=0.99, help="discount of the rewards' scale", above=0, at_most=1
     )
 
     def _prepare(self) -> None:

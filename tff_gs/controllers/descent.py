@@ -60,19 +60,19 @@ class Descent(controller.Controller):
     Amounts are a count (int) or a fraction of D (float).
     """
 
-    k_min: amount.Amount = option(0.002, help="the least k")
-    k_max: amount.Amount = option(1.0, help="the largest k")
+    k_min: amount.Amount = option(default=0.002, help="the least k")
+    k_max: amount.Amount = option(default=1.0, help="the largest k")
     k_initial: amount.Amount | None = option(
-        None, help="the first k", default_text="0.1, moved into the interval"
+        default=None, help="the first k", default_text="0.1, moved into the interval"
     )
     patience: int = option(
-        10, help="rounds in a row without a slope for which k stays", at_least=0
+        default=10, help="rounds in a row without a slope for which k stays", at_least=0
     )
     probe_initial: float = option(
-        0.9, help="the first k' relative to k", above=0, below=1
+        default=0.9, help="the first k' relative to k", above=0, below=1
     )
     probe_floor: float = option(
-        0.1, help="the least k' in units of k_min", at_least=0, below=1
+        default=0.1, help="the least k' in units of k_min", at_least=0, below=1
     )
 
     def _prepare(self) -> None:

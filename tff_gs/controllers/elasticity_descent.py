@@ -37,15 +37,15 @@ class ElasticityDescent(slopes.ElasticitySlope, log_descent.LogDescent):
     """
 
     k_initial: amount.Amount | None = option(
-        None,
+        default=None,
         help="the first k",
         default_text="the middle of k_min and k_max in log k",
     )
     probe_initial: float = option(
-        0.5, help="the first k' relative to k", above=0, below=1
+        default=0.5, help="the first k' relative to k", above=0, below=1
     )
     probe_distance: float = option(
-        math.log(2.0),
+        default=math.log(2.0),
         help="the least log(k / k')",
         at_least=0,
         default_text="log 2",

@@ -46,21 +46,21 @@ class Exp3(controller.Controller):
         help="the grid of k, ascending, such as 100,1000,0.5; at least 2 entries each"
     )
     horizon: int | None = option(
-        None,
+        default=None,
         help="T, the number of rounds that gamma is chosen for",
         at_least=1,
         default_text="the run's rounds, or 1000",
         has_flag=False,
     )
     gamma: float | None = option(
-        None,
+        default=None,
         help="exploration rate",
         above=0,
         at_most=1,
         default_text="sqrt(log(A) / (A T)) of A arms and T rounds",
     )
     memory: float = option(
-        0.99, help="discount of the rewards' scale", above=0, at_most=1
+        default=0.99, help="discount of the rewards' scale", above=0, at_most=1
     )
 
     def _prepare(self) -> None:

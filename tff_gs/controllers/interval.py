@@ -128,10 +128,14 @@ class ShrinkingInterval(Configuration):
     """The options of a descent whose interval shrinks; comes first among its bases."""
 
     alpha: float = option(
-        1.5, help="margin of a new interval around the k of the window", at_least=1
+        default=1.5,
+        help="margin of a new interval around the k of the window",
+        at_least=1,
     )
     window: int = option(
-        20, help="updates with a sign between two checks of the interval", at_least=1
+        default=20,
+        help="updates with a sign between two checks of the interval",
+        at_least=1,
     )
 
     def _prepare(self) -> None:

@@ -26,11 +26,13 @@ class LogDescent(descent.Descent):
     """
 
     step_scale: float = option(
-        0.25, help="the first step as a fraction of log(k_max / k_min)", above=0
+        default=0.25, help="the first step as a fraction of log(k_max / k_min)", above=0
     )
-    step_floor: float = option(0.0, help="the least step, in log k", at_least=0)
-    probe_scale: float = option(0.5, help="log(k / k') in steps", above=0)
-    probe_distance: float = option(0.0, help="the least log(k / k')", at_least=0)
+    step_floor: float = option(default=0.0, help="the least step, in log k", at_least=0)
+    probe_scale: float = option(default=0.5, help="log(k / k') in steps", above=0)
+    probe_distance: float = option(
+        default=0.0, help="the least log(k / k')", at_least=0
+    )
 
     def _prepare(self) -> None:
         super()._prepare()

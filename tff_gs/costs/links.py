@@ -185,30 +185,34 @@ class LinkTime(cost.Cost):
     """
 
     links: Links | None = option(
-        None, help="the clients' links, if they are known", has_flag=False
+        default=None, help="the clients' links, if they are known", has_flag=False
     )
     links_file: str | None = option(
-        None,
+        default=None,
         help="a CSV file with a row for each client, in place of the options below",
     )
     compute_seconds: float = option(
-        _MEDIANS["compute_seconds"],
+        default=_MEDIANS["compute_seconds"],
         help="median time of a minibatch gradient, in seconds",
         at_least=0,
     )
     up_bits_per_second: float = option(
-        _MEDIANS["up_bits_per_second"], help="median uplink bandwidth", above=0
+        default=_MEDIANS["up_bits_per_second"], help="median uplink bandwidth", above=0
     )
     down_bits_per_second: float = option(
-        _MEDIANS["down_bits_per_second"], help="median downlink bandwidth", above=0
+        default=_MEDIANS["down_bits_per_second"],
+        help="median downlink bandwidth",
+        above=0,
     )
     latency_seconds: float = option(
-        _MEDIANS["latency_seconds"],
+        default=_MEDIANS["latency_seconds"],
         help="median delay of a message, in seconds",
         at_least=0,
     )
     spread: float = option(
-        0.0, help="standard deviation of the logarithms over clients", at_least=0
+        default=0.0,
+        help="standard deviation of the logarithms over clients",
+        at_least=0,
     )
 
     def __post_init__(self) -> None:

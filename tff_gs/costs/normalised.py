@@ -24,13 +24,13 @@ class NormalisedTime(cost.Cost):
     """
 
     comm_time: float = option(
-        10.0,
+        default=10.0,
         help="beta, the time of the full model up and down, relative to one round of "
         "computing",
         at_least=0,
     )
     price_probe_downlink: bool = option(
-        False,
+        default=False,
         help="whether the message that tells the clients the probe's update is paid "
         "for; the paper does not charge it",
     )

@@ -80,8 +80,8 @@ class EnergyShare(CountRule):
     """
 
     share: float = option(help="the share of the energy", above=0, at_most=1)
-    k_min: amount.Amount = option(1, help="the least k")
-    k_max: amount.Amount = option(1.0, help="the largest k")
+    k_min: amount.Amount = option(default=1, help="the least k")
+    k_max: amount.Amount = option(default=1.0, help="the largest k")
 
     def _prepare(self) -> None:
         low, high = amount.to_interval(self.k_min, self.k_max, self.dimension)

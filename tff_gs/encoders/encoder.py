@@ -22,8 +22,8 @@ class Encoder(Configuration, kw_only=False):
       ValueError: If a name is unknown.
     """
 
-    index: str = option("rice", help="how indices are written")
-    value: str = option("float32", help="how values are written")
+    index: str = option(default="rice", help="how indices are written")
+    value: str = option(default="float32", help="how values are written")
 
     def __post_init__(self) -> None:
         """Checks the names."""

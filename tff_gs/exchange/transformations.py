@@ -103,7 +103,7 @@ class MomentumCorrection(ClientTransformation, kw_only=False):
     """
 
     momentum: float = option(
-        0.9, help="what remains of u after a round", at_least=0, below=1
+        default=0.9, help="what remains of u after a round", at_least=0, below=1
     )
 
     def initialize(self, dimension: int) -> tf.Tensor:

@@ -50,18 +50,18 @@ class LocalWork(client_work.ClientWork):
     """What both kinds of work share: minibatches, weights, probe examples."""
 
     batch_size: int = option(
-        32,
+        default=32,
         help="examples of a minibatch; a client with fewer uses all it has",
         at_least=1,
     )
     probe_examples: int = option(
-        1,
+        default=1,
         help="random examples of its minibatch on which a client evaluates the probe "
         "losses",
         at_least=1,
     )
     client_weighting: tff.learning.ClientWeighting = option(
-        tff.learning.ClientWeighting.NUM_EXAMPLES,
+        default=tff.learning.ClientWeighting.NUM_EXAMPLES,
         help="whether clients weigh by their numbers of examples, as in the paper, or "
         "all alike",
     )
@@ -152,10 +152,10 @@ class LocalUpdates(LocalWork):
         "weights and gradients of float32 [D]"
     )
     steps: int | None = option(
-        None, help="tau, local steps of a round, each on a minibatch of its own"
+        default=None, help="tau, local steps of a round, each on a minibatch of its own"
     )
     epochs: int | None = option(
-        None,
+        default=None,
         help="instead of steps: how often a client goes through its examples in a "
         "round, so tau is epochs times examples over minibatch, rounded up; a round "
         "that ends within a minibatch borrows from the next pass",
