@@ -121,7 +121,7 @@ def _round_times() -> Iterator[dict[str, Any]]:
         for share in [0.01] if _QUICK.value else _SHARES.value:
             k = max(1, int(share * dimension))
             for name, rule in _rules(dimension, k):
-                with resident.execution_context(varying_clients=False) as runtime:
+                with resident.execution_context() as runtime:
                     rounds = setting.Rounds(chosen, rule, runtime)
                     rounds()
                     times = report.alternate(
@@ -152,9 +152,7 @@ def _threads() -> Iterator[dict[str, Any]]:
     for calls in (1, 2, 3, 4, 0):
         for threads in (None, 1, 2):
             with resident.execution_context(
-                max_concurrent_computation_calls=calls,
-                intra_op_threads=threads,
-                varying_clients=False,
+                max_concurrent_computation_calls=calls, intra_op_threads=threads
             ) as runtime:
                 rule = fixed.FixedK(k=0.01).bind(dimension)
                 rounds = setting.Rounds(chosen, rule, runtime)

@@ -36,7 +36,7 @@ def _run_one(clients: int, side: int, rounds: int) -> dict[str, Any]:
     memory.start()
     chosen = setting.paper_setting(clients, side)
     dimension = chosen.objective.dimension
-    with resident.execution_context(varying_clients=False) as runtime:
+    with resident.execution_context() as runtime:
         run = setting.Rounds(chosen, fixed.FixedK(k=0.01).bind(dimension), runtime)
         run()
         middle, times = 0, []

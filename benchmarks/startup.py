@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
 
     process = learning.build_sparsified_fed_sgd(task.build_model(0), learning_rate=0.2)
     steps.done("build the process")
-    with runtime.execution_context(varying_clients=False) as context:
+    with runtime.execution_context() as context:
         steps.done("start the worker")
         data = context.place(
             [(client.features, client.labels) for client in task.clients],

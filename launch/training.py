@@ -158,9 +158,7 @@ def _attempt(
         return programs.Stop.PAUSED if interrupted() else None
 
     with (
-        resident.execution_context(
-            varying_clients=plan.participation.clients_per_round is not None
-        ) as context,
+        resident.execution_context() as context,
         populations.build(_setting(experiment, plan, context)) as population,
     ):
         return asyncio.run(

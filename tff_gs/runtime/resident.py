@@ -451,7 +451,6 @@ def execution_context(
     *,
     max_concurrent_computation_calls: int | None = None,
     intra_op_threads: int | None = None,
-    varying_clients: bool = True,
 ) -> Iterator[ResidentContext]:
     """Makes a resident context TFF's default; the worker ends with the `with` block.
 
@@ -460,9 +459,6 @@ def execution_context(
         default one per processor core.
       intra_op_threads: How many threads one operation uses; by default as many as
         TensorFlow finds cores.
-      varying_clients: Whether the number of clients changes from call to call. If it
-        does not, as when all take part in every round, False makes rounds quicker; if
-        it does, the worker's memory would then grow to about twice.
     """
     calls = max_concurrent_computation_calls or len(os.sched_getaffinity(0))
     environment = {
@@ -470,11 +466,11 @@ def execution_context(
         # oneDNN's own allocator doubles its regions and never gives one back: a fifth
         # more memory than the clients' values need.
         "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
+        # With an arena for each thread, what one frees is of no use to the others, and
+        # the executors of many numbers of clients leave more and more memory; with one
+        # for all, threads wait for each other.
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
     }
-    if varying_clients:
-        # With an arena for each thread, what one frees is of no use to the others: the
-        # executors of 40 numbers of clients would leave twice the memory of one.
-        environment["MALLOC_ARENA_MAX"] = os.environ.get("MALLOC_ARENA_MAX", "1")
     if intra_op_threads is not None:
         environment["TF_NUM_INTRAOP_THREADS"] = str(intra_op_threads)
     stack = tff.framework.get_context_stack()
