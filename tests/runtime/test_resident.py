@@ -81,7 +81,9 @@ def _workers():
             text = status.read_text()
         except OSError:
             continue
-        if "worker_binary" in text and f"PPid:\t{os.getpid()}\n" in text:
+        # One that has ended, and that nobody has waited for yet, is none.
+        lives = "State:\tZ" not in text
+        if lives and "worker_binary" in text and f"PPid:\t{os.getpid()}\n" in text:
             found.add(int(status.parent.name))
     return found
 
@@ -194,9 +196,7 @@ def test_dropped_values_leave_the_worker(context):
         kilobytes = 0
         for number in _workers():
             status = pathlib.Path(f"/proc/{number}/status").read_text()
-            # One that has ended, and that nobody has waited for yet, has no memory.
-            resident = re.search(r"VmRSS:\s+(\d+)", status)
-            kilobytes += int(resident[1]) if resident else 0
+            kilobytes += int(status.split("VmRSS:")[1].split()[0])
         return kilobytes / 1000
 
     place_and_drop(10)
@@ -320,7 +320,8 @@ def test_a_context_outlives_the_thread_that_entered_it(add_one, context):
         np.testing.assert_array_equal(total, [2.0, 2.0])
         np.testing.assert_array_equal(added.fetch(), [[2.0, 2.0]])
     in_a_thread(entered.close)
-    assert _workers() == before
+    # Another test's may have ended meanwhile.
+    assert _workers() <= before
 
 
 def test_no_proxy_is_asked_for_the_worker(monkeypatch):
