@@ -178,7 +178,7 @@ def test_the_worker_ends_with_the_block(add_one):
     with runtime.execution_context():
         add_one([np.zeros(2, np.float32)])
         assert len(_workers() - before) == 1
-    assert _workers() == before
+    assert _workers() <= before
 
 
 def test_dropped_values_leave_the_worker(context):
