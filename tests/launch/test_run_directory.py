@@ -1,10 +1,9 @@
-import contextlib
 import json
-import resource
 
 import pytest
 
 from launch import run_directory
+from tests import file_limit
 from tff_gs import sealed_folder
 
 
@@ -75,20 +74,10 @@ def test_atomic_writing_leaves_nothing_else_behind(tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["clients.csv"]
 
 
-@contextlib.contextmanager
-def _no_file_above(size):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_file_that_finds_no_room_is_as_it_was(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("old")
-    with _no_file_above(10), pytest.raises(OSError, match="large") as error:
+    with file_limit.no_file_above(10), pytest.raises(OSError, match="large") as error:
         run_directory.write_atomically(path, "x" * 20)
     assert error.value.filename == str(path)
     assert path.read_text() == "old"
@@ -100,7 +89,7 @@ def test_a_directory_whose_files_find_no_room_is_not_there(tmp_path, size):
     directory = run_directory.RunDirectory(tmp_path / "a" / "b")
     flags = {"task": "digits", "seed": "0"}
     with (
-        _no_file_above(size),
+        file_limit.no_file_above(size),
         pytest.raises(ValueError, match=r"written, found .*b \("),
     ):
         directory.create(flags)

@@ -1,10 +1,8 @@
 """Saved states: whole or not there, two of them, and any damage is noticed."""
 
 import asyncio
-import contextlib
 import errno
 import os
-import resource
 import shutil
 
 import hypothesis
@@ -14,6 +12,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from hypothesis import strategies as st
 
+from tests import file_limit
 from tff_gs import programs, runtime, sealed_folder
 
 _STATE = {"a": np.arange(3000, dtype=np.float32), "b": (np.int64(7),)}
@@ -91,20 +90,10 @@ def test_any_flipped_bit_of_a_state_is_noticed(saved, data):
         path.write_bytes(whole)
 
 
-@contextlib.contextmanager
-def _no_file_above(size):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_state_for_which_there_is_no_room_leaves_the_earlier_ones(tmp_path):
     manager = _save(tmp_path, 1)
     with (
-        _no_file_above(5000),
+        file_limit.no_file_above(5000),
         pytest.raises(OSError, match=r"large|space|error") as error,
     ):
         asyncio.run(manager.save(_STATE, 2))

@@ -1,9 +1,7 @@
 """Stores of clients' states: what is written is read, also by a later program."""
 
-import contextlib
 import mmap
 import pathlib
-import resource
 import tempfile
 from typing import Any, NamedTuple
 
@@ -14,6 +12,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from hypothesis import strategies as st
 
+from tests import file_limit
 from tff_gs import runtime
 
 _PAGE = mmap.ALLOCATIONGRANULARITY
@@ -409,22 +408,12 @@ def test_a_file_of_the_earlier_format_is_refused_by_name(path):
     _reopening_fails(path, r"states of format 2 in .*, found format 1, of another")
 
 
-@contextlib.contextmanager
-def _no_file_above(size):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_disk_that_is_full_is_an_error_and_nothing_is_lost(path):
     with runtime.DiskStore(path, _TYPE) as store:
         store.write([6], [_state(6)])
         # The header, a record, and a part of one more.
         with (
-            _no_file_above(2 * _PAGE + 1000),
+            file_limit.no_file_above(2 * _PAGE + 1000),
             pytest.raises(OSError, match="large") as error,
         ):
             store.write([6, 8], [_state(60), _state(8)])
@@ -437,7 +426,7 @@ def test_a_disk_that_is_full_is_an_error_and_nothing_is_lost(path):
 
 
 def test_where_there_is_no_room_for_a_new_file_there_is_none(path):
-    with _no_file_above(100), pytest.raises(OSError, match="large") as error:
+    with file_limit.no_file_above(100), pytest.raises(OSError, match="large") as error:
         runtime.DiskStore(path, _TYPE)
     assert error.value.filename == str(path)
     assert not path.exists()
