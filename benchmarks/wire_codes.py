@@ -83,7 +83,7 @@ def _rows(name, indices, codecs, dimension, repeats):
     """A row of the table for each code, on one selection."""
     import tensorflow as tf
 
-    from tff_gs.encoders import entropy
+    from tff_gs.encoders import index_code
 
     count = len(indices)
     values = np.random.default_rng(1).normal(size=count).astype(np.float32)
@@ -107,7 +107,7 @@ def _rows(name, indices, codecs, dimension, repeats):
         index: [1e3 * np.median(part[1:]) for part in parts]
         for index, parts in times.items()
     }
-    bound = float(entropy.entropy_bits(count, dimension)) / count
+    bound = float(index_code.entropy_bits(count, dimension)) / count
     for index, (encode_ms, decode_ms) in medians.items():
         sizes = codecs[index][2].sizes(messages[index])
         bits = int(sizes.index_bits) / count

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from absl import flags
+from typing_extensions import override
 
 from tff_gs.configuration import Option, Range
 from tff_gs.controllers.amount import Amount, parse_amount
@@ -33,8 +34,8 @@ class FlagType(flags.ArgumentParser):
         self.wanted = wanted
         self._convert = convert
 
+    @override
     def parse(self, argument: Any) -> Any:
-        """See base class."""
         try:
             return self._convert(argument)
         except ValueError:
@@ -44,8 +45,8 @@ class FlagType(flags.ArgumentParser):
 class Serializer(flags.ArgumentSerializer):
     """Writes a value so that the flag's type reads it back."""
 
+    @override
     def serialize(self, value: Any) -> str:
-        """See base class."""
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, tuple):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from launch import file_lock
-from tff_gs import sealed_folder
+from tff_gs import _sealed_folder
 
 # Followed by the round.
 CHECKPOINT_PREFIX = "round_"
@@ -106,8 +106,8 @@ class RunDirectory:
         """The flags that the last checkpoint was written with; None: not known."""
         for number in self._checkpoints():
             folder = self.checkpoints / f"{CHECKPOINT_PREFIX}{number}"
-            with contextlib.suppress(sealed_folder.BrokenSealError):
-                return sealed_folder.read_notes(folder).get("flags")
+            with contextlib.suppress(_sealed_folder.BrokenSealError):
+                return _sealed_folder.read_notes(folder).get("flags")
         return None
 
     def create(self, flags: Mapping[str, str]) -> None:

@@ -278,9 +278,9 @@ def _silence_tensorflow() -> None:
 
 
 def _let_go_of_default_context() -> None:
-    from tff_gs.runtime import default_context
+    from tff_gs.runtime import _default_context
 
-    default_context.let_go()
+    _default_context.let_go()
 
 
 def run() -> None:

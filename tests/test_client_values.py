@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tff_gs import client_values, stacked_examples
+from tff_gs import _client_values
 
 _X = tff.TensorType(np.float32, [None, 2])
 _Y = tff.TensorType(np.int32, [None])
@@ -74,9 +74,9 @@ _FORMS = {
 @pytest.mark.parametrize("form", _FORMS)
 def test_one_value_in_many_forms(form):
     value_type, value = _FORMS[form]
-    leaves = client_values.flatten(value, value_type, "client 3")
+    leaves = _client_values.flatten(value, value_type, "client 3")
     _assert_leaves(leaves)
-    packed = client_values.pack(leaves, value_type)
+    packed = _client_values.pack(leaves, value_type)
     _assert_leaves(list(packed.values() if isinstance(packed, dict) else packed))
     assert type(packed) is value_type.python_container
 
@@ -149,18 +149,18 @@ _BAD = {
 def test_what_is_not_of_the_type_is_one_sentence(name):
     value, message = _BAD[name]
     with pytest.raises(ValueError, match=message) as error:
-        client_values.flatten(value, _BATCH, "client 3")
+        _client_values.flatten(value, _BATCH, "client 3")
     assert "\n" not in str(error.value)
     assert str(error.value).startswith("Expected ")
 
 
 def test_names_are_wanted_where_the_type_has_none():
     with pytest.raises(ValueError, match=r"2 parts as client 0, found \['x', 'y'\]"):
-        client_values.flatten({"x": _FEATURES, "y": _LABELS}, _PAIR, "client 0")
+        _client_values.flatten({"x": _FEATURES, "y": _LABELS}, _PAIR, "client 0")
 
 
 def test_a_dataset_that_never_ends_is_bounded(monkeypatch):
-    monkeypatch.setattr(stacked_examples, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(_client_values, "MAX_BYTES", 10_000)
 
     def forever():
         while True:
@@ -170,17 +170,17 @@ def test_a_dataset_that_never_ends_is_bounded(monkeypatch):
         forever, output_signature=(tf.TensorSpec([2]), tf.TensorSpec([], tf.int32))
     )
     with pytest.raises(ValueError, match=r"at most 10,000 bytes, found more"):
-        client_values.flatten(endless, _PAIR, "client 0")
+        _client_values.flatten(endless, _PAIR, "client 0")
 
 
 def test_sequences_are_lists_of_elements():
     batches = tff.SequenceType(_BATCH)
     value = [{"y": _LABELS, "x": _FEATURES}, (_FEATURES[:1], _LABELS[:1])]
     dataset = _examples((_FEATURES, _LABELS), batch=2)
-    (found,) = client_values.flatten(value, batches, "client 0")
+    (found,) = _client_values.flatten(value, batches, "client 0")
     _assert_leaves(found[0])
     _assert_leaves(found[1], (_FEATURES[:1], _LABELS[:1]))
-    (found,) = client_values.flatten(dataset, batches, "client 0")
+    (found,) = _client_values.flatten(dataset, batches, "client 0")
     _assert_leaves(found[1], (_FEATURES[2:], _LABELS[2:]))
     for bad, message in (
         (dataset.repeat(), "found an infinite one"),
@@ -188,7 +188,7 @@ def test_sequences_are_lists_of_elements():
         ([{"x": _FEATURES}], r"as element 0 of client 0, found \['x'\]"),
     ):
         with pytest.raises(ValueError, match=message):
-            client_values.flatten(bad, batches, "client 0")
+            _client_values.flatten(bad, batches, "client 0")
 
 
 @given(
@@ -205,12 +205,12 @@ def test_floats_are_cast_exactly_or_refused(array, dtype):
     exact = np.array_equal(cast.astype(np.float64), array, equal_nan=True)
     value_type = tff.TensorType(dtype, [3])
     if exact:
-        (leaf,) = client_values.flatten(array, value_type, "client 0")
+        (leaf,) = _client_values.flatten(array, value_type, "client 0")
         assert leaf.dtype == dtype
         np.testing.assert_array_equal(leaf.astype(np.float64), array)
     else:
         with pytest.raises(ValueError, match="does not hold exactly"):
-            client_values.flatten(array, value_type, "client 0")
+            _client_values.flatten(array, value_type, "client 0")
 
 
 _WHOLE = [np.int8, np.uint8, np.int32, np.uint32, np.int64, np.uint64]
@@ -225,12 +225,12 @@ def test_whole_numbers_are_cast_exactly_or_refused(array, dtype):
     fits = all(bounds.min <= int(entry) <= bounds.max for entry in array)
     value_type = tff.TensorType(dtype, [3])
     if fits:
-        (leaf,) = client_values.flatten(array, value_type, "client 0")
+        (leaf,) = _client_values.flatten(array, value_type, "client 0")
         assert leaf.dtype == dtype
         assert [int(entry) for entry in leaf] == [int(entry) for entry in array]
     else:
         with pytest.raises(ValueError, match="does not hold exactly"):
-            client_values.flatten(array, value_type, "client 0")
+            _client_values.flatten(array, value_type, "client 0")
 
 
 @pytest.mark.parametrize(
@@ -246,4 +246,4 @@ def test_whole_numbers_are_cast_exactly_or_refused(array, dtype):
 )
 def test_clients_are_in_a_list(values, message):
     with pytest.raises(ValueError, match=message):
-        client_values.as_list(values)
+        _client_values.as_list(values)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import flat_structure
+from tff_gs import _flat_structure
 
 _TYPE = tff.to_type(
     collections.OrderedDict(
@@ -28,7 +28,7 @@ def _value():
 
 
 def test_there_and_back():
-    flat = flat_structure.FlatStructure(_TYPE)
+    flat = _flat_structure.FlatStructure(_TYPE)
     assert flat.dimension == 7
     assert flat.tensor_sizes == [4, 1, 2]
     vector = flat.flatten(_value())
@@ -44,11 +44,11 @@ def test_there_and_back():
 
 
 def test_a_single_tensor():
-    flat = flat_structure.FlatStructure(tff.TensorType(np.float32, [2, 3]))
+    flat = _flat_structure.FlatStructure(tff.TensorType(np.float32, [2, 3]))
     assert flat.unflatten(tf.range(6, dtype=tf.float32)).shape == [2, 3]
 
 
 def test_a_struct_without_a_python_container():
     value_type = tff.StructType([("a", np.float32)])
     with pytest.raises(TypeError, match="StructWithPythonType of such, found"):
-        flat_structure.FlatStructure(value_type)
+        _flat_structure.FlatStructure(value_type)

@@ -7,13 +7,15 @@ import pytest
 
 import tff_gs
 from tests import fresh_python
+from tff_gs import _lazy
 
 PACKAGES = {
     "aggregators": """
         SharedCoordinatesState SparsifiedMeanFactory SparsifiedMeanState
         SparsifiedSumFactory UnweightedSparsifiedMeanFactory fab_top_k_factory
         fab_top_k_sum_factory fub_top_k_factory fub_top_k_sum_factory
-        periodic_k_factory random_k_factory top_k_factory top_k_sum_factory
+        SparseTopKEncodingStage periodic_k_factory random_k_factory sparse_top_k
+        top_k_factory top_k_sum_factory
     """,
     "controllers": """
         AdditiveDescent Amount CONTROLLERS ContinuousBandit Controller Decision Descent
@@ -29,9 +31,10 @@ PACKAGES = {
         CountRule EnergyShare SparseBroadcastState build_sparse_broadcast_process
     """,
     "encoders": """
-        Codec Decoded ERRORS EXACT Encoded Encoder INDEX_NAMES IndexCode
-        MAX_DIMENSION MessageEncoder REFUSALS Sizes SparseTopKEncodingStage
-        VALUE_NAMES ValueCode build_encoder entropy_bits sparse_top_k
+        BitmapCode Codec Decoded ERRORS EXACT Encoded Encoder FixedWidthCode
+        FloatCode INDEX_NAMES IndexCode Int32Code MAX_DIMENSION MessageEncoder
+        QuantisedCode REFUSALS RiceCode RicePerTensorCode Sizes TernaryCode
+        VALUE_NAMES ValueCode build_encoder entropy_bits
     """,
     "exchange": """
         CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
@@ -60,14 +63,17 @@ PACKAGES = {
     """,
     "sparsifiers": """
         FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
-        SPARSIFIERS Selection SendAll Sparsifier UnidirectionalTopK Upload
+        SPARSIFIERS Selection SendAll SparseVector Sparsifier UnidirectionalTopK Upload
         top_k_indices
     """,
 }
 
 
+OF_ALL = ["Configuration", "Registry", "option", "options_of"]
+
+
 def test_packages():
-    assert dir(tff_gs) == sorted(PACKAGES)
+    assert dir(tff_gs) == sorted([*PACKAGES, *OF_ALL])
     for package in PACKAGES:
         assert getattr(tff_gs, package).__name__ == f"tff_gs.{package}"
 
@@ -94,6 +100,15 @@ def test_modules_are_attributes_of_their_package(package):
         assert submodule.__name__ == f"tff_gs.{package}.{found.name}"
         # A public name never hides a module.
         assert found.name not in PACKAGES[package].split()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_without_a_public_name_begin_with_an_underscore(package):
+    module = importlib.import_module(f"tff_gs.{package}")
+    homes = {home for home, _ in _lazy._homes(f"tff_gs.{package}").values()}
+    for found in pkgutil.iter_modules(module.__path__):
+        is_home = f"tff_gs.{package}.{found.name}" in homes
+        assert is_home != found.name.startswith("_"), found.name
 
 
 def test_other_names_are_no_attributes():

@@ -12,6 +12,9 @@ The packages, each importing only those after it:
 * `sparsifiers`, `encoders`, `controllers`, `costs`: what is sent and selected, its
   bytes, the rules for k, and models of time.
 
+Parts of one's own are `Configuration`s with an `option` or several, and enter a
+`Registry` by their name.
+
 Importing `tff_gs`, or one of these, imports no TensorFlow before a name in it is used.
 """
 
@@ -35,5 +38,11 @@ if TYPE_CHECKING:
         runtime as runtime,
         sparsifiers as sparsifiers,
     )
+    from tff_gs.configuration import (
+        Configuration as Configuration,
+        option as option,
+        options_of as options_of,
+    )
+    from tff_gs.registry import Registry as Registry
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any, Self
 
-from tff_gs import checks
+from tff_gs import _checks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,9 @@ class Configuration:
             self._set(**{field.name: value})
             allowed = field.metadata.get("range")
             if allowed is not None and value is not None:
-                checks.require(value in allowed, f"{field.name} to be {allowed}", value)
+                _checks.require(
+                    value in allowed, f"{field.name} to be {allowed}", value
+                )
 
     def _bound(self, **known: Any) -> Self:
         """A copy that knows more, for `bind` of the kinds of parts.

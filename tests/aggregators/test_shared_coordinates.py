@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from tensorflow_model_optimization.python.core.internal import tensor_encoding as te
 
-from tff_gs import aggregators, seeds
-from tff_gs.sparsifiers import seeded_permutation
+from tff_gs import _seeds, aggregators
+from tff_gs.sparsifiers import _seeded_permutation
 
 _FLOAT = tff.TensorType(np.float32)
 _D, _K, _SEED = 10, 4, 3
@@ -26,9 +26,9 @@ def _results(process, rounds, *arguments):
 
 def _coordinates(epoch, positions):
     """What the seed stands for, outside of TFF."""
-    seed = seeds.derive(tf.constant([_SEED, 0]), seeds.Purpose.UPLINK, epoch)
+    seed = _seeds.derive(tf.constant([_SEED, 0]), _seeds.Purpose.UPLINK, epoch)
     positions = tf.constant(positions, tf.int32)
-    return seeded_permutation.permute(positions, seed, dimension=_D).numpy()
+    return _seeded_permutation.permute(positions, seed, dimension=_D).numpy()
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.oracles import controllers as oracles
 from tests.shared_data import shared_data
 from tff_gs.controllers import (
+    _losses,
     controller,
     elasticity_descent,
     interval,
     log_sign_descent,
-    losses,
     sign_descent,
     value_descent,
 )
@@ -172,13 +172,13 @@ def test_elasticity_rule_equals_oracle(elasticity_run, seed, worse):
     length = 80
     times = np.sort(rng.uniform(1, 20, [2, length]), axis=0)[::-1]
     # Losses are negative decreases: L0 = 0.
-    losses = rng.uniform(-1, 0, [2, length])
-    losses[rng.random([2, length]) < worse] *= -1
-    losses[:, rng.random(length) < 0.05] = NAN
+    changes = rng.uniform(-1, 0, [2, length])
+    changes[rng.random([2, length]) < worse] *= -1
+    changes[:, rng.random(length) < 0.05] = NAN
     uniforms = rng.random([length, 2])
     first = rule.initialize()
-    found = run(*(tf.constant(x) for x in (*times, *losses, uniforms)))
-    known = np.isfinite(losses).all(axis=0) & (losses < 0).any(axis=0)
+    found = run(*(tf.constant(x) for x in (*times, *changes, uniforms)))
+    known = np.isfinite(changes).all(axis=0) & (changes < 0).any(axis=0)
     expected = oracles.descend(
         oracles.Elastic(),
         5,
@@ -186,7 +186,7 @@ def test_elasticity_rule_equals_oracle(elasticity_run, seed, worse):
         int(first.k),
         int(first.k_probe),
         zip(
-            zip(*times, *-losses, strict=True),
+            zip(*times, *-changes, strict=True),
             np.where(known, 0.0, NAN),
             *uniforms.T,
             strict=True,
@@ -373,7 +373,7 @@ def test_grows_after_patience():
 @pytest.mark.parametrize("loss_after", [0.5, 1.5])
 @pytest.mark.parametrize("loss_probe", [0.75, 1.0, 1.5])
 def test_costs_of_feedback(loss_after, loss_probe):
-    costs = losses.estimate_costs(
+    costs = _losses.estimate_costs(
         controller.Feedback(
             *(tf.constant(x, tf.float64) for x in (3, 2, 1, loss_after, loss_probe, 1))
         )

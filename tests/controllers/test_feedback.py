@@ -10,7 +10,7 @@ import tensorflow_federated as tff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tff_gs.controllers import controller, registry, sign_descent, unaided
+from tff_gs.controllers import _unaided, controller, registry, sign_descent
 
 _LOSSES = {"loss_before", "loss_after"}
 _PROBED = _LOSSES | {"round_time", "probe_time", "loss_probe"}
@@ -160,13 +160,13 @@ def test_refuses_a_rule_whose_feedback_is_missing():
     ):
         controller.require_feedback(rule, controller.MEASURED)
     with pytest.raises(ValueError, match=r"no other feedback .*, found Stating"):
-        unaided.build_rule(rule, 10)
+        _unaided.build_rule(rule, 10)
 
 
 def test_one_k_needs_nothing():
     rule = sign_descent.SignDescent(k_min=4, k_max=4).bind(9)
     assert rule.needs == frozenset()
-    assert unaided.build_rule(rule, 9) == rule
+    assert _unaided.build_rule(rule, 9) == rule
 
 
 @pytest.mark.parametrize("decision", [(1, 0), (10, 0), (10, 9), (2, 1)])

@@ -7,10 +7,10 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tests.oracles import farmhash, wire_format
-from tff_gs.encoders import bit_packing, checksum, golomb
+from tff_gs.encoders import _bit_packing, _golomb, message_encoder
 
 _checksum = tf.function(
-    checksum.checksum,
+    message_encoder.checksum,
     input_signature=[tf.TensorSpec([None], tf.uint8)],
     autograph=False,
 )
@@ -62,16 +62,16 @@ def test_checksum_detects_every_flipped_bit_and_every_truncation(size):
 
 
 def test_golomb_parameters_by_hand():
-    found = golomb.parameters(40).tolist()
+    found = _golomb.parameters(40).tolist()
     assert found == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40]
-    assert len(golomb.parameters(2**25)) < 128
+    assert len(_golomb.parameters(2**25)) < 128
     assert found == [wire_format.golomb_parameter(c) for c in range(len(found))]
 
 
 def test_golomb_planes_by_hand():
     # M = 3: w = 1, u = 1. Gaps 0, 4 = 3 + 1, 2, 7 = 2 * 3 + 1 have remainders
     # 0 -> "0"; 1 -> 2 = "1","0"; 2 -> 3 = "1","1"; 1 -> "1","0".
-    code = golomb.Golomb(100)
+    code = _golomb.Golomb(100)
     planes = code.split(tf.constant([0, 4, 2, 7]), code.parameter(tf.constant(2)))
     # Fixed 0111; unary 1 01 1 001; extra 0 1 0.
     expected = wire_format.bytes_of("0111") + wire_format.bytes_of("1011001010")
@@ -81,7 +81,7 @@ def test_golomb_planes_by_hand():
 def _best_code(gaps, limit):
     """The cheapest parameter's code, by trying all, and the bits with each."""
     bits = []
-    for m in golomb.parameters(limit).tolist():
+    for m in _golomb.parameters(limit).tolist():
         width = m.bit_length() - 1
         extra = gaps % m >= 2 ** (width + 1) - m
         bits.append(int((gaps // m + 1 + width + extra).sum()))
@@ -92,7 +92,7 @@ def _best_code(gaps, limit):
 def test_the_chosen_parameter_is_the_best_for_random_gaps(density):
     rng = np.random.default_rng(6)
     gaps = (rng.geometric(density, 5_000) - 1).astype(np.int32)
-    code = golomb.Golomb(2**20)
+    code = _golomb.Golomb(2**20)
     found = int(code.choose(tf.constant(gaps))[0])
     assert found == _best_code(gaps, 2**20)[0]
 
@@ -103,7 +103,7 @@ def test_parameters_are_chosen_by_segment():
     # Clustered: nine gaps of ten are short.
     parts.append(np.where(rng.random(3_000) < 0.9, parts[1], 10 * parts[0]))
     segments = np.repeat([0, 1, 3], 3_000).astype(np.int32)
-    code = golomb.Golomb(2**20)
+    code = _golomb.Golomb(2**20)
     found = code.choose(tf.constant(np.concatenate(parts)), tf.constant(segments), 4)
     assert found.shape == [4]
     for chosen, gaps in zip(found.numpy()[[0, 1, 3]], parts, strict=True):
@@ -121,10 +121,10 @@ def test_fields_of_varying_width(fields):
     offsets = (np.cumsum(widths) - widths).astype(np.int32)
     bits = "".join(f"{v:0{w}b}" for v, w in zip(values, widths, strict=True) if w)
     expected = wire_format.bytes_of(bits)
-    packed = bit_packing.write_fields(values, offsets, widths, len(expected))
+    packed = _bit_packing.write_fields(values, offsets, widths, len(expected))
     assert packed.numpy().tobytes() == expected
     np.testing.assert_array_equal(
-        bit_packing.read_fields(packed, tf.constant(offsets), tf.constant(widths)),
+        _bit_packing.read_fields(packed, tf.constant(offsets), tf.constant(widths)),
         values,
     )
 
@@ -133,11 +133,11 @@ def test_fields_of_varying_width(fields):
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100])
 def test_numbers_of_one_width(bits, count):
     values = np.random.default_rng(count).integers(0, 2**bits, count, np.int32)
-    packed = bit_packing.pack_numbers(tf.constant(values), bits)
+    packed = _bit_packing.pack_numbers(tf.constant(values), bits)
     expected = wire_format.bytes_of("".join(f"{v:0{bits}b}" for v in values))
     assert packed.numpy().tobytes() == expected
     np.testing.assert_array_equal(
-        bit_packing.unpack_numbers(packed, tf.constant(count), bits), values
+        _bit_packing.unpack_numbers(packed, tf.constant(count), bits), values
     )
 
 
@@ -145,10 +145,10 @@ def test_numbers_of_one_width(bits, count):
 @hypothesis.settings(max_examples=40, deadline=None)
 def test_bits(bits):
     expected = wire_format.bytes_of("".join("01"[bit] for bit in bits))
-    packed = bit_packing.pack_bits(tf.constant(bits, tf.bool))
+    packed = _bit_packing.pack_bits(tf.constant(bits, tf.bool))
     assert packed.numpy().tobytes() == expected
-    unpacked = bit_packing.unpack_bits(packed).numpy()
+    unpacked = _bit_packing.unpack_bits(packed).numpy()
     np.testing.assert_array_equal(unpacked[: len(bits)], bits)
     positions = np.append(np.flatnonzero(bits), -1).astype(np.int32)
-    set_ = bit_packing.set_bits(tf.constant(positions), len(expected))
+    set_ = _bit_packing.set_bits(tf.constant(positions), len(expected))
     assert set_.numpy().tobytes() == expected

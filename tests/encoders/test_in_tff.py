@@ -7,7 +7,8 @@ import tensorflow_federated as tff
 from tensorflow_model_optimization.python.core.internal import tensor_encoding as te
 
 from tff_gs import sparse_vector
-from tff_gs.encoders import message_encoder, tensor_encoding_stage
+from tff_gs.aggregators import tensor_encoding_stage
+from tff_gs.encoders import message_encoder
 
 
 @pytest.mark.parametrize("index", ["auto", "rice"])

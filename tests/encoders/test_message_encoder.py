@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import fresh_python
 from tests.oracles import wire_format
 from tff_gs import sparse_vector
-from tff_gs.encoders import entropy, message_encoder, names
+from tff_gs.encoders import index_code, message_encoder, names
 
 D = 301
 SIZES = (100, 1, 7, 193)
@@ -464,7 +464,7 @@ def test_rice_is_near_the_entropy_and_the_estimate_right(eager_codec, density):
     coder = eager_codec("rice", "bfloat16", PAPER_D, PAPER_SIZES)
     message, _ = coder.encode(indices, np.ones(count))
     bits = int(coder.encoder.sizes(np.frombuffer(message, np.uint8)).index_bits)
-    bound = float(entropy.entropy_bits(count, PAPER_D))
+    bound = float(index_code.entropy_bits(count, PAPER_D))
     # No parameter suits densities near 0.382, where M = 1 and M = 2 cost the same.
     worst = 1.045 if 0.31 < density < 0.45 else 1.015
     assert bound < bits < worst * bound
@@ -496,14 +496,14 @@ def test_per_tensor_is_below_the_uniform_entropy_where_tensors_differ(eager_code
     coder = eager_codec("rice_per_tensor", "float32", PAPER_D, PAPER_SIZES)
     message, _ = coder.encode(indices, np.ones(4_440))
     sizes = coder.encoder.sizes(np.frombuffer(message, np.uint8))
-    assert int(sizes.index_bits) < 0.9 * float(entropy.entropy_bits(4_440, PAPER_D))
+    assert int(sizes.index_bits) < 0.9 * float(index_code.entropy_bits(4_440, PAPER_D))
 
 
 def test_entropy_by_hand():
     # log2 C(5, 2) = log2 10; nothing to say about none and all.
-    assert float(entropy.entropy_bits(2, 5)) == pytest.approx(np.log2(10))
-    assert float(entropy.entropy_bits(0, 5)) == 0
-    assert float(entropy.entropy_bits(5, 5)) == pytest.approx(0, abs=1e-9)
+    assert float(index_code.entropy_bits(2, 5)) == pytest.approx(np.log2(10))
+    assert float(index_code.entropy_bits(0, 5)) == 0
+    assert float(index_code.entropy_bits(5, 5)) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(

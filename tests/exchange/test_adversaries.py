@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tests.oracles import sparsification
-from tff_gs import sparse_vector, tensor_specs
+from tff_gs import _tensor_specs, sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.encoders import message_encoder, names
 from tff_gs.exchange import (
@@ -62,7 +62,7 @@ class Federation:
         )
         self.collect = tf.function(
             self.exchange.collect,
-            input_signature=[collected, tensor_specs.structure(messages.UPLINK_TYPE)],
+            input_signature=[collected, _tensor_specs.structure(messages.UPLINK_TYPE)],
         )
         self.join = tf.function(messages.join, input_signature=[collected] * 2)
         self.select = tf.function(self.exchange.select, reduce_retracing=True)

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tests.oracles import sparsification
-from tff_gs import seeds, sparse_vector
+from tff_gs import _seeds, sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.encoders import codec, message_encoder
 from tff_gs.exchange import (
@@ -20,12 +20,12 @@ from tff_gs.exchange import (
 )
 from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.sparsifiers import (
+    _seeded_permutation,
     fab_top_k,
     fub_top_k,
     gtop_k,
     periodic_k,
     random_k,
-    seeded_permutation,
     send_all,
     unidirectional_top_k,
 )
@@ -53,8 +53,8 @@ def _send_all(residuals, client_weights, k):
 
 def _order(number):
     """The order of all coordinates that the seed's `number`-th draw stands for."""
-    drawn = seeds.draw(_SEED, seeds.Purpose.SHARED_ORDER, number)
-    return seeded_permutation.permute(
+    drawn = _seeds.draw(_SEED, _seeds.Purpose.SHARED_ORDER, number)
+    return _seeded_permutation.permute(
         tf.range(_DIMENSION), tf.stack([drawn, 0]), dimension=_DIMENSION
     ).numpy()
 

@@ -19,7 +19,7 @@ from absl.testing import flagsaver
 
 from launch import flags, run_directory, system_errors
 from launch import train as train_program
-from tff_gs import sealed_folder
+from tff_gs import _sealed_folder
 
 _SECONDS = 600
 _SMALL = ("--clients=6", "--rounds=7", "--eval_every=3", "--batch_size=16")
@@ -159,7 +159,7 @@ def _checkpointed(tmp_path):
     directory.create(flags)
     folder = directory.checkpoints / "round_4"
     folder.mkdir(parents=True)
-    sealed_folder.seal(folder, {"flags": flags})
+    _sealed_folder.seal(folder, {"flags": flags})
     return directory
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from launch import run_directory
 from tests import file_limit
-from tff_gs import sealed_folder
+from tff_gs import _sealed_folder
 
 
 def test_it_is_made_with_the_flags(tmp_path):
@@ -131,11 +131,11 @@ def test_the_flags_of_the_last_checkpoint_that_is_sealed(tmp_path):
     assert directory.saved_flags() is None
     for number in (9, 10, 11):
         (directory.checkpoints / f"round_{number}").mkdir(parents=True)
-        sealed_folder.seal(
+        _sealed_folder.seal(
             directory.checkpoints / f"round_{number}", {"flags": {"k": str(number)}}
         )
     assert directory.saved_flags() == {"k": "11"}
-    seal = directory.checkpoints / "round_11" / sealed_folder.SEAL
+    seal = directory.checkpoints / "round_11" / _sealed_folder.SEAL
     seal.write_bytes(seal.read_bytes()[:-5])
     assert directory.saved_flags() == {"k": "10"}
 

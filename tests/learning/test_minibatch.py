@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from tff_gs.learning import minibatch
+from tff_gs.learning import local_work
 
 _BATCH_SIZES = (1, 4, 7)
 
@@ -13,7 +13,7 @@ _BATCH_SIZES = (1, 4, 7)
 def draw():
     functions = {
         size: tf.function(
-            lambda seed, number, examples, size=size: minibatch.minibatch_indices(
+            lambda seed, number, examples, size=size: local_work.minibatch_indices(
                 seed, number, examples, size
             ),
             input_signature=[
@@ -63,8 +63,8 @@ def test_clients_and_passes_differ_in_their_order(draw):
 
 def test_counting_and_gathering_follow_the_structure():
     data = {"x": np.arange(12.0).reshape(4, 3), "y": np.arange(4)}
-    assert minibatch.count_examples(data) == 4
-    batch = minibatch.gather_examples(data, np.array([3, 1]))
+    assert local_work.count_examples(data) == 4
+    batch = local_work.gather_examples(data, np.array([3, 1]))
     np.testing.assert_array_equal(batch["x"], data["x"][[3, 1]])
     np.testing.assert_array_equal(batch["y"], [3, 1])
 
@@ -77,7 +77,7 @@ def test_parts_of_other_sizes_are_refused_where_a_round_is_computed(features, la
         (tff.TensorType(np.float32, [None, 3]), tff.TensorType(np.int32, [None]))
     )
     # TFF's own graphs are not those of tf.function.
-    count = tff.tensorflow.computation(minibatch.count_examples, data_type)
+    count = tff.tensorflow.computation(local_work.count_examples, data_type)
     context = tff.backends.native.create_sync_local_cpp_execution_context()
     with tff.framework.get_context_stack().install(context):
         assert count((np.zeros((4, 3), np.float32), np.zeros(4, np.int32))) == 4

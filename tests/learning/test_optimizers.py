@@ -82,13 +82,13 @@ def test_sending_everything_is_tffs_federated_averaging(
 
 def _averaged_by_hand(process, state, clients, data, drawn, taken):
     """The weights after a round of FedAvg, client i on `taken[i]` minibatches of 4."""
-    from tff_gs.learning import minibatch
+    from tff_gs.learning import local_work
 
     changes = []
     for client, (x, y), first, steps in zip(clients, data, drawn, taken, strict=True):
         weights = tf.constant(state.weights)
         for number in range(first, first + steps):
-            chosen = minibatch.minibatch_indices(
+            chosen = local_work.minibatch_indices(
                 tf.constant(client.exchange.seed), tf.constant(number), len(y), 4
             ).numpy()
             _, gradient = process.objective.loss_and_gradient(

@@ -13,7 +13,7 @@ from tff_gs.controllers import controller
 from tff_gs.costs import cost, links, normalised
 from tff_gs.encoders import message_encoder
 from tff_gs.exchange import receipts, sparse_exchange
-from tff_gs.learning import reports, round_metrics
+from tff_gs.learning import _reports, round_metrics
 from tff_gs.sparsifiers import registry
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
@@ -166,7 +166,7 @@ def _times(method, code, outcome, k, k_probe):
     """theta(k) and theta(k') of all models of time, by name."""
     metrics = round_metrics.RoundMetrics(method, _AllCosts(), code, code)
     of_clients = tf.zeros([_CLIENTS], tf.int32)
-    report = reports.RoundReport(
+    report = _reports.RoundReport(
         participants=outcome.receipts,
         contributed=of_clients,
         local_steps=of_clients + 1,

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tff_gs.encoders import names
 from tff_gs.exchange import catch_up, receipts
-from tff_gs.learning import reports
+from tff_gs.learning import _reports
 
 _NAN, _INF = float("nan"), float("inf")
 
@@ -25,8 +25,8 @@ def _receipts(rows):
 
 
 def _measured(client_id, contributed=1, loss=1.0, losses=(), steps=1, caught=()):
-    return reports.Measured(
-        reports.ClientReport(
+    return _reports.Measured(
+        _reports.ClientReport(
             tf.constant(client_id),
             tf.constant(contributed),
             tf.constant(loss, tf.float32),
@@ -40,10 +40,10 @@ def _measured(client_id, contributed=1, loss=1.0, losses=(), steps=1, caught=())
 
 
 def _summary(rows, all_measured, *, probes=False, limits=None, selected=10):
-    collected = reports.no_reports(catches_up=limits is not None)
+    collected = _reports.no_reports(catches_up=limits is not None)
     for measured in all_measured:
-        collected = reports.collect(collected, measured)
-    return reports.summarise(
+        collected = _reports.collect(collected, measured)
+    return _reports.summarise(
         collected,
         _receipts(rows),
         selected=tf.constant(selected),
@@ -117,7 +117,7 @@ def test_numbers_are_held_to_what_can_be():
         selected=4,
     )
     np.testing.assert_array_equal(found.contributed, [4, 0, 4])
-    np.testing.assert_array_equal(found.local_steps, [reports.MAX_LOCAL_STEPS, 0, 3])
+    np.testing.assert_array_equal(found.local_steps, [_reports.MAX_LOCAL_STEPS, 0, 3])
     np.testing.assert_array_equal(
         np.stack(found.catch_up, axis=1),
         [[4, 48, 1, 96, 2000], [0] * 5, [1, 2, 0, 4, 100]],

@@ -13,7 +13,7 @@ import tensorflow_federated as tff
 from hypothesis import strategies as st
 
 from tests import file_limit
-from tff_gs import programs, runtime, sealed_folder
+from tff_gs import _sealed_folder, programs, runtime
 
 _STATE = {"a": np.arange(3000, dtype=np.float32), "b": (np.int64(7),)}
 
@@ -66,7 +66,7 @@ def test_what_an_earlier_program_left_unfinished_is_removed(tmp_path):
 
 
 def test_notes_are_kept_with_a_state(saved):
-    assert sealed_folder.read_notes(saved / "program_state_3") == {"k": "5"}
+    assert _sealed_folder.read_notes(saved / "program_state_3") == {"k": "5"}
 
 
 @hypothesis.settings(
@@ -84,7 +84,7 @@ def test_any_flipped_bit_of_a_state_is_noticed(saved, data):
     damaged[byte] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(damaged)
     try:
-        with pytest.raises(sealed_folder.BrokenSealError):
+        with pytest.raises(_sealed_folder.BrokenSealError):
             _load(programs.CheckpointManager(saved), 3)
     finally:
         path.write_bytes(whole)
@@ -107,14 +107,14 @@ def test_a_state_for_which_there_is_no_room_leaves_the_earlier_ones(tmp_path):
 def test_all_is_on_the_disk_before_an_earlier_state_is_removed(tmp_path, monkeypatch):
     manager = _save(tmp_path, 1, 2)
     done = []
-    sync, remove = os.fsync, sealed_folder.remove
+    sync, remove = os.fsync, _sealed_folder.remove
     monkeypatch.setattr(
         os,
         "fsync",
         lambda fd: (done.append(os.readlink(f"/proc/self/fd/{fd}")), sync(fd)),
     )
     monkeypatch.setattr(
-        sealed_folder, "remove", lambda path: (done.append("removed"), remove(path))
+        _sealed_folder, "remove", lambda path: (done.append("removed"), remove(path))
     )
     asyncio.run(manager.save(_STATE, 3))
     assert done[-2:] == [str(tmp_path), "removed"]

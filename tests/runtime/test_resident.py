@@ -16,7 +16,7 @@ import tensorflow_federated as tff
 
 from tasks import cnn
 from tff_gs import learning, runtime
-from tff_gs.runtime import worker, worker_errors
+from tff_gs.runtime import _worker, worker_errors
 
 _CLIENTS = 3
 _ROUNDS = 4
@@ -330,7 +330,7 @@ def test_no_proxy_is_asked_for_the_worker(monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
-    monkeypatch.setattr(worker, "_START_SECONDS", 20.0)
+    monkeypatch.setattr(_worker, "_START_SECONDS", 20.0)
     with runtime.execution_context() as context:
         placed = context.place([np.float32(2.0)], np.float32)
         assert placed.fetch() == [2.0]

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import runtime
-from tff_gs.runtime import resident, spool, spool_folder, worker
+from tff_gs.runtime import _spool, _worker, resident, spool_folder
 
 _TYPE = tff.to_type(
     [
@@ -146,7 +146,7 @@ def test_a_placed_sequence_is_read_again_and_again(context, files_only):
 
 def test_no_message_holds_all_clients(monkeypatch):
     bound, clients, size = 1_500_000, 40, 12_500
-    monkeypatch.setattr(worker, "_MAX_MESSAGE_BYTES", bound)
+    monkeypatch.setattr(_worker, "_MAX_MESSAGE_BYTES", bound)
     assert clients * size * 4 > bound
     values = [np.full(size, client, np.float32) for client in range(clients)]
     placed_type = tff.FederatedType(tff.TensorType(np.float32, [size]), tff.CLIENTS)
@@ -170,7 +170,7 @@ def test_no_message_holds_all_clients(monkeypatch):
 def test_a_client_of_more_than_a_file_can_hold_is_refused(
     context, files_only, monkeypatch
 ):
-    monkeypatch.setattr(spool, "MAX_CLIENT_BYTES", 100)
+    monkeypatch.setattr(_spool, "MAX_CLIENT_BYTES", 100)
     many = tff.TensorType(np.int16, [None])
     with pytest.raises(ValueError, match=r"most 100 bytes .* client 1, found 108"):
         context.place([np.zeros(2, np.int16), np.zeros(50, np.int16)], many)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from tff_gs.sparsifiers import seeded_permutation
+from tff_gs.sparsifiers import _seeded_permutation
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def permute():
     @functools.cache
     def build(dimension):
         return tf.function(
-            functools.partial(seeded_permutation.permute, dimension=dimension),
+            functools.partial(_seeded_permutation.permute, dimension=dimension),
             input_signature=[
                 tf.TensorSpec([None], tf.int32),
                 tf.TensorSpec([2], tf.int32),

@@ -9,14 +9,14 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tests.oracles import sparsification
-from tff_gs import seeds
+from tff_gs import _seeds
 from tff_gs.sparsifiers import (
+    _seeded_permutation,
     fab_top_k,
     fub_top_k,
     gtop_k,
     periodic_k,
     random_k,
-    seeded_permutation,
     send_all,
     unidirectional_top_k,
 )
@@ -24,8 +24,8 @@ from tff_gs.sparsifiers import (
 
 def _order(dimension, number):
     """The order of all coordinates in the seed's `number`-th draw."""
-    drawn = seeds.draw(np.array([3, 4]), seeds.Purpose.SHARED_ORDER, number)
-    return seeded_permutation.permute(
+    drawn = _seeds.draw(np.array([3, 4]), _seeds.Purpose.SHARED_ORDER, number)
+    return _seeded_permutation.permute(
         tf.range(dimension), tf.stack([drawn, 0]), dimension=dimension
     ).numpy()
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tests.oracles import sparsification
-from tff_gs import seeds
-from tff_gs.sparsifiers import periodic_k, random_k, seeded_permutation, send_all
+from tff_gs import _seeds
+from tff_gs.sparsifiers import _seeded_permutation, periodic_k, random_k, send_all
 
 _DIMENSION = 23
 _SEED = np.array([5, 6], np.int32)
@@ -45,11 +45,11 @@ def build_rounds():
 
 
 def _seed(number):
-    return int(seeds.draw(_SEED, seeds.Purpose.SHARED_ORDER, number))
+    return int(_seeds.draw(_SEED, _seeds.Purpose.SHARED_ORDER, number))
 
 
 def _order(number):
-    return seeded_permutation.permute(
+    return _seeded_permutation.permute(
         tf.range(_DIMENSION), tf.constant([_seed(number), 0]), dimension=_DIMENSION
     ).numpy()
 

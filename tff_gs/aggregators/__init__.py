@@ -26,5 +26,9 @@ if TYPE_CHECKING:
         top_k_factory as top_k_factory,
         top_k_sum_factory as top_k_sum_factory,
     )
+    from tff_gs.aggregators.tensor_encoding_stage import (
+        SparseTopKEncodingStage as SparseTopKEncodingStage,
+        sparse_top_k as sparse_top_k,
+    )
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

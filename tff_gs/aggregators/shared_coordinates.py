@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
-from tff_gs import flat_structure, seeds
+from tff_gs import _flat_structure, _seeds
 from tff_gs.controllers import amount
-from tff_gs.sparsifiers import seeded_permutation
+from tff_gs.sparsifiers import _seeded_permutation
 
 
 class SharedCoordinatesState(NamedTuple):
@@ -51,7 +52,7 @@ class _Draws:
         epoch = tf.zeros_like(number) if self._periodic else number
         passed = tf.cast(number - epoch, tf.int64) * self._count
         return _Draw(
-            seeds.derive(seeds.of_run(self._seed), seeds.Purpose.UPLINK, epoch),
+            _seeds.derive(_seeds.of_run(self._seed), _seeds.Purpose.UPLINK, epoch),
             tf.cast(passed % self._dimension, tf.int32),
         )
 
@@ -60,7 +61,7 @@ class _Draws:
         positions = tf.cast(drawn.start, tf.int64) + tf.range(
             self._count, dtype=tf.int64
         )
-        return seeded_permutation.permute(
+        return _seeded_permutation.permute(
             tf.cast(positions % self._dimension, tf.int32),
             drawn.seed,
             dimension=self._dimension,
@@ -88,7 +89,7 @@ class _SharedCoordinates:
     def _create(
         self, value_type: tff.Type, *weight_types: tff.Type
     ) -> tff.templates.AggregationProcess:
-        flat = flat_structure.FlatStructure(value_type)
+        flat = _flat_structure.FlatStructure(value_type)
         dimension = flat.dimension
         count = amount.to_count(self._k, dimension, "k")
         scale = dimension / count if self._unbiased else 1.0
@@ -178,10 +179,10 @@ class _WeightedSharedCoordinates(
 ):
     """Random-k or periodic-k around a weighted factory."""
 
+    @override
     def create(
         self, value_type: tff.Type, weight_type: tff.Type
     ) -> tff.templates.AggregationProcess:
-        """See base class."""
         return self._create(value_type, weight_type)
 
 
@@ -190,8 +191,8 @@ class _UnweightedSharedCoordinates(
 ):
     """Random-k or periodic-k around an unweighted factory."""
 
+    @override
     def create(self, value_type: tff.Type) -> tff.templates.AggregationProcess:
-        """See base class."""
         return self._create(value_type)
 
 

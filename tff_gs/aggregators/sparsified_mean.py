@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import flat_structure, seeds, sparse_vector
-from tff_gs.controllers import unaided
+from tff_gs import _flat_structure, _seeds, sparse_vector
+from tff_gs.controllers import _unaided
 from tff_gs.encoders import codec, encoder
-from tff_gs.exchange import message_size, messages
+from tff_gs.exchange import messages
 from tff_gs.sparsifiers import (
     fab_top_k,
     fub_top_k,
@@ -116,7 +116,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         self,
         *,
         sparsifier: sparsifier_lib.Sparsifier,
-        k: unaided.KOption,
+        k: _unaided.KOption,
         uplink_encoder: encoder.Encoder = encoder.EXACT,
         error_feedback: bool = True,
         seed: int = 0,
@@ -145,7 +145,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         """Creates the process.
 
         Args:
-          value_type: A structure of floats, see `tff_gs.flat_structure`.
+          value_type: A structure of floats, see `tff_gs._flat_structure`.
           weight_type: A scalar number.
 
         Raises:
@@ -160,9 +160,9 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
     ) -> tff.templates.AggregationProcess:
         """`create`; the process sums, and does not divide, unless `divides`."""
         _check_weight_type(weight_type)
-        flat = flat_structure.FlatStructure(value_type)
+        flat = _flat_structure.FlatStructure(value_type)
         dimension = flat.dimension
-        rule = unaided.build_rule(self._k, dimension, seed=self._seed)
+        rule = _unaided.build_rule(self._k, dimension, seed=self._seed)
         method = self._sparsifier.bind(dimension=dimension, probes=False)
         _check_sparsifier(method)
         code = self._uplink_encoder.bind(
@@ -184,9 +184,9 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
         @tff.tensorflow.computation(state_type)
         def instruct(state: SparsifiedMeanState) -> _Instructions:
             return _Instructions(
-                unaided.decide(rule, state.rule, dimension),
-                seeds.derive(
-                    seeds.of_run(self._seed), seeds.Purpose.UPLINK, state.round
+                _unaided.decide(rule, state.rule, dimension),
+                _seeds.derive(
+                    _seeds.of_run(self._seed), _seeds.Purpose.UPLINK, state.round
                 ),
             )
 
@@ -226,7 +226,7 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
                 collected,
                 message.header,
                 message.entries,
-                bits=message_size.size_in_bits(message),
+                bits=messages.size_in_bits(message),
                 max_bytes=code.max_bytes(),
             )
 
@@ -288,8 +288,8 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
             updated = SparsifiedMeanState(
                 memory=memory,
                 round=state.round + 1,
-                rule=unaided.advance(
-                    rule, state.rule, seeds.of_run(self._seed), state.round
+                rule=_unaided.advance(
+                    rule, state.rule, _seeds.of_run(self._seed), state.round
                 ),
             )
             result = sparse_vector.to_dense(selection.update, dimension)
@@ -327,7 +327,7 @@ class _Unweighted(tff.aggregators.UnweightedAggregationFactory):
         self,
         *,
         sparsifier: sparsifier_lib.Sparsifier,
-        k: unaided.KOption,
+        k: _unaided.KOption,
         uplink_encoder: encoder.Encoder = encoder.EXACT,
         error_feedback: bool = True,
         seed: int = 0,
@@ -390,7 +390,7 @@ class SparsifiedSumFactory(_Unweighted):
 
 
 def top_k_factory(
-    k: unaided.KOption, *, weighted: bool = True, **options: Any
+    k: _unaided.KOption, *, weighted: bool = True, **options: Any
 ) -> tff.aggregators.AggregationFactory:
     """Top-k of every client's update; the result holds all that arrived.
 
@@ -407,7 +407,7 @@ def top_k_factory(
 
 
 def top_k_sum_factory(
-    k: unaided.KOption, **options: Any
+    k: _unaided.KOption, **options: Any
 ) -> tff.aggregators.UnweightedAggregationFactory:
     """The sum of what `top_k_factory` has the mean of; see `SparsifiedSumFactory`.
 
@@ -425,7 +425,7 @@ def top_k_sum_factory(
 
 
 def fab_top_k_factory(
-    k: unaided.KOption, *, weighted: bool = True, **options: Any
+    k: _unaided.KOption, *, weighted: bool = True, **options: Any
 ) -> tff.aggregators.AggregationFactory:
     """Fairness-aware top-k: k coordinates, to which every client contributes.
 
@@ -440,7 +440,7 @@ def fab_top_k_factory(
 
 
 def fab_top_k_sum_factory(
-    k: unaided.KOption, **options: Any
+    k: _unaided.KOption, **options: Any
 ) -> tff.aggregators.UnweightedAggregationFactory:
     """The sum of what `fab_top_k_factory` has the mean of; see `SparsifiedSumFactory`.
 
@@ -452,7 +452,7 @@ def fab_top_k_sum_factory(
 
 
 def fub_top_k_factory(
-    k: unaided.KOption, *, weighted: bool = True, **options: Any
+    k: _unaided.KOption, *, weighted: bool = True, **options: Any
 ) -> tff.aggregators.AggregationFactory:
     """The k coordinates of largest mean, whoever they come from.
 
@@ -467,7 +467,7 @@ def fub_top_k_factory(
 
 
 def fub_top_k_sum_factory(
-    k: unaided.KOption, **options: Any
+    k: _unaided.KOption, **options: Any
 ) -> tff.aggregators.UnweightedAggregationFactory:
     """The sum of what `fub_top_k_factory` has the mean of; see `SparsifiedSumFactory`.
 
@@ -480,7 +480,7 @@ def fub_top_k_sum_factory(
 
 def _mean(
     method: sparsifier_lib.Sparsifier,
-    k: unaided.KOption,
+    k: _unaided.KOption,
     weighted: bool,
     options: dict[str, Any],
 ) -> tff.aggregators.AggregationFactory:

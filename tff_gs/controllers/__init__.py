@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from tff_gs import _lazy
 
 if TYPE_CHECKING:
-    from tff_gs.controllers.additive_descent import AdditiveDescent as AdditiveDescent
     from tff_gs.controllers.amount import (
         Amount as Amount,
         parse_amount as parse_amount,
@@ -22,14 +21,20 @@ if TYPE_CHECKING:
         Decision as Decision,
         Feedback as Feedback,
     )
-    from tff_gs.controllers.descent import Descent as Descent
+    from tff_gs.controllers.descent import (
+        AdditiveDescent as AdditiveDescent,
+        Descent as Descent,
+        ElasticitySlope as ElasticitySlope,
+        LogDescent as LogDescent,
+        SignSlope as SignSlope,
+        ValueSlope as ValueSlope,
+    )
     from tff_gs.controllers.elasticity_descent import (
         ElasticityDescent as ElasticityDescent,
     )
     from tff_gs.controllers.exp3 import Exp3 as Exp3
     from tff_gs.controllers.fixed import FixedK as FixedK
     from tff_gs.controllers.interval import ShrinkingInterval as ShrinkingInterval
-    from tff_gs.controllers.log_descent import LogDescent as LogDescent
     from tff_gs.controllers.log_sign_descent import LogSignDescent as LogSignDescent
     from tff_gs.controllers.registry import CONTROLLERS as CONTROLLERS
     from tff_gs.controllers.replay import (
@@ -41,11 +46,6 @@ if TYPE_CHECKING:
     from tff_gs.controllers.sign_descent import (
         FixedIntervalSignDescent as FixedIntervalSignDescent,
         SignDescent as SignDescent,
-    )
-    from tff_gs.controllers.slopes import (
-        ElasticitySlope as ElasticitySlope,
-        SignSlope as SignSlope,
-        ValueSlope as ValueSlope,
     )
     from tff_gs.controllers.value_descent import ValueDescent as ValueDescent
 else:

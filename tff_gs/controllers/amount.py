@@ -1,8 +1,11 @@
 """How many entries: a count, or a fraction of the model's dimension D."""
 
+from __future__ import annotations
+
 import numbers
 
-from tff_gs import checks
+from tff_gs import _checks
+from tff_gs._tensorflow import tf
 
 # An int is a count of entries, a float a fraction of D: 1 is one entry, 1.0 all.
 # NumPy's scalars are as good, of whatever width.
@@ -60,7 +63,7 @@ def to_interval(k_min: Amount, k_max: Amount, dimension: int) -> tuple[int, int]
     """
     low = to_count(k_min, dimension, "k_min")
     high = to_count(k_max, dimension, "k_max")
-    checks.require(low <= high, f"k_min to be at most k_max = {high}", low)
+    _checks.require(low <= high, f"k_min to be at most k_max = {high}", low)
     return low, high
 
 
@@ -74,7 +77,23 @@ def to_initial(k_initial: Amount | None, k_min: int, k_max: int, dimension: int)
         tenth = to_count(0.1, dimension, "k_initial")
         return min(max(tenth, k_min), k_max)
     initial = to_count(k_initial, dimension, "k_initial")
-    checks.require(
+    _checks.require(
         k_min <= initial <= k_max, f"k_initial to be in [{k_min}, {k_max}]", initial
     )
     return initial
+
+
+def stochastic_round(value: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """Floor or ceiling of `value`, its expectation being `value`.
+
+    Args:
+      value: float64, non-negative and below 2^31.
+      uniform: float64 in [0, 1), of the same shape: the ceiling is taken where it
+        is below the fraction of `value`, so that integers stay.
+
+    Returns:
+      int32, of the same shape.
+    """
+    floor = tf.floor(value)
+    up = tf.cast(uniform < value - floor, tf.float64)
+    return tf.cast(floor + up, tf.int32)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tff_gs import checks
+from typing_extensions import override
+
+from tff_gs import _checks
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
-from tff_gs.controllers import amount, controller, losses, rounding
+from tff_gs.controllers import _losses, amount, controller
 
 
 class ContinuousBanditState(NamedTuple):
@@ -18,7 +20,7 @@ class ContinuousBanditState(NamedTuple):
         -1 being k_min and 1 k_max.
       direction: float64 scalar, u = -1 or 1: the side that the coming round plays.
       k: int32 scalar, the k of the coming round.
-      best: float64 scalar, the scale of the rewards (`losses.measure_progress`).
+      best: float64 scalar, the scale of the rewards (`_losses.measure_progress`).
     """
 
     center: tf.Tensor
@@ -83,19 +85,19 @@ class ContinuousBandit(controller.Controller):
     def _prepare(self) -> None:
         low, high = amount.to_interval(self.k_min, self.k_max, self.dimension)
         least = min(2, self.dimension)
-        checks.require(
+        _checks.require(
             high >= least, "k_max of at least 2 entries, to have a probe", high
         )
         low = max(low, least)
         initial = amount.to_initial(self.k_initial, low, high, self.dimension)
-        horizon = self.horizon or self._rounds or losses.DEFAULT_HORIZON
+        horizon = self.horizon or self._rounds or _losses.DEFAULT_HORIZON
         margin = self.margin
         if margin is None:
             margin = min(1.0, (1.5 * horizon**-0.5) ** (1 / 3))
         perturbation = self.perturbation
         if perturbation is None:
             perturbation = min(margin, (12 * horizon) ** (-1 / 3))
-        checks.require(
+        _checks.require(
             perturbation <= margin,
             f"perturbation to be in (0, margin = {margin}]",
             perturbation,
@@ -113,33 +115,33 @@ class ContinuousBandit(controller.Controller):
         )
 
     @property
+    @override
     def probes(self) -> bool:
-        """See base class."""
         return self._k_max > 1
 
     @property
+    @override
     def needs(self) -> frozenset[str]:
-        """See base class."""
-        return losses.PROGRESS_NEEDS if self.probes else frozenset()
+        return _losses.PROGRESS_NEEDS if self.probes else frozenset()
 
+    @override
     def initialize(self) -> ContinuousBanditState:
-        """See base class."""
         uniforms = tf.random.stateless_uniform([2], [self._seed, 0], dtype=tf.float64)
         center = tf.constant(self._initial, tf.float64)
         return self._play(center, tf.constant(0.0, tf.float64), uniforms)
 
+    @override
     def decide(self, state: ContinuousBanditState) -> controller.Decision:
-        """See base class."""
         return controller.Decision(state.k, state.k - 1)
 
+    @override
     def update(
         self,
         state: ContinuousBanditState,
         feedback: controller.Feedback,
         seed: tf.Tensor,
     ) -> ContinuousBanditState:
-        """See base class."""
-        progress = losses.measure_progress(feedback, state.best, self.memory)
+        progress = _losses.measure_progress(feedback, state.best, self.memory)
         uniforms = tf.random.stateless_uniform([2], seed, dtype=tf.float64)
         stepped = self.advance(state, 1.0 - progress.reward, uniforms)
         return stepped._replace(best=progress.best)
@@ -173,6 +175,6 @@ class ContinuousBandit(controller.Controller):
         return ContinuousBanditState(
             center=center,
             direction=direction,
-            k=rounding.stochastic_round(k, uniforms[1]),
+            k=amount.stochastic_round(k, uniforms[1]),
             best=best,
         )

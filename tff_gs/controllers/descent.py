@@ -6,14 +6,11 @@ import abc
 import math
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
-from tff_gs.controllers import (
-    amount,
-    controller,
-    interval,
-    rounding,
-)
+from tff_gs.controllers import _losses, amount, controller, interval
 
 
 class DescentState(NamedTuple):
@@ -112,18 +109,19 @@ class Descent(controller.Controller):
         return step
 
     @property
+    @override
     def probes(self) -> bool:
-        """See base class."""
         return self._least < self._largest
 
     @property
+    @override
     def needs(self) -> frozenset[str]:
-        """See base class; nothing where there is one k only."""
+        """Nothing where there is one k only."""
         used = controller.PROBED | {"round_time"}
         return used if self.probes else frozenset()
 
+    @override
     def initialize(self) -> DescentState:
-        """See base class."""
         k = self._first
         floor = math.ceil(self.probe_floor * self._least)
         probe = min(max(math.ceil(self.probe_initial * k), floor), k - 1)
@@ -138,14 +136,14 @@ class Descent(controller.Controller):
             defined=tf.constant(False),
         )
 
+    @override
     def decide(self, state: DescentState) -> controller.Decision:
-        """See base class."""
         return controller.Decision(state.k, state.k_probe)
 
+    @override
     def update(
         self, state: DescentState, feedback: controller.Feedback, seed: tf.Tensor
     ) -> DescentState:
-        """See base class."""
         uniforms = tf.random.stateless_uniform([2], seed, dtype=tf.float64)
         return self.step(state, feedback, uniforms)
 
@@ -177,11 +175,11 @@ class Descent(controller.Controller):
         k = tf.clip_by_value(
             k, tf.cast(bounds.k_min, tf.float64), tf.cast(bounds.k_max, tf.float64)
         )
-        k = rounding.stochastic_round(k, uniforms[0])
+        k = amount.stochastic_round(k, uniforms[0])
 
         floor = tf.math.ceil(self.probe_floor * tf.cast(bounds.k_min, tf.float64))
         probe = self._probe(tf.cast(k, tf.float64), self._reach(step, slope))
-        probe = rounding.stochastic_round(tf.maximum(probe, floor), uniforms[1])
+        probe = amount.stochastic_round(tf.maximum(probe, floor), uniforms[1])
         probe = tf.minimum(probe, k - 1) if self.probes else tf.zeros_like(probe)
 
         bounds, adopted = self._interval.step(bounds, k, defined, rounds)
@@ -196,10 +194,107 @@ class Descent(controller.Controller):
             defined=defined,
         )
 
+    @override
     def sign(self, state: DescentState) -> tf.Tensor:
-        """See base class."""
         return state.sign
 
+    @override
     def sign_defined(self, state: DescentState) -> tf.Tensor:
-        """See base class."""
         return state.defined
+
+
+class AdditiveDescent(Descent):
+    """A descent whose steps are added to k.
+
+    With B = k_max - k_min and the slope s,
+
+        delta_m = B / sqrt(2 m),
+        k_(m+1) = clip(k_m - delta_m s),   k'_(m+1) = k_(m+1) - reach / 2,
+
+    where the reach is delta_m, unless the slope says otherwise.
+    """
+
+    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
+        length = tf.cast(bounds.k_max - bounds.k_min, tf.float64)
+        return length / tf.sqrt(2.0 * rounds)
+
+    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        return k + step
+
+    def _probe(self, k: tf.Tensor, reach: tf.Tensor) -> tf.Tensor:
+        return k - reach / 2.0
+
+
+class LogDescent(Descent):
+    """A descent whose steps are taken in log k.
+
+    Additive steps cross orders of magnitude at once downwards and need many for the
+    last entries; here a step along the slope s is a factor:
+
+        delta_m = max(step_scale log(k_max / k_min) / sqrt(m), step_floor),
+        k_(m+1) = clip(k_m exp(-delta_m s)),
+        k'_(m+1) = k_(m+1) exp(-max(probe_scale delta_m, probe_distance)).
+
+    m counts every round, also those whose slope was undefined. With a step_floor above
+    0 the rule never settles, so it can follow an optimum that moves: a factor of 1.1
+    is log(1.1) = 0.095. A probe_distance above 0 keeps k' so far from k that the
+    losses' noise does not hide their difference.
+    """
+
+    step_scale: float = option(
+        default=0.25, help="the first step as a fraction of log(k_max / k_min)", above=0
+    )
+    step_floor: float = option(default=0.0, help="the least step, in log k", at_least=0)
+    probe_scale: float = option(default=0.5, help="log(k / k') in steps", above=0)
+    probe_distance: float = option(
+        default=0.0, help="the least log(k / k')", at_least=0
+    )
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        first = self.step_scale * math.log(self._largest / self._least)
+        self._set(_first_step=first)
+
+    def _step_length(self, rounds: tf.Tensor, bounds: interval.Interval) -> tf.Tensor:
+        first: tf.Tensor | float = self._first_step
+        if self._interval.moves:
+            low, high = (tf.cast(k, tf.float64) for k in (bounds.k_min, bounds.k_max))
+            first = self.step_scale * tf.math.log(high / low)
+        return tf.maximum(first / tf.sqrt(rounds), self.step_floor)
+
+    def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        return k * tf.exp(step)
+
+    def _probe(self, k: tf.Tensor, reach: tf.Tensor) -> tf.Tensor:
+        return k * tf.exp(-tf.maximum(self.probe_scale * reach, self.probe_distance))
+
+
+class SignSlope(Descent):
+    """The sign of the derivative that Han, Wang, Leung (ICDCS 2020) estimate."""
+
+    def _slope(self, state: DescentState, feedback: controller.Feedback) -> tf.Tensor:
+        del state  # k' < k wherever tau' is defined
+        return _losses.estimate_sign(feedback)
+
+
+class ValueSlope(Descent):
+    """The value of the derivative that they estimate; k' is as far as a step leads."""
+
+    def _slope(self, state: DescentState, feedback: controller.Feedback) -> tf.Tensor:
+        costs = _losses.estimate_costs(feedback)
+        distance = tf.cast(state.k - state.k_probe, tf.float64)
+        return (costs.cost - costs.cost_probe) / distance
+
+    def _reach(self, step: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+        return step * tf.abs(slope)
+
+
+class ElasticitySlope(Descent):
+    """The difference of two elasticities, see `ElasticityDescent`."""
+
+    def _slope(self, state: DescentState, feedback: controller.Feedback) -> tf.Tensor:
+        time, progress = _losses.estimate_elasticities(feedback, state.k, state.k_probe)
+        bounded = tf.clip_by_value(
+            progress, tf.zeros_like(progress), tf.ones_like(progress)
+        )
+        return tf.where(tf.math.is_nan(progress), progress, time - bounded)

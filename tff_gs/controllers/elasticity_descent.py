@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from tff_gs.configuration import option
-from tff_gs.controllers import amount, log_descent, slopes
+from tff_gs.controllers import amount, descent
 
 
-class ElasticityDescent(slopes.ElasticitySlope, log_descent.LogDescent):
+class ElasticityDescent(descent.ElasticitySlope, descent.LogDescent):
     """Descent in log k, its slope bounded to what it can be.
 
     Our own rule, on the estimate of Han, Wang, Leung (ICDCS 2020, section IV). The

@@ -6,10 +6,12 @@ import itertools
 import math
 from typing import NamedTuple
 
-from tff_gs import checks
+from typing_extensions import override
+
+from tff_gs import _checks
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
-from tff_gs.controllers import amount, controller, losses
+from tff_gs.controllers import _losses, amount, controller
 
 
 class Exp3State(NamedTuple):
@@ -18,7 +20,7 @@ class Exp3State(NamedTuple):
     Attributes:
       arm: int32 scalar, index of the arm that the coming round plays.
       log_weights: float64 [A], log w_a of every arm, the largest being 0.
-      best: float64 scalar, the scale of the rewards (`losses.measure_progress`).
+      best: float64 scalar, the scale of the rewards (`_losses.measure_progress`).
     """
 
     arm: tf.Tensor
@@ -65,16 +67,16 @@ class Exp3(controller.Controller):
 
     def _prepare(self) -> None:
         arms = [amount.to_count(arm, self.dimension, "an arm") for arm in self.arms]
-        checks.require(len(arms) > 0, "a grid of at least one arm", list(self.arms))
+        _checks.require(len(arms) > 0, "a grid of at least one arm", list(self.arms))
         least = min(2, self.dimension)
         if self.dimension == 1:
             arms = arms[:1]
-        checks.require(
+        _checks.require(
             all(a < b for a, b in itertools.pairwise(arms)),
             "ascending arms without duplicates",
             arms,
         )
-        checks.require(
+        _checks.require(
             arms[0] >= least,
             "arms of at least 2 entries, to have a probe",
             self.arms[0],
@@ -82,22 +84,22 @@ class Exp3(controller.Controller):
         gamma = self.gamma
         if gamma is None:
             # As the authors of the ICDCS paper chose it.
-            horizon = self.horizon or self._rounds or losses.DEFAULT_HORIZON
+            horizon = self.horizon or self._rounds or _losses.DEFAULT_HORIZON
             gamma = math.sqrt(math.log(len(arms)) / (len(arms) * horizon))
         self._set(_arms=arms, _gamma=gamma)
 
     @property
+    @override
     def probes(self) -> bool:
-        """See base class."""
         return self._arms[-1] > 1
 
     @property
+    @override
     def needs(self) -> frozenset[str]:
-        """See base class."""
-        return losses.PROGRESS_NEEDS if self.probes else frozenset()
+        return _losses.PROGRESS_NEEDS if self.probes else frozenset()
 
+    @override
     def initialize(self) -> Exp3State:
-        """See base class."""
         uniform = tf.random.stateless_uniform([], [self._seed, 0], dtype=tf.float64)
         log_weights = tf.zeros([len(self._arms)], tf.float64)
         return Exp3State(
@@ -106,16 +108,16 @@ class Exp3(controller.Controller):
             best=tf.constant(0.0, tf.float64),
         )
 
+    @override
     def decide(self, state: Exp3State) -> controller.Decision:
-        """See base class."""
         k = tf.gather(tf.constant(self._arms, tf.int32), state.arm)
         return controller.Decision(k, k - 1)
 
+    @override
     def update(
         self, state: Exp3State, feedback: controller.Feedback, seed: tf.Tensor
     ) -> Exp3State:
-        """See base class."""
-        progress = losses.measure_progress(feedback, state.best, self.memory)
+        progress = _losses.measure_progress(feedback, state.best, self.memory)
         uniform = tf.random.stateless_uniform([], seed, dtype=tf.float64)
         return self.step(state, progress.reward, uniform)._replace(best=progress.best)
 

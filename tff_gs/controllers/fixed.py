@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
@@ -31,26 +33,26 @@ class FixedK(controller.Controller):
         self._set(_k=amount.to_count(self.k, self.dimension, "k"))
 
     @property
+    @override
     def probes(self) -> bool:
-        """See base class."""
         return False
 
     @property
+    @override
     def needs(self) -> frozenset[str]:
-        """See base class."""
         return frozenset()
 
+    @override
     def initialize(self) -> FixedState:
-        """See base class."""
         return FixedState(tf.constant(self._k, tf.int32))
 
+    @override
     def decide(self, state: FixedState) -> controller.Decision:
-        """See base class."""
         return controller.Decision(state.k, tf.constant(0, tf.int32))
 
+    @override
     def update(
         self, state: FixedState, feedback: controller.Feedback, seed: tf.Tensor
     ) -> FixedState:
-        """See base class."""
         del feedback, seed
         return state

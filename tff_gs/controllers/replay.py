@@ -6,7 +6,9 @@ import csv
 import os
 from typing import NamedTuple
 
-from tff_gs import checks, configuration
+from typing_extensions import override
+
+from tff_gs import _checks, configuration
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
@@ -34,13 +36,13 @@ class Replay(controller.Controller):
     def __post_init__(self) -> None:
         """Checks the recording."""
         super().__post_init__()
-        checks.require(
+        _checks.require(
             len(self.sequence) > 0, "a recording of at least one k", self.sequence
         )
 
     def _prepare(self) -> None:
         if self._rounds is not None:
-            checks.require(
+            _checks.require(
                 len(self.sequence) >= self._rounds,
                 f"a recording of at least the run's {self._rounds} rounds",
                 len(self.sequence),
@@ -53,21 +55,22 @@ class Replay(controller.Controller):
         )
 
     @property
+    @override
     def probes(self) -> bool:
-        """See base class."""
         return False
 
     @property
+    @override
     def needs(self) -> frozenset[str]:
-        """See base class."""
         return frozenset()
 
+    @override
     def initialize(self) -> ReplayState:
-        """See base class."""
         return ReplayState(tf.constant(0, tf.int32))
 
+    @override
     def decide(self, state: ReplayState) -> controller.Decision:
-        """See base class.
+        """Plays the k of the recording.
 
         Raises:
           tf.errors.InvalidArgumentError: If the recording has no such round.
@@ -81,10 +84,10 @@ class Replay(controller.Controller):
             k = tf.gather(tf.constant(self._ks, tf.int32), state.round)
         return controller.Decision(k, tf.constant(0, tf.int32))
 
+    @override
     def update(
         self, state: ReplayState, feedback: controller.Feedback, seed: tf.Tensor
     ) -> ReplayState:
-        """See base class."""
         del feedback, seed
         return ReplayState(state.round + 1)
 
@@ -122,7 +125,7 @@ def read_sequence(path: str | os.PathLike[str]) -> list[int]:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
-            checks.require("k" in columns, f"a column 'k' in {path}", list(columns))
+            _checks.require("k" in columns, f"a column 'k' in {path}", list(columns))
             cells = [(reader.line_num, row["k"]) for row in reader]
     except OSError as error:
         raise ValueError(
@@ -130,7 +133,7 @@ def read_sequence(path: str | os.PathLike[str]) -> list[int]:
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"Expected CSV text in {path}, found: {error}.") from error
-    checks.require(len(cells) > 0, f"at least one row in {path}", len(cells))
+    _checks.require(len(cells) > 0, f"at least one row in {path}", len(cells))
     return [_parse_count(cell, f"line {line} of {path}") for line, cell in cells]
 
 

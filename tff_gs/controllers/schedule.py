@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
-from tff_gs import checks
+from typing_extensions import override
+
+from tff_gs import _checks
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
@@ -37,11 +39,13 @@ class Schedule(controller.Controller):
         """Checks the rounds."""
         super().__post_init__()
         starts = [start for start, _ in self.schedule]
-        checks.require(
+        _checks.require(
             len(starts) > 0, "a schedule of at least one entry", self.schedule
         )
-        checks.require(starts[0] == 0, "a schedule that begins with round 0", starts[0])
-        checks.require(
+        _checks.require(
+            starts[0] == 0, "a schedule that begins with round 0", starts[0]
+        )
+        _checks.require(
             all(a < b for a, b in itertools.pairwise(starts)),
             "a schedule with ascending rounds",
             starts,
@@ -57,29 +61,29 @@ class Schedule(controller.Controller):
         )
 
     @property
+    @override
     def probes(self) -> bool:
-        """See base class."""
         return False
 
     @property
+    @override
     def needs(self) -> frozenset[str]:
-        """See base class."""
         return frozenset()
 
+    @override
     def initialize(self) -> ScheduleState:
-        """See base class."""
         return ScheduleState(tf.constant(0, tf.int32))
 
+    @override
     def decide(self, state: ScheduleState) -> controller.Decision:
-        """See base class."""
         begun = tf.constant(self._starts, tf.int32) <= state.round
         piece = tf.reduce_sum(tf.cast(begun, tf.int32)) - 1
         k = tf.gather(tf.constant(self._ks, tf.int32), piece)
         return controller.Decision(k, tf.constant(0, tf.int32))
 
+    @override
     def update(
         self, state: ScheduleState, feedback: controller.Feedback, seed: tf.Tensor
     ) -> ScheduleState:
-        """See base class."""
         del feedback, seed
         return ScheduleState(state.round + 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tff_gs.controllers import additive_descent, interval, slopes
+from tff_gs.controllers import descent, interval
 
 
-class FixedIntervalSignDescent(slopes.SignSlope, additive_descent.AdditiveDescent):
+class FixedIntervalSignDescent(descent.SignSlope, descent.AdditiveDescent):
     """Sign descent with a fixed interval (the paper's Algorithm 2).
 
     Online learning of k by the sign of an estimated derivative: Han, Wang, Leung,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tff_gs.controllers import additive_descent, slopes
+from tff_gs.controllers import descent
 
 
-class ValueDescent(slopes.ValueSlope, additive_descent.AdditiveDescent):
+class ValueDescent(descent.ValueSlope, descent.AdditiveDescent):
     """Descent by the value of the estimated derivative.
 
     Online gradient descent on k, which Han, Wang, Leung (ICDCS 2020, section V) compare

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 from typing import NamedTuple, Self
 
-from tff_gs import checks, configuration
+from tff_gs import _checks, configuration
 from tff_gs._tensorflow import tf
 
 
@@ -80,7 +80,7 @@ class Cost(configuration.Configuration, abc.ABC):
           ValueError: In one sentence, if one of these is outside its range, or an
             option does not fit to them.
         """
-        checks.require_positive(dimension, "dimension")
+        _checks.require_positive(dimension, "dimension")
         return self._bound(
             dimension=dimension,
             computing=Computing(batch_size=batch_size, probe_examples=probe_examples),
@@ -140,8 +140,8 @@ class Computing:
     probe_examples: int
 
     def __post_init__(self) -> None:
-        checks.require_positive(self.batch_size, "batch_size")
-        checks.require_non_negative(self.probe_examples, "probe_examples")
+        _checks.require_positive(self.batch_size, "batch_size")
+        _checks.require_non_negative(self.probe_examples, "probe_examples")
 
     def factor(self, traffic: Traffic) -> tf.Tensor:
         """Computing of clients relative to one minibatch gradient, float64 [N].

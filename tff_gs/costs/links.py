@@ -8,8 +8,9 @@ import math
 import os
 
 import numpy as np
+from typing_extensions import override
 
-from tff_gs import checks
+from tff_gs import _checks
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.costs import cost
@@ -53,10 +54,10 @@ class Links:
 
 
 _COLUMNS = {
-    "compute_seconds": checks.require_non_negative,
-    "up_bits_per_second": checks.require_positive,
-    "down_bits_per_second": checks.require_positive,
-    "latency_seconds": checks.require_non_negative,
+    "compute_seconds": _checks.require_non_negative,
+    "up_bits_per_second": _checks.require_positive,
+    "down_bits_per_second": _checks.require_positive,
+    "latency_seconds": _checks.require_non_negative,
 }
 
 
@@ -93,8 +94,8 @@ def draw_links(
     Raises:
       ValueError: If an argument is outside its range.
     """
-    checks.require_positive(num_clients, "num_clients")
-    checks.require_non_negative(spread, "spread")
+    _checks.require_positive(num_clients, "num_clients")
+    _checks.require_non_negative(spread, "spread")
     medians = np.array(
         [compute_seconds, up_bits_per_second, down_bits_per_second, latency_seconds],
         np.float64,
@@ -119,7 +120,7 @@ def read_links(path: str | os.PathLike[str], num_clients: int) -> Links:
       ValueError: If the file is missing or no CSV text, lacks a column or a
         client, or a value is not a number or outside its range.
     """
-    checks.require_positive(num_clients, "num_clients")
+    _checks.require_positive(num_clients, "num_clients")
     try:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
@@ -244,8 +245,9 @@ class LinkTime(cost.Cost):
         """What links are drawn by."""
         return {name: getattr(self, name) for name in (*_COLUMNS, "spread")}
 
+    @override
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
-        """See base class; in seconds."""
+        """In seconds."""
 
         def of_clients(column: np.ndarray) -> tf.Tensor:
             return tf.gather(tf.constant(column, tf.float64), traffic.client_ids)

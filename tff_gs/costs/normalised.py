@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.costs import cost
@@ -38,8 +40,9 @@ class NormalisedTime(cost.Cost):
     def _prepare(self) -> None:
         self._set(_unit_time=self.comm_time / (2.0 * self.dimension))
 
+    @override
     def round_time(self, traffic: cost.Traffic) -> tf.Tensor:
-        """See base class; in rounds of computing."""
+        """In rounds of computing."""
         units = _most(traffic.uplink_units) + traffic.downlink_units
         units += _most(tf.cast(traffic.catch_up_units, tf.float64))
         if self.price_probe_downlink:

@@ -4,10 +4,11 @@ import abc
 from typing import Any, Self
 
 import tensorflow as tf
+from typing_extensions import override
 
 from tff_gs import configuration
 from tff_gs.configuration import option
-from tff_gs.controllers import amount, controller, unaided
+from tff_gs.controllers import _unaided, amount, controller
 
 
 class CountRule(configuration.Configuration, abc.ABC):
@@ -57,18 +58,18 @@ class Given(CountRule):
     def __init__(self, rule: controller.Controller, dimension: int) -> None:
         self._set(_rule=rule, dimension=dimension)
 
+    @override
     def initialize(self) -> Any:
-        """See base class."""
         return self._rule.initialize()
 
+    @override
     def choose(self, state: Any, change: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         del change
-        return unaided.decide(self._rule, state, self.dimension)
+        return _unaided.decide(self._rule, state, self.dimension)
 
+    @override
     def update(self, state: Any, seed: tf.Tensor, number: tf.Tensor) -> Any:
-        """See base class."""
-        return unaided.advance(self._rule, state, seed, number)
+        return _unaided.advance(self._rule, state, seed, number)
 
 
 class EnergyShare(CountRule):
@@ -87,12 +88,13 @@ class EnergyShare(CountRule):
         low, high = amount.to_interval(self.k_min, self.k_max, self.dimension)
         self._set(_k_min=low, _k_max=high)
 
+    @override
     def initialize(self) -> tuple[()]:
-        """See base class; there is no state."""
+        """There is no state."""
         return ()
 
+    @override
     def choose(self, state: tuple[()], change: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         del state
         energies = tf.sort(tf.cast(change, tf.float64) ** 2, direction="DESCENDING")
         held = tf.cumsum(energies)
@@ -100,8 +102,8 @@ class EnergyShare(CountRule):
         missing = tf.reduce_sum(tf.cast(held < self.share * held[-1], tf.int32))
         return tf.clip_by_value(missing + 1, self._k_min, self._k_max)
 
+    @override
     def update(self, state: tuple[()], seed: tf.Tensor, number: tf.Tensor) -> tuple[()]:
-        """See base class."""
         del seed, number
         return state
 
@@ -124,4 +126,4 @@ def build_rule(k: KOption, dimension: int, *, seed: int = 0) -> CountRule:
     """
     if isinstance(k, CountRule):
         return k.bind(dimension)
-    return Given(unaided.build_rule(k, dimension, seed=seed), dimension)
+    return Given(_unaided.build_rule(k, dimension, seed=seed), dimension)

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import flat_structure, seeds, sparse_vector, tensor_specs
+from tff_gs import _flat_structure, _seeds, _tensor_specs, sparse_vector
 from tff_gs.distributors import count_rule
 from tff_gs.encoders import encoder
-from tff_gs.exchange import answer, message_size
+from tff_gs.exchange import messages
 from tff_gs.sparsifiers import top_k
 
 
@@ -99,7 +99,7 @@ def build_sparse_broadcast_process(
       ValueError: If k is out of its range for D, or its rule needs probes.
     """
     parts = _Parts(value_type)
-    flat = flat_structure.FlatStructure(parts.sparse_type)
+    flat = _flat_structure.FlatStructure(parts.sparse_type)
     dimension = flat.dimension
     rule = count_rule.build_rule(k, dimension, seed=seed)
     code = downlink_encoder.bind(dimension=dimension, tensor_sizes=flat.tensor_sizes)
@@ -127,9 +127,9 @@ def build_sparse_broadcast_process(
         change = weights - cached
         count = tf.where(is_first, 0, rule.choose(state.rule, change))
         entries = sparse_vector.gather(change, top_k.top_k_indices(change, count))
-        run_seed = seeds.of_run(seed)
+        run_seed = _seeds.of_run(seed)
         encoded = code.encode(
-            entries, seeds.derive(run_seed, seeds.Purpose.DOWNLINK, state.round)
+            entries, _seeds.derive(run_seed, _seeds.Purpose.DOWNLINK, state.round)
         )
         replica = _apply(cached, entries._replace(values=encoded.received))
         updated = SparseBroadcastState(
@@ -138,7 +138,7 @@ def build_sparse_broadcast_process(
             rule=rule.update(state.rule, run_seed, state.round),
         )
         first = tf.cast(is_first, tf.int64)
-        message_bits = (1 - first) * message_size.size_in_bits(encoded.message)
+        message_bits = (1 - first) * messages.size_in_bits(encoded.message)
         index_bits = code.sizes(encoded.message).index_bits
         measurements = collections.OrderedDict(
             k=count,
@@ -157,7 +157,7 @@ def build_sparse_broadcast_process(
 
     @tff.tensorflow.computation(write.type_signature.result[1])
     def read(received: _Broadcast) -> Any:
-        change = answer.read_answer(code, received.message, dimension)
+        change = messages.read_answer(code, received.message, dimension)
         weights = _apply(received.cached, change)
         return parts.join(flat.unflatten(weights), received.whole)
 
@@ -226,5 +226,5 @@ def _apply(weights: tf.Tensor, change: sparse_vector.SparseVector) -> tf.Tensor:
 
 
 def _size_in_bits(value_type: tff.Type) -> int:
-    leaves = tensor_specs.leaves(value_type)
+    leaves = _tensor_specs.leaves(value_type)
     return sum(8 * spec.shape.num_elements() * spec.dtype.size for spec in leaves)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tff_gs import _lazy
 
 if TYPE_CHECKING:
+    from tff_gs.encoders.bitmap_code import BitmapCode as BitmapCode
     from tff_gs.encoders.codec import (
         Codec as Codec,
         Decoded as Decoded,
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
         EXACT as EXACT,
         Encoder as Encoder,
     )
-    from tff_gs.encoders.entropy import entropy_bits as entropy_bits
+    from tff_gs.encoders.index_code import entropy_bits as entropy_bits
+    from tff_gs.encoders.fixed_width_code import FixedWidthCode as FixedWidthCode
+    from tff_gs.encoders.float_code import FloatCode as FloatCode
     from tff_gs.encoders.index_code import IndexCode as IndexCode
+    from tff_gs.encoders.int32_code import Int32Code as Int32Code
     from tff_gs.encoders.message_encoder import (
         MAX_DIMENSION as MAX_DIMENSION,
         MessageEncoder as MessageEncoder,
@@ -32,10 +36,12 @@ if TYPE_CHECKING:
         REFUSALS as REFUSALS,
         VALUE_NAMES as VALUE_NAMES,
     )
-    from tff_gs.encoders.tensor_encoding_stage import (
-        SparseTopKEncodingStage as SparseTopKEncodingStage,
-        sparse_top_k as sparse_top_k,
+    from tff_gs.encoders.quantised_code import QuantisedCode as QuantisedCode
+    from tff_gs.encoders.rice_code import RiceCode as RiceCode
+    from tff_gs.encoders.rice_per_tensor_code import (
+        RicePerTensorCode as RicePerTensorCode,
     )
+    from tff_gs.encoders.ternary_code import TernaryCode as TernaryCode
     from tff_gs.encoders.value_code import ValueCode as ValueCode
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

@@ -1,8 +1,9 @@
 """One bit for every coordinate: the code for dense messages."""
 
 import tensorflow as tf
+from typing_extensions import override
 
-from tff_gs.encoders import bit_packing, index_code, names
+from tff_gs.encoders import _bit_packing, index_code, names
 
 
 class BitmapCode(index_code.IndexCode):
@@ -14,21 +15,21 @@ class BitmapCode(index_code.IndexCode):
     def _num_bytes(self) -> int:
         return (self._dimension + 7) // 8
 
+    @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:
-        """See base class."""
         del indices
         return index_code.Plan(tf.constant(self._num_bytes))
 
+    @override
     def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
-        """See base class."""
         del plan
-        return bit_packing.set_bits(indices, self._num_bytes)
+        return _bit_packing.set_bits(indices, self._num_bytes)
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
-        """See base class."""
         fits = tf.equal(tf.size(payload), self._num_bytes)
         payload = payload[: tf.where(fits, self._num_bytes, 0)]
-        ones = tf.where(bit_packing.unpack_bits(payload))[:, 0]
+        ones = tf.where(_bit_packing.unpack_bits(payload))[:, 0]
         indices = tf.cast(ones, tf.int32)
         # A one among the padding bits is an index of D or more.
         in_range = tf.reduce_all(indices < self._dimension)
@@ -47,12 +48,12 @@ class BitmapCode(index_code.IndexCode):
         )
         return index_code.Indices(indices, error)
 
+    @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         del count
         return tf.constant(self._num_bytes)
 
+    @override
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         del count
         return tf.constant(8.0 * self._num_bytes, tf.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tff_gs import checks
+from tff_gs import _checks
 from tff_gs.configuration import Configuration, option
 from tff_gs.encoders import names
 
@@ -35,7 +35,7 @@ class Encoder(Configuration, kw_only=False):
         for kind, codes in known.items():
             name = getattr(self, kind)
             wanted = f"the {kind} code to be one of {', '.join(codes)}"
-            checks.require(name in codes, wanted, name)
+            _checks.require(name in codes, wanted, name)
 
     def __str__(self) -> str:
         return f"{self.index}+{self.value}"

@@ -1,6 +1,7 @@
 """Values as floating-point numbers of 32 or 16 bits."""
 
 import tensorflow as tf
+from typing_extensions import override
 
 from tff_gs.encoders import value_code
 
@@ -23,16 +24,16 @@ class FloatCode(value_code.ValueCode):
         self._tag = tag
 
     @property
+    @override
     def tag(self) -> int:
-        """See base class."""
         return self._tag
 
+    @override
     def num_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         return self._dtype.size * count
 
+    @override
     def write(self, values: tf.Tensor, seed: tf.Tensor) -> value_code.Written:
-        """See base class."""
         del seed
         if self._dtype != tf.float32:
             largest = float(self._dtype.max)
@@ -42,8 +43,8 @@ class FloatCode(value_code.ValueCode):
         payload = tf.reshape(tf.bitcast(numbers, tf.uint8), [-1])
         return value_code.Written(payload, tf.cast(numbers, tf.float32))
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         del count
         numbers = tf.bitcast(tf.reshape(payload, [-1, self._dtype.size]), self._dtype)
         return tf.cast(numbers, tf.float32)

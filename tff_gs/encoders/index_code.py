@@ -1,6 +1,7 @@
 """The interface of an index code: which entries a message holds, as bytes."""
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
@@ -100,3 +101,23 @@ def check_order(indices: tf.Tensor, dimension: int) -> tf.Tensor:
         tf.where(ascending, names.ACCEPTED, names.UNSORTED_INDICES),
         names.INDEX_OUT_OF_RANGE,
     )
+
+
+def entropy_bits(count: tf.Tensor, dimension: int) -> tf.Tensor:
+    """log2 C(D, k), the bits that a uniformly random k-subset of D needs.
+
+    Args:
+      count: k, numeric scalar in [0, D].
+      dimension: D.
+
+    Returns:
+      float64 scalar, for the whole subset (not per index).
+    """
+    count = tf.cast(count, tf.float64)
+    size = tf.constant(dimension, tf.float64)
+    log_choose = (
+        tf.math.lgamma(size + 1)
+        - tf.math.lgamma(count + 1)
+        - tf.math.lgamma(size - count + 1)
+    )
+    return tf.maximum(log_choose, 0.0) / math.log(2)

@@ -1,6 +1,7 @@
 """32 bits an index: what index-value lists commonly cost."""
 
 import tensorflow as tf
+from typing_extensions import override
 
 from tff_gs.encoders import index_code, names
 
@@ -10,17 +11,17 @@ class Int32Code(index_code.IndexCode):
 
     tag = 0
 
+    @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:
-        """See base class."""
         return index_code.Plan(4 * tf.size(indices))
 
+    @override
     def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
-        """See base class."""
         del plan
         return tf.reshape(tf.bitcast(indices, tf.uint8), [-1])
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
-        """See base class."""
         fits = tf.equal(tf.size(payload), 4 * count)
         payload = payload[: tf.where(fits, 4 * count, 0)]
         indices = tf.bitcast(tf.reshape(payload, [-1, 4]), tf.int32)
@@ -31,10 +32,10 @@ class Int32Code(index_code.IndexCode):
         )
         return index_code.Indices(indices, error)
 
+    @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         return 4 * count
 
+    @override
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         return 32 * count

@@ -5,18 +5,18 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
+from typing_extensions import override
 
 from tff_gs import sparse_vector
 from tff_gs.encoders import (
-    bit_packing,
+    _bit_packing,
+    _leading_code,
     bitmap_code,
-    checksum,
     codec,
     fixed_width_code,
     float_code,
     index_code,
     int32_code,
-    leading_code,
     names,
     quantised_code,
     rice_code,
@@ -37,9 +37,9 @@ INDEX_CODES: dict[str, tuple[type[index_code.IndexCode], ...]] = {
         rice_per_tensor_code.RicePerTensorCode,
         fixed_width_code.FixedWidthCode,
         bitmap_code.BitmapCode,
-        leading_code.LeadingCode,
+        _leading_code.LeadingCode,
     ),
-    names.NO_INDICES: (leading_code.LeadingCode,),
+    names.NO_INDICES: (_leading_code.LeadingCode,),
 }
 
 VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
@@ -54,7 +54,7 @@ VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
 }
 
 #: The largest D. Bit positions are int32, and an index fits into 25 bits.
-MAX_DIMENSION = 2**bit_packing.MAX_FIELD_BITS - 1
+MAX_DIMENSION = 2**_bit_packing.MAX_FIELD_BITS - 1
 
 _MAGIC = 0x80
 _VERSION = 2
@@ -122,10 +122,10 @@ class MessageEncoder(codec.Codec):
         self._start = _MAGIC + 16 * _VERSION + 4 * (self._width - 1)
         self._shortest = self._count_start + 1 + _CHECKSUM_BYTES
 
+    @override
     def encode(
         self, vector: sparse_vector.SparseVector, seed: tf.Tensor
     ) -> codec.Encoded:
-        """See base class."""
         indices = vector.indices
         tag, index_payload = self._write_indices(indices)
         values = self._value_code.write(vector.values, seed)
@@ -145,11 +145,11 @@ class MessageEncoder(codec.Codec):
             ],
             0,
         )
-        message = tf.concat([body, checksum.checksum(body)], 0)
+        message = tf.concat([body, checksum(body)], 0)
         return codec.Encoded(message, values.received)
 
+    @override
     def decode(self, message: tf.Tensor, max_count: tf.Tensor) -> codec.Decoded:
-        """See base class."""
         error, header, code = self._check(message, max_count)
         vector, error = tf.cond(
             tf.equal(error, names.ACCEPTED),
@@ -158,12 +158,12 @@ class MessageEncoder(codec.Codec):
         )
         return codec.Decoded(vector, error)
 
+    @override
     def max_bytes(self) -> tf.Tensor:
-        """See base class."""
         return self._longest(tf.constant(self._dimension))
 
+    @override
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         integral = tf.cast(tf.math.ceil(tf.cast(count, tf.float64)), tf.int32)
         count = tf.cast(count, tf.float64)
         index_bits = self._estimate_index_bits(count)
@@ -171,8 +171,8 @@ class MessageEncoder(codec.Codec):
         count_bytes = tf.reduce_sum(tf.cast(integral > _MASKS[:-1], tf.float64))
         return index_bits + 8 * (value_bytes + self._shortest + count_bytes)
 
+    @override
     def sizes(self, message: tf.Tensor) -> codec.Sizes:
-        """See base class."""
         message = tf.convert_to_tensor(message)
         header = self._read_header(message)
         frame_bytes = header.num_bytes + _CHECKSUM_BYTES
@@ -184,10 +184,10 @@ class MessageEncoder(codec.Codec):
             8 * tf.cast(frame_bytes, tf.int64),
         )
 
+    @override
     def without_indices(self) -> "MessageEncoder":
-        """See base class."""
         return MessageEncoder(
-            [leading_code.LeadingCode(self._dimension)],
+            [_leading_code.LeadingCode(self._dimension)],
             self._value_code,
             dimension=self._dimension,
         )
@@ -260,7 +260,7 @@ class MessageEncoder(codec.Codec):
         right_checksum = tf.reduce_all(
             tf.equal(
                 known[body_size : body_size + _CHECKSUM_BYTES],
-                checksum.checksum(known[:body_size]),
+                checksum(known[:body_size]),
             )
         )
         start, codes = header.start[0], header.start[1]
@@ -393,3 +393,20 @@ def _check_tensor_sizes(tensor_sizes: Sequence[int], dimension: int) -> None:
             f"Expected positive tensor sizes that sum to the dimension {dimension}, "
             f"found {list(tensor_sizes)}."
         )
+
+
+def checksum(message: tf.Tensor) -> tf.Tensor:
+    """The lowest 32 bits of FarmHash's Fingerprint64 of `message`, little-endian.
+
+    A fingerprint of that family is the same on every machine and in every version
+    (https://github.com/google/farmhash). It misses damage in one case of 2**32, and is
+    no protection against somebody who wants to deceive.
+
+    Args:
+      message: uint8 [n].
+
+    Returns:
+      uint8 [4].
+    """
+    # A batch of one: the fingerprint is of each entry of the first axis.
+    return tf.fingerprint(message[tf.newaxis])[0, :4]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
-from tff_gs.encoders import bit_packing, value_code
+from tff_gs.encoders import _bit_packing, value_code
 
 
 class QuantisedCode(value_code.ValueCode):
@@ -33,16 +34,16 @@ class QuantisedCode(value_code.ValueCode):
         self._levels = levels.astype(np.float32) / np.float32(steps)
 
     @property
+    @override
     def tag(self) -> int:
-        """See base class."""
         return 3 + self._bits
 
+    @override
     def num_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        return 4 + bit_packing.bytes_for(count * self._bits)
+        return 4 + _bit_packing.bytes_for(count * self._bits)
 
+    @override
     def write(self, values: tf.Tensor, seed: tf.Tensor) -> value_code.Written:
-        """See base class."""
         # max(.) would not do for NaN, and of no values it is -inf.
         finite = tf.reduce_all(tf.math.is_finite(values))
         largest = tf.maximum(tf.reduce_max(tf.abs(values)), 0.0)
@@ -55,14 +56,14 @@ class QuantisedCode(value_code.ValueCode):
         payload = tf.concat(
             [
                 value_code.float32_bytes(scale),
-                bit_packing.pack_numbers(level, self._bits),
+                _bit_packing.pack_numbers(level, self._bits),
             ],
             0,
         )
         return value_code.Written(payload, tf.gather(self._levels, level) * scale)
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         scale = value_code.bytes_float32(payload)
-        level = bit_packing.unpack_numbers(payload[4:], count, self._bits)
+        level = _bit_packing.unpack_numbers(payload[4:], count, self._bits)
         return tf.gather(self._levels, level) * scale

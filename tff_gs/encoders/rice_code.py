@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import tensorflow as tf
+from typing_extensions import override
 
-from tff_gs.encoders import bit_packing, golomb, index_code, names
+from tff_gs.encoders import _bit_packing, _golomb, index_code, names
 
 
 class RiceCode(index_code.IndexCode):
@@ -20,10 +21,10 @@ class RiceCode(index_code.IndexCode):
         self, dimension: int, tensor_sizes: Sequence[int] | None = None
     ) -> None:
         super().__init__(dimension, tensor_sizes)
-        self._golomb = golomb.Golomb(dimension)
+        self._golomb = _golomb.Golomb(dimension)
 
+    @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:
-        """See base class."""
         ends = tf.concat([[0], indices[:-1] + 1], 0)[: tf.size(indices)]
         gaps = indices - ends
         code = self._golomb.choose(gaps)[0]
@@ -32,20 +33,20 @@ class RiceCode(index_code.IndexCode):
             1 + planes.fixed_bytes + planes.tail_bytes, (code, *planes)
         )
 
+    @override
     def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
-        """See base class."""
         del indices
         code, *planes = plan.tensors
         return tf.concat(
             [
                 tf.cast(code, tf.uint8)[tf.newaxis],
-                self._golomb.write(golomb.Planes(*planes)),
+                self._golomb.write(_golomb.Planes(*planes)),
             ],
             0,
         )
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
-        """See base class."""
         code = tf.reduce_sum(tf.cast(payload[:1], tf.int32))
         well_formed = (tf.size(payload) > 0) & (code < self._golomb.num_codes)
         parameter = self._golomb.parameter(tf.where(well_formed, code, 0))
@@ -65,13 +66,13 @@ class RiceCode(index_code.IndexCode):
         )
         return index_code.Indices(tf.cast(ends - 1, tf.int32), error)
 
+    @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        field_bits = bit_packing.MAX_FIELD_BITS + 2
+        field_bits = _bit_packing.MAX_FIELD_BITS + 2
         return 3 + self._dimension // 8 + (count // 8 + 1) * field_bits
 
+    @override
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         size = tf.constant(float(self._dimension), tf.float64)
         # The first byte, and half a byte of padding for each plane.
         return 8 + self._golomb.estimate_bits(count, size) + 7

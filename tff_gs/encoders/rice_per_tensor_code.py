@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import override
 
-from tff_gs.encoders import bit_packing, golomb, index_code, names
+from tff_gs.encoders import _bit_packing, _golomb, index_code, names
 
 _CODE_BITS = 7
 
@@ -32,7 +33,7 @@ class RicePerTensorCode(index_code.IndexCode):
         self._sizes = sizes
         self._ends = np.cumsum(sizes, dtype=np.int32)
         self._starts = self._ends - sizes
-        self._golomb = golomb.Golomb(int(sizes.max()))
+        self._golomb = _golomb.Golomb(int(sizes.max()))
         count_widths = [int(size).bit_length() for size in sizes]
         self._field_widths = np.array(
             [width for count in count_widths for width in (count, _CODE_BITS)],
@@ -43,8 +44,8 @@ class RicePerTensorCode(index_code.IndexCode):
         self._field_bits = int(field_ends[-1])
         self._field_bytes = (self._field_bits + 7) // 8
 
+    @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:
-        """See base class."""
         firsts = tf.searchsorted(indices, np.append(0, self._ends).astype(np.int32))
         counts = firsts[1:] - firsts[:-1]
         tensors = self._tensor_of(firsts[1:], tf.size(indices))
@@ -59,24 +60,24 @@ class RicePerTensorCode(index_code.IndexCode):
             (counts, codes, *planes),
         )
 
+    @override
     def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
-        """See base class."""
         del indices
         counts, codes, *planes = plan.tensors
-        fields = bit_packing.write_fields(
+        fields = _bit_packing.write_fields(
             tf.reshape(tf.stack([counts, codes], axis=1), [-1]),
             tf.constant(self._field_offsets),
             tf.constant(self._field_widths),
             self._field_bytes,
         )
-        return tf.concat([fields, self._golomb.write(golomb.Planes(*planes))], 0)
+        return tf.concat([fields, self._golomb.write(_golomb.Planes(*planes))], 0)
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
-        """See base class."""
         fits = tf.size(payload) >= self._field_bytes
         fields_plane = tf.pad(payload, [[0, self._field_bytes]])[: self._field_bytes]
         fields = tf.reshape(
-            bit_packing.read_fields(
+            _bit_packing.read_fields(
                 fields_plane,
                 tf.constant(self._field_offsets),
                 tf.constant(self._field_widths),
@@ -90,7 +91,7 @@ class RicePerTensorCode(index_code.IndexCode):
             tf.reduce_all(counts <= self._sizes)
             & tf.reduce_all(codes < self._golomb.num_codes)
             & tf.equal(total, tf.cast(count, tf.int64))
-            & bit_packing.zero_padded(fields_plane, tf.constant(self._field_bits))
+            & _bit_packing.zero_padded(fields_plane, tf.constant(self._field_bits))
         )
         usable = fits & well_formed
         counts = tf.where(usable, counts, 0)
@@ -102,7 +103,7 @@ class RicePerTensorCode(index_code.IndexCode):
         gaps, error = self._golomb.read(
             payload[tf.where(usable, self._field_bytes, tf.size(payload)) :],
             count,
-            golomb.Parameter(*(tf.gather(part, tensors) for part in parameter)),
+            _golomb.Parameter(*(tf.gather(part, tensors) for part in parameter)),
             tf.reduce_sum(self._sizes // parameter.divisor),
         )
         tensors = tensors[: tf.size(gaps)]
@@ -130,15 +131,15 @@ class RicePerTensorCode(index_code.IndexCode):
         )
         return index_code.Indices(indices, error)
 
+    @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        field_bits = bit_packing.MAX_FIELD_BITS + 2
+        field_bits = _bit_packing.MAX_FIELD_BITS + 2
         return (
             self._field_bytes + 2 + self._dimension // 8 + (count // 8 + 1) * field_bits
         )
 
+    @override
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         sizes = tf.constant(self._sizes, tf.float64)
         counts = count * sizes / self._dimension
         bits = tf.reduce_sum(self._golomb.estimate_bits(counts, sizes))

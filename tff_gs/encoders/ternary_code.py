@@ -1,8 +1,9 @@
 """Only the sign of every value, with the mean magnitude."""
 
 import tensorflow as tf
+from typing_extensions import override
 
-from tff_gs.encoders import bit_packing, value_code
+from tff_gs.encoders import _bit_packing, value_code
 
 
 class TernaryCode(value_code.ValueCode):
@@ -14,16 +15,16 @@ class TernaryCode(value_code.ValueCode):
     """
 
     @property
+    @override
     def tag(self) -> int:
-        """See base class."""
         return 3
 
+    @override
     def num_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        return 4 + bit_packing.bytes_for(count)
+        return 4 + _bit_packing.bytes_for(count)
 
+    @override
     def write(self, values: tf.Tensor, seed: tf.Tensor) -> value_code.Written:
-        """See base class."""
         del seed
         # float64, because the sum of finite values may be beyond float32.
         total = tf.reduce_sum(tf.cast(tf.abs(values), tf.float64))
@@ -31,12 +32,12 @@ class TernaryCode(value_code.ValueCode):
         mean = tf.cast(tf.math.divide_no_nan(total, count), tf.float32)
         negative = values < 0
         payload = tf.concat(
-            [value_code.float32_bytes(mean), bit_packing.pack_bits(negative)], 0
+            [value_code.float32_bytes(mean), _bit_packing.pack_bits(negative)], 0
         )
         return value_code.Written(payload, tf.where(negative, -mean, mean))
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         mean = value_code.bytes_float32(payload)
-        negative = bit_packing.unpack_bits(payload[4:])[:count]
+        negative = _bit_packing.unpack_bits(payload[4:])[:count]
         return tf.where(tf.cast(negative, tf.bool), -mean, mean)

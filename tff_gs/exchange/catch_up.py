@@ -15,14 +15,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import growing, sparse_vector, tensor_specs
-from tff_gs.encoders import checksum, codec, leading_code, message_encoder
-from tff_gs.exchange import (
-    client_state,
-    message_size,
-    server_update,
-)
-from tff_gs.exchange.answer import read_answer
+from tff_gs import _growing, _tensor_specs, sparse_vector
+from tff_gs.encoders import _leading_code, codec, message_encoder
+from tff_gs.exchange import client_state, messages, server_update
+from tff_gs.exchange.messages import read_answer
 
 #: What a client sends to ask for its catch-up: the round of its model, an int32.
 REQUEST_BITS = 32
@@ -130,7 +126,7 @@ class CaughtUp(NamedTuple):
 
 def no_receipts() -> CatchUpReceipt:
     """Receipts of no client."""
-    return CatchUpReceipt(*(growing.empty(tf.int64) for _ in CatchUpReceipt._fields))
+    return CatchUpReceipt(*(_growing.empty(tf.int64) for _ in CatchUpReceipt._fields))
 
 
 class CatchUp:
@@ -164,7 +160,7 @@ class CatchUp:
         self._dimension = update.dimension
         self._code = _encoder(participation, update.dimension, tensor_sizes)
         self._replica_type = update.replica_type
-        self._optimizer_leaves = tensor_specs.leaves(update.replica_type.optimizer)
+        self._optimizer_leaves = _tensor_specs.leaves(update.replica_type.optimizer)
         self._optimizer_numbers = sum(
             spec.shape.num_elements() for spec in self._optimizer_leaves
         )
@@ -251,7 +247,7 @@ class CatchUp:
             dense=tf.cast(dense, tf.int64),
             units=tf.cast(tf.where(dense, self._dimension, 2 * elements), tf.int64)
             + tf.where(behind, numbers, 0),
-            bits=message_size.size_in_bits(message),
+            bits=messages.size_in_bits(message),
         )
         return server_update.Replica(weights, optimizer), receipt
 
@@ -284,7 +280,7 @@ class CatchUp:
         changed = tf.where(current.last_changed > client_round)[:, 0]
         entries = sparse_vector.gather(weights, tf.cast(changed, tf.int32))
         message = self._code.encode(entries, seed).message
-        bits = tf.cast(message_size.size_in_bits(message), tf.float64)
+        bits = tf.cast(messages.size_in_bits(message), tf.float64)
         # Exact: that all indices are there takes no bits to say.
         dense_bits = self._code.estimate_bits(tf.constant(self._dimension))
 
@@ -356,7 +352,7 @@ def _encoder(
 ) -> codec.Codec:
     """Writes any exact list, and all weights without a word on which they are."""
     named = message_encoder.INDEX_CODES[participation.index_code]
-    classes: list[Any] = list(dict.fromkeys((*named, leading_code.LeadingCode)))
+    classes: list[Any] = list(dict.fromkeys((*named, _leading_code.LeadingCode)))
     return message_encoder.MessageEncoder(
         [code(dimension, tensor_sizes) for code in classes],
         message_encoder.VALUE_CODES["float32"](),
@@ -372,14 +368,14 @@ def _to_bytes(structure: Any) -> tf.Tensor:
     body = tf.concat(
         [tf.reshape(tf.bitcast(leaf, tf.uint8), [-1]) for leaf in leaves], axis=0
     )
-    return tf.concat([body, checksum.checksum(body)], axis=0)
+    return tf.concat([body, message_encoder.checksum(body)], axis=0)
 
 
 def _from_bytes(message: tf.Tensor, like: Any) -> Any:
     """The structure, as `like`, that `_to_bytes` wrote."""
     body, written = message[:-_CHECKSUM_BYTES], message[-_CHECKSUM_BYTES:]
     check = tf.debugging.assert_equal(
-        checksum.checksum(body),
+        message_encoder.checksum(body),
         written,
         "The server's message was damaged.",
     )

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import seeds
+from tff_gs import _seeds
 from tff_gs.exchange import server_update, transformations
 
 
@@ -109,7 +109,7 @@ def initial_client_state(
         weights=replica.weights,
         optimizer=replica.optimizer,
         residual=tf.zeros_like(replica.weights),
-        seed=seeds.derive(seed, seeds.Purpose.CLIENT, client_id),
+        seed=_seeds.derive(seed, _seeds.Purpose.CLIENT, client_id),
         rounds=tf.constant(0),
         transformation=transformation.initialize(replica.weights.shape[0]),
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
 from tff_gs import configuration
 from tff_gs.exchange import client_state
@@ -60,7 +61,7 @@ class GivenVector(ClientWork):
             inputs_type=tff.to_type(Given(vector, tff.TensorType(np.float32)))
         )
 
+    @override
     def __call__(self, client: client_state.ClientState, inputs: Given) -> Contribution:
-        """See base class."""
         del client
         return Contribution(inputs.vector, inputs.weight, kept=())

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import growing
+from tff_gs import _growing, sparse_vector
 from tff_gs.controllers import controller
+from tff_gs.encoders import codec
 
 
 class RoundConfig(NamedTuple):
@@ -133,10 +134,10 @@ def no_messages(header: Any) -> CollectedMessages:
       header: A NamedTuple of the dtypes of what messages say beside their entries.
     """
     return CollectedMessages(
-        type(header)(*map(growing.empty, header)),
-        growing.empty(tf.int64),
-        growing.empty(tf.int32),
-        tuple(growing.empty(tf.uint8) for _ in range(_LEVELS)),
+        type(header)(*map(_growing.empty, header)),
+        _growing.empty(tf.int64),
+        _growing.empty(tf.int32),
+        tuple(_growing.empty(tf.uint8) for _ in range(_LEVELS)),
     )
 
 
@@ -163,7 +164,7 @@ def collect(
     *older, newest = collected.levels
     levels = (*older, tf.concat([newest, entries], axis=0))
     return CollectedMessages(
-        growing.concat(collected.header, one),
+        _growing.concat(collected.header, one),
         tf.concat([collected.bits, bits[tf.newaxis]], axis=0),
         tf.concat([collected.lengths, tf.size(entries)[tf.newaxis]], axis=0),
         _moved_on(levels, collected.count + 1),
@@ -179,7 +180,7 @@ def _moved_on(accumulated: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[Any, 
             tf.equal(count % _LEVEL_RATIO ** (_LEVELS - place), 0),
             lambda before=before, full=full: (
                 tf.concat([before, full], axis=0),
-                growing.open_length(full[:0]),
+                _growing.open_length(full[:0]),
             ),
             lambda before=before, full=full: (before, full),
         )
@@ -189,12 +190,12 @@ def _moved_on(accumulated: Sequence[tf.Tensor], count: tf.Tensor) -> tuple[Any, 
 def join(first: CollectedMessages, second: CollectedMessages) -> CollectedMessages:
     """The messages of both."""
     return CollectedMessages(
-        growing.concat(first.header, second.header),
+        _growing.concat(first.header, second.header),
         tf.concat([first.bits, second.bits], axis=0),
         tf.concat([first.lengths, second.lengths], axis=0),
         (
             tf.concat([first.content, second.content], axis=0),
-            *(growing.open_length(level[:0]) for level in second.levels[1:]),
+            *(_growing.open_length(level[:0]) for level in second.levels[1:]),
         ),
     )
 
@@ -228,3 +229,33 @@ class Reader:
             tf.gather(content, ends[:, tf.newaxis] + tf.range(4, dtype=tf.int64)),
             tf.int32,
         )
+
+
+def read_answer(
+    code: codec.Codec, message: tf.Tensor, dimension: int
+) -> sparse_vector.SparseVector:
+    """Decodes a message that the server wrote with `code`.
+
+    Args:
+      code: The encoder of the message.
+      message: uint8 [bytes].
+      dimension: D.
+
+    Raises:
+      tf.errors.InvalidArgumentError: When run, if the message is not one that the
+        encoder accepts: a client could not go on with what the server applied.
+    """
+    vector, error = code.decode(message, tf.constant(dimension))
+    check = tf.debugging.assert_equal(error, 0, "The server's message was damaged.")
+    with tf.control_dependencies([check]):
+        return sparse_vector.SparseVector(*(tf.identity(part) for part in vector))
+
+
+def size_in_bits(structure: Any) -> tf.Tensor:
+    """The size, int64 bits, of all tensors in `structure`."""
+    return tf.add_n(
+        [
+            tf.size(tensor, out_type=tf.int64) * tensor.dtype.size * 8
+            for tensor in tf.nest.flatten(structure)
+        ]
+    )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
 from tff_gs import configuration, sparse_vector
 from tff_gs.configuration import option
@@ -82,18 +83,19 @@ class SparseSgd(ServerUpdate):
 
     learning_rate: float = option(help="eta", above=0)
 
+    @override
     def initialize(self) -> tuple[()]:
-        """See base class."""
         return ()
 
+    @override
     def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
-        """See base class."""
         return replica._replace(
             weights=sparse_vector.subtract(
                 replica.weights, update.indices, self.learning_rate * update.values
             )
         )
 
+    @override
     def probe_weights(
         self,
         before: Replica,
@@ -101,7 +103,7 @@ class SparseSgd(ServerUpdate):
         update: sparse_vector.SparseVector,
         differences: sparse_vector.SparseVector,
     ) -> tf.Tensor:
-        """See base class; w(m) but for the coordinates that k' changes."""
+        """W(m) but for the coordinates that k' changes."""
         del update
         return sparse_vector.put(
             after.weights,
@@ -131,14 +133,15 @@ class OptimizerUpdate(ServerUpdate):
                 f"{type(self.optimizer).__name__}."
             )
 
+    @override
     def initialize(self) -> Any:
-        """See base class."""
         return self.optimizer.initialize(tf.TensorSpec([self.dimension], tf.float32))
 
+    @override
     def step(self, replica: Replica, update: sparse_vector.SparseVector) -> Replica:
-        """See base class."""
         return self._step(replica, sparse_vector.to_dense(update, self.dimension))
 
+    @override
     def probe_weights(
         self,
         before: Replica,
@@ -146,7 +149,7 @@ class OptimizerUpdate(ServerUpdate):
         update: sparse_vector.SparseVector,
         differences: sparse_vector.SparseVector,
     ) -> tf.Tensor:
-        """See base class; a step of its own from w(m-1)."""
+        """A step of its own from w(m-1)."""
         del after
         probed = sparse_vector.put(
             sparse_vector.to_dense(update, self.dimension),

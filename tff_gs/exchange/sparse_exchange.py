@@ -27,19 +27,18 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import checks, seeds, sparse_vector
+from tff_gs import _checks, _seeds, sparse_vector
 from tff_gs.encoders import codec, names
 from tff_gs.exchange import (
+    _stopwatch,
     client_state,
     client_work,
-    message_size,
     messages,
     receipts,
     server_update,
-    stopwatch,
     transformations,
 )
-from tff_gs.exchange.answer import read_answer
+from tff_gs.exchange.messages import read_answer
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -61,9 +60,9 @@ class MessageBounds:
     max_norm: float | None = None
 
     def __post_init__(self) -> None:
-        checks.require_positive(self.max_weight, "max_weight")
+        _checks.require_positive(self.max_weight, "max_weight")
         if self.max_norm is not None:
-            checks.require_positive(self.max_norm, "max_norm")
+            _checks.require_positive(self.max_norm, "max_norm")
 
 
 class Outcome(NamedTuple):
@@ -288,10 +287,10 @@ class SparseExchange:
         entries = sparse_vector.SparseVector(
             indices, sparse_vector.take(residual, coordinates)
         )
-        encoded, seconds = stopwatch.timed(
+        encoded, seconds = _stopwatch.timed(
             self.uplink_encoder.encode,
             entries,
-            seeds.derive(client.seed, seeds.Purpose.UPLINK, client.rounds),
+            _seeds.derive(client.seed, _seeds.Purpose.UPLINK, client.rounds),
         )
         message = messages.UplinkMessage(
             client.client_id,
@@ -321,7 +320,7 @@ class SparseExchange:
             collected,
             messages.UplinkHeader(message.client_id, message.weight),
             message.entries,
-            bits=message_size.size_in_bits(message),
+            bits=messages.size_in_bits(message),
             max_bytes=self.uplink_encoder.max_bytes(),
         )
 
@@ -414,7 +413,7 @@ class SparseExchange:
             downlink_elements=tf.size(indices),
             notes_elements=tf.size(selection.notes),
             shared_elements=tf.size(config.shared),
-            downlink_bits=message_size.size_in_bits((answer, config)),
+            downlink_bits=messages.size_in_bits((answer, config)),
             downlink_sizes=self.downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
             probe_message=self._probe_encoder.encode(selection.probe, seed).message,
@@ -510,7 +509,7 @@ class SparseExchange:
             names.REPEATED_CLIENT,
             unreadable,
         )
-        (entries, error), seconds = stopwatch.timed(
+        (entries, error), seconds = _stopwatch.timed(
             self._decode, message.entries, error, config.decision.k
         )
         accepted = tf.equal(error, names.ACCEPTED)

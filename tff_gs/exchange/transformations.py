@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
+from typing_extensions import override
 
 from tff_gs import configuration
 from tff_gs.configuration import option
@@ -57,8 +58,9 @@ class ClipByNorm(ClientTransformation, kw_only=False):
 
     max_norm: float = option(help="the l2 norm", above=0)
 
+    @override
     def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """See base class; computed in float64, which has room for any norm."""
+        """Computed in float64, which has room for any norm."""
         exact = tf.cast(vector, tf.float64)
         norm = tf.norm(exact)
         clipped = tf.cond(
@@ -79,8 +81,8 @@ class ClipByValue(ClientTransformation, kw_only=False):
 
     bound: float = option(help="the largest magnitude of an entry", above=0)
 
+    @override
     def __call__(self, state: Any, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """See base class."""
         return state, tf.clip_by_value(vector, -self.bound, self.bound)
 
 
@@ -106,17 +108,17 @@ class MomentumCorrection(ClientTransformation, kw_only=False):
         default=0.9, help="what remains of u after a round", at_least=0, below=1
     )
 
+    @override
     def initialize(self, dimension: int) -> tf.Tensor:
-        """See base class."""
         return tf.zeros([dimension], tf.float32)
 
+    @override
     def __call__(self, state: tf.Tensor, vector: tf.Tensor) -> tuple[Any, tf.Tensor]:
-        """See base class."""
         velocity = self.momentum * state + vector
         return velocity, velocity
 
+    @override
     def receive(self, state: tf.Tensor, coordinates: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         return tf.tensor_scatter_nd_update(
             state,
             coordinates[:, tf.newaxis],
@@ -141,22 +143,22 @@ class Chain(ClientTransformation):
                 )
         self._set(_transformations=tuple(transformations))
 
+    @override
     def initialize(self, dimension: int) -> tuple[Any, ...]:
-        """See base class."""
         return tuple(each.initialize(dimension) for each in self._transformations)
 
+    @override
     def __call__(
         self, state: tuple[Any, ...], vector: tf.Tensor
     ) -> tuple[tuple[Any, ...], tf.Tensor]:
-        """See base class."""
         states = []
         for each, its_state in zip(self._transformations, state, strict=True):
             its_state, vector = each(its_state, vector)
             states.append(its_state)
         return tuple(states), vector
 
+    @override
     def receive(self, state: tuple[Any, ...], coordinates: tf.Tensor) -> Any:
-        """See base class."""
         return tuple(
             each.receive(its_state, coordinates)
             for each, its_state in zip(self._transformations, state, strict=True)

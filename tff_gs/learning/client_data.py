@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import client_values, stacked_examples
+from tff_gs import _client_values
 
 _MAX_ID = int(np.iinfo(np.int32).max)
 
@@ -60,7 +60,7 @@ def clients_from_client_data(
     if not isinstance(client_data, tff.simulation.datasets.ClientData):
         raise ValueError(
             "Expected a tff.simulation.datasets.ClientData, found "
-            f"{client_values.described(client_data)}."
+            f"{_client_values.described(client_data)}."
         )
     known = set(client_data.client_ids)
     names = list(client_data.client_ids if client_ids is None else client_ids)
@@ -77,10 +77,8 @@ def clients_from_client_data(
     data = []
     for name in names:
         dataset = client_data.create_tf_dataset_for_client(name)
-        batched = stacked_examples.are_batches(dataset.element_spec)
-        data.append(
-            stacked_examples.stack(dataset, f"client {name!r}", batched=batched)
-        )
+        batched = _client_values.are_batches(dataset.element_spec)
+        data.append(_client_values.stack(dataset, f"client {name!r}", batched=batched))
     return ClientsData(list(range(len(names))), names, data)
 
 
@@ -101,7 +99,7 @@ def check_client_ids(client_ids: Any) -> list[int]:
     Raises:
       ValueError: In one sentence, if they are anything else.
     """
-    ids = client_values.as_list(client_ids, "distinct ids of clients")
+    ids = _client_values.as_list(client_ids, "distinct ids of clients")
     for client in ids:
         if isinstance(client, str | bytes):
             raise ValueError(
@@ -150,7 +148,7 @@ def check_data(
     """
     if isinstance(data_type, tff.FederatedType):
         data_type = data_type.member
-    data = client_values.as_list(data, "the examples of each client")
+    data = _client_values.as_list(data, "the examples of each client")
     if clients is None:
         clients = range(len(data))
     if len(data) != len(clients):
@@ -160,9 +158,9 @@ def check_data(
         )
     checked = []
     for client, value in zip(clients, data, strict=True):
-        leaves = client_values.flatten(value, data_type, f"client {client}")
+        leaves = _client_values.flatten(value, data_type, f"client {client}")
         _check_examples(leaves, client)
-        checked.append(client_values.pack(leaves, data_type))
+        checked.append(_client_values.pack(leaves, data_type))
     return checked
 
 

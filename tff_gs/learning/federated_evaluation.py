@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import client_values
+from tff_gs import _client_values
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning import sparsified_process
 
@@ -105,12 +105,12 @@ def build_federated_evaluation(
     evaluation = tff.learning.algorithms.build_fed_eval(model)
     data_type = evaluation.next.type_signature.parameter[1]
     placed = [
-        client_values.pack(
-            client_values.flatten(batches, data_type.member, f"client {client}"),
+        _client_values.pack(
+            _client_values.flatten(batches, data_type.member, f"client {client}"),
             data_type.member,
         )
         for client, batches in enumerate(
-            client_values.as_list(data, "the batches of each client")
+            _client_values.as_list(data, "the batches of each client")
         )
     ]
     if context is not None:

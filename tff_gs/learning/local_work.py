@@ -10,12 +10,81 @@ from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
-from tff_gs import checks, seeds
+from tff_gs import _checks, _seeds
 from tff_gs.configuration import option
 from tff_gs.exchange import client_state, client_work
-from tff_gs.learning import minibatch
 from tff_gs.learning import objective as objective_lib
+
+
+def _order(seed: tf.Tensor, number: tf.Tensor, examples: tf.Tensor) -> tf.Tensor:
+    """The order of the examples in pass `number`, int32 [examples]."""
+    draw = tf.random.stateless_uniform(
+        [examples], _seeds.derive(seed, _seeds.Purpose.PASS, number)
+    )
+    return tf.argsort(draw, stable=True)
+
+
+def minibatch_indices(
+    seed: tf.Tensor, number: tf.Tensor, examples: tf.Tensor, batch_size: int
+) -> tf.Tensor:
+    """Which examples make up a client's minibatch.
+
+    Every pass goes through all examples once, in an order of its own. A minibatch
+    that reaches the end of a pass is completed from the start of the next one.
+
+    Args:
+      seed: int32 [2], the client's seed; it fixes all passes.
+      number: int32 scalar, how many minibatches the client has drawn before.
+      examples: int32 scalar, how many examples the client has.
+      batch_size: The size wanted; a client with fewer examples uses them all.
+
+    Returns:
+      int32 [min(batch_size, examples)].
+    """
+    size = tf.minimum(batch_size, examples)
+    start = tf.cast(number, tf.int64) * tf.cast(size, tf.int64)
+    pass_number = tf.cast(start // tf.cast(examples, tf.int64), tf.int32)
+    offset = tf.cast(start % tf.cast(examples, tf.int64), tf.int32)
+    order = _order(seed, pass_number, examples)
+    missing = offset + size - examples
+    return tf.cond(
+        missing > 0,
+        lambda: tf.concat(
+            [order[offset:], _order(seed, pass_number + 1, examples)[:missing]], axis=0
+        ),
+        lambda: order[offset : offset + size],
+    )
+
+
+def count_examples(data: Any) -> tf.Tensor:
+    """The number of examples (int32 scalar) in a client's stacked data.
+
+    It is an error of the computation if there is none, or another number of them in
+    another part of the data.
+    """
+    counts = [tf.shape(part)[0] for part in tf.nest.flatten(data)]
+    found = tf.strings.join([tf.strings.as_string(count) for count in counts], ", ")
+    message = tf.strings.join(
+        [
+            "Expected the same number of examples, at least one, in all parts of a "
+            "client's data, found ",
+            found,
+            ".",
+        ]
+    )
+    usable = counts[0] > 0
+    for count in counts[1:]:
+        # In the graph of a TFF computation `==` compares Python's objects.
+        usable = tf.logical_and(usable, tf.equal(count, counts[0]))
+    with tf.control_dependencies([tf.debugging.Assert(usable, [message])]):
+        return tf.identity(counts[0])
+
+
+def gather_examples(data: Any, indices: tf.Tensor) -> Any:
+    """The examples at `indices` (int32 [n]) of a client's stacked data."""
+    return tf.nest.map_structure(lambda tensor: tf.gather(tensor, indices), data)
 
 
 class Inputs(NamedTuple):
@@ -69,7 +138,7 @@ class LocalWork(client_work.ClientWork):
     def __post_init__(self) -> None:
         """Checks that a minibatch holds the probe's examples."""
         super().__post_init__()
-        checks.require(
+        _checks.require(
             self.probe_examples <= self.batch_size,
             f"probe_examples between 1 and the batch size {self.batch_size}",
             self.probe_examples,
@@ -87,13 +156,13 @@ class LocalWork(client_work.ClientWork):
         self, client: client_state.ClientState, data: Any, step: tf.Tensor | int
     ) -> Any:
         """The minibatch of a local step (from 0) of this round."""
-        chosen = minibatch.minibatch_indices(
+        chosen = minibatch_indices(
             client.seed,
             client.rounds * self._local_steps(data) + step,
-            minibatch.count_examples(data),
+            count_examples(data),
             self.batch_size,
         )
-        return minibatch.gather_examples(data, chosen)
+        return gather_examples(data, chosen)
 
     def _local_steps(self, data: Any) -> tf.Tensor:
         """Minibatch gradients of a round, int32 scalar; the same in every round."""
@@ -108,10 +177,10 @@ class LocalWork(client_work.ClientWork):
         training_loss: tf.Tensor,
         first_batch: Any,
     ) -> client_work.Contribution:
-        size = minibatch.count_examples(first_batch)
+        size = count_examples(first_batch)
         draw = tf.random.stateless_uniform(
             size[tf.newaxis],
-            seeds.derive(client.seed, seeds.Purpose.PROBE, client.rounds),
+            _seeds.derive(client.seed, _seeds.Purpose.PROBE, client.rounds),
         )
         probed = tf.math.top_k(draw, tf.minimum(self.probe_examples, size)).indices
         return client_work.Contribution(
@@ -120,23 +189,23 @@ class LocalWork(client_work.ClientWork):
             Kept(
                 self._local_steps(inputs.data),
                 training_loss,
-                minibatch.gather_examples(first_batch, probed),
+                gather_examples(first_batch, probed),
             ),
         )
 
     def _weight(self, data: Any) -> tf.Tensor:
         if self.client_weighting is tff.learning.ClientWeighting.UNIFORM:
             return tf.constant(1.0)
-        return tf.cast(minibatch.count_examples(data), tf.float32)
+        return tf.cast(count_examples(data), tf.float32)
 
 
 class MinibatchGradient(LocalWork):
     """One minibatch gradient at w(m-1)."""
 
+    @override
     def __call__(
         self, client: client_state.ClientState, inputs: Inputs
     ) -> client_work.Contribution:
-        """See base class."""
         batch = self._minibatch(client, inputs.data, 0)
         loss, gradient = self._objective.loss_and_gradient(
             client.weights, inputs.non_trainable, batch
@@ -170,20 +239,20 @@ class LocalUpdates(LocalWork):
                 f"Expected either local steps or local epochs, found {steps} steps and "
                 f"{epochs} epochs."
             )
-        checks.require(steps is None or steps >= 1, "at least 1 local step", steps)
-        checks.require(epochs is None or epochs >= 1, "at least 1 local epoch", epochs)
+        _checks.require(steps is None or steps >= 1, "at least 1 local step", steps)
+        _checks.require(epochs is None or epochs >= 1, "at least 1 local epoch", epochs)
 
     def _local_steps(self, data: Any) -> tf.Tensor:
         if self.epochs is None:
             return tf.constant(self.steps)
-        examples = minibatch.count_examples(data)
+        examples = count_examples(data)
         # Rounded up.
         return -(-self.epochs * examples // tf.minimum(self.batch_size, examples))
 
+    @override
     def __call__(
         self, client: client_state.ClientState, inputs: Inputs
     ) -> client_work.Contribution:
-        """See base class."""
 
         def step(
             number: tf.Tensor, state: Any, weights: tf.Tensor, losses: tf.Tensor

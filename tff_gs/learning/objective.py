@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs.learning import client_data, forward_pass
+from tff_gs.learning import _forward_pass, client_data
 
 Model: TypeAlias = (
     Callable[[], tff.learning.models.VariableModel]
@@ -223,7 +223,7 @@ class _VariableObjective(Objective):
 
         traced = run.get_concrete_function(model.input_spec)
         remarks = _on_random_operations(traced.graph)
-        updated = forward_pass.updated_variables(
+        updated = _forward_pass.updated_variables(
             traced, [*model.trainable_variables, *model.non_trainable_variables]
         )
         if updated:
@@ -290,7 +290,7 @@ class _VariableObjective(Objective):
 
 
 def _on_random_operations(graph: tf.Graph) -> list[str]:
-    found = forward_pass.random_operations(graph)
+    found = _forward_pass.random_operations(graph)
     if not found:
         return []
     return [

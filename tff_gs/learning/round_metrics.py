@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
-from tff_gs.encoders import codec, entropy, names
-from tff_gs.exchange import catch_up, message_size, sparse_exchange
+from tff_gs.encoders import codec, index_code, names
+from tff_gs.exchange import catch_up, messages, sparse_exchange
 from tff_gs.exchange import receipts as receipts_lib
-from tff_gs.learning import reports
+from tff_gs.learning import _reports
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 #: A note is an int32.
@@ -40,7 +40,7 @@ class RoundMetrics:
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
-        report: reports.RoundReport,
+        report: _reports.RoundReport,
     ) -> controller_lib.Feedback:
         """What the rule for k learns.
 
@@ -65,7 +65,7 @@ class RoundMetrics:
             # Index-value pairs, whatever the method.
             probe_downlink_units=2.0 * tf.cast(outcome.probe_elements, tf.float64),
             probe_downlink_bits=tf.cast(
-                message_size.size_in_bits(outcome.probe_message), tf.float64
+                messages.size_in_bits(outcome.probe_message), tf.float64
             ),
             probed=probed,
             local_steps=tf.cast(report.local_steps, tf.float64),
@@ -105,7 +105,7 @@ class RoundMetrics:
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
-        report: reports.RoundReport,
+        report: _reports.RoundReport,
         feedback: controller_lib.Feedback,
     ) -> dict[str, tf.Tensor]:
         """The metrics that `SparsifiedProcess` lists, but for the server's state."""
@@ -149,7 +149,7 @@ class RoundMetrics:
                 dimension,
             ),
             probe_downlink_elements=outcome.probe_elements,
-            probe_downlink_bits=message_size.size_in_bits(outcome.probe_message),
+            probe_downlink_bits=messages.size_in_bits(outcome.probe_message),
             report_bits=report.bits,
             kappa=outcome.kappa,
             contributed_min=tf.reduce_min(contributed),
@@ -193,7 +193,7 @@ def _bounded(
     return bounded
 
 
-def _catch_up_traffic(report: reports.RoundReport) -> dict[str, tf.Tensor]:
+def _catch_up_traffic(report: _reports.RoundReport) -> dict[str, tf.Tensor]:
     """What brought each client up to date, for `Traffic`."""
     if not report.catch_up:
         return {}
@@ -203,7 +203,7 @@ def _catch_up_traffic(report: reports.RoundReport) -> dict[str, tf.Tensor]:
     }
 
 
-def _catch_up_metrics(report: reports.RoundReport) -> dict[str, tf.Tensor]:
+def _catch_up_metrics(report: _reports.RoundReport) -> dict[str, tf.Tensor]:
     if not report.catch_up:
         return {}
     rounds, elements, dense, _, bits = map(_or_nought, report.catch_up)
@@ -247,7 +247,7 @@ def _bits_per_entry(
     """How the bits of messages of `elements` (int32 [n]) entries divide among them."""
     count = tf.cast(tf.maximum(tf.reduce_sum(elements), 1), tf.float64)
     bound = tf.map_fn(
-        lambda n: entropy.entropy_bits(n, dimension),
+        lambda n: index_code.entropy_bits(n, dimension),
         elements,
         fn_output_signature=tf.float64,
     )

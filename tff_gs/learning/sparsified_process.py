@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import growing
+from tff_gs import _growing
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import elasticity_descent
 from tff_gs.costs import cost as cost_lib
@@ -35,9 +35,9 @@ from tff_gs.exchange import (
     transformations,
 )
 from tff_gs.learning import (
+    _model_weights,
+    _reports,
     local_work,
-    model_weights,
-    reports,
     round_metrics,
     training_round,
 )
@@ -183,7 +183,7 @@ class SparsifiedProcess:
 
     def get_model_weights(self, state: ServerState) -> tff.learning.models.ModelWeights:
         """The model's weights in `state`, in the model's own structure."""
-        return model_weights.get(self.objective, state)
+        return _model_weights.get(self.objective, state)
 
     def set_model_weights(
         self, state: ServerState, weights: tff.learning.models.ModelWeights
@@ -211,7 +211,7 @@ class SparsifiedProcess:
           ValueError: In one sentence, if structure, shapes or dtypes are not the
             model's.
         """
-        return model_weights.put(self.objective, state, weights)
+        return _model_weights.put(self.objective, state, weights)
 
 
 def build_sparsified_process(
@@ -390,7 +390,7 @@ def _build_initialize_clients(
 
 def _build_collect_ids() -> tff.Computation:
     """From clients' ids to all of them at the server, int32 [n]."""
-    zero = tff.tensorflow.computation(lambda: growing.empty(tf.int32))
+    zero = tff.tensorflow.computation(lambda: _growing.empty(tf.int32))
     ids_type = zero.type_signature.result
     add = tff.tensorflow.computation(
         lambda ids, client_id: tf.concat([ids, client_id[tf.newaxis]], axis=0),
@@ -496,13 +496,13 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
         steps.report, (answered_type, answer_type, message_type)
     )
     zero = tff.tensorflow.computation(
-        lambda: reports.no_reports(catches_up=steps.catching_up is not None)
+        lambda: _reports.no_reports(catches_up=steps.catching_up is not None)
     )
     collected_type = zero.type_signature.result
     collect = tff.tensorflow.computation(
-        reports.collect, (collected_type, report.type_signature.result[1])
+        _reports.collect, (collected_type, report.type_signature.result[1])
     )
-    join = tff.tensorflow.computation(reports.join, (collected_type, collected_type))
+    join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
     identity = tff.tensorflow.computation(lambda collected: collected, collected_type)
 
     @tff.federated_computation(

@@ -9,20 +9,19 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tff_gs import growing, seeds
+from tff_gs import _growing, _seeds
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.encoders import codec
 from tff_gs.exchange import (
     catch_up,
     client_state,
-    message_size,
     messages,
     server_update,
     sparse_exchange,
 )
-from tff_gs.exchange.answer import read_answer
+from tff_gs.exchange.messages import read_answer
+from tff_gs.learning import _reports, round_metrics
 from tff_gs.learning import objective as objective_lib
-from tff_gs.learning import reports, round_metrics
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -123,8 +122,8 @@ class Round:
             sparsifier=self.method.initialize(),
             round=tf.constant(0),
             time=tf.constant(0.0, tf.float64),
-            seed=seeds.of_run(self.seed),
-            client_ids=growing.empty(tf.int32),
+            seed=_seeds.of_run(self.seed),
+            client_ids=_growing.empty(tf.int32),
             last_changed=self.catching_up.initialize() if self.catching_up else (),
         )
 
@@ -147,7 +146,7 @@ class Round:
         check = tf.debugging.Assert(tf.equal(found, distinct), [sentence])
         with tf.control_dependencies([check]):
             known = tf.unique(tf.concat([state.client_ids, client_ids], axis=0)).y
-        bits = message_size.size_in_bits(
+        bits = messages.size_in_bits(
             (state.weights, state.optimizer, state.non_trainable, state.seed)
             + ((state.round,) if self.catching_up else ())
         )
@@ -162,7 +161,7 @@ class Round:
                 ),
                 self.method.share(state.sparsifier, state.seed),
             ),
-            seeds.derive(state.seed, seeds.Purpose.DOWNLINK, state.round),
+            _seeds.derive(state.seed, _seeds.Purpose.DOWNLINK, state.round),
         )
 
     def report(
@@ -170,20 +169,20 @@ class Round:
         answered: Answered,
         answer: messages.DownlinkMessage,
         probe_message: tf.Tensor,
-    ) -> tuple[client_state.ClientState, reports.Measured]:
+    ) -> tuple[client_state.ClientState, _reports.Measured]:
         """The client after the answer, and what it reports."""
         received = self.exchange.receive(answered.client, answered.pending, answer)
         kept = answered.pending.kept
         losses = tf.zeros([0], tf.float32)
         if self.rule.probes:
             losses = self._losses(answered, received, probe_message)
-        report = reports.ClientReport(
+        report = _reports.ClientReport(
             answered.client.client_id,
             received.contributed,
             kept.training_loss,
             losses,
         )
-        return received.client, reports.Measured(
+        return received.client, _reports.Measured(
             report,
             kept.local_steps,
             answered.catch_up,
@@ -196,12 +195,12 @@ class Round:
         replica: server_update.Replica,
         config: messages.RoundConfig,
         outcome: sparse_exchange.Outcome,
-        collected: reports.CollectedReports,
+        collected: _reports.CollectedReports,
     ) -> tuple[ServerState, Any, Any]:
         """The server's next state, the metrics and the timing of the round."""
         catching_up = self.catching_up
         outcome = self._require_all(state, outcome)
-        report = reports.summarise(
+        report = _reports.summarise(
             collected,
             outcome.receipts,
             selected=outcome.downlink_elements,
@@ -216,7 +215,7 @@ class Round:
             controller=self.rule.update(
                 state.controller,
                 feedback,
-                seeds.derive(state.seed, seeds.Purpose.CONTROLLER, state.round),
+                _seeds.derive(state.seed, _seeds.Purpose.CONTROLLER, state.round),
             ),
             sparsifier=self.method.advance(state.sparsifier, decision.k),
             round=state.round + 1,

@@ -9,8 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
-from tff_gs import sealed_folder
+from tff_gs import _sealed_folder
 
 # Where a state is written, until it is whole and has its name.
 UNFINISHED = ".unfinished"
@@ -62,37 +63,39 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
         self._files = tff.program.FileProgramStateManager(
             self._root, prefix=prefix, keep_total=0
         )
-        doomed = self._root.glob(sealed_folder.doomed_name("*"))
+        doomed = self._root.glob(_sealed_folder.doomed_name("*"))
         for path in (self._root / UNFINISHED, *doomed):
             shutil.rmtree(path, ignore_errors=True)
 
+    @override
     async def get_versions(self) -> list[int] | None:
-        """See base class."""
         return await self._files.get_versions()
 
+    @override
     async def load(self, version: int, structure: Any) -> Any:
-        """See base class.
+        """Reads the state that was saved with this version.
 
         Raises:
           BrokenSealError: If the state is not as it was written.
         """
-        sealed_folder.check(self._path(version))
+        _sealed_folder.check(self._path(version))
         return await self._files.load(version, structure)
 
+    @override
     async def remove_all(self) -> None:
-        """See base class."""
         for version in await self.get_versions() or ():
-            sealed_folder.remove(self._path(version))
+            _sealed_folder.remove(self._path(version))
 
     def remove_after(self, version: int) -> None:
         """Removes the states of later versions, from which no program can go on."""
         for path in self._root.glob(f"{self._prefix}*"):
             number = path.name.removeprefix(self._prefix)
             if number.isdigit() and int(number) > version:
-                sealed_folder.remove(path)
+                _sealed_folder.remove(path)
 
+    @override
     async def save(self, program_state: Any, version: int) -> None:
-        """See base class.
+        """Saves a state; see the class for which are kept.
 
         Raises:
           OSError: If the disk is full or fails; earlier states are as they were.
@@ -105,13 +108,13 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
         try:
             await _write(program_state, unfinished, self._prefix, version)
             written = unfinished / self._path(version).name
-            sealed_folder.seal(written, self._notes)
+            _sealed_folder.seal(written, self._notes)
             written.rename(self._path(version))
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        sealed_folder.sync(self._root)
+        _sealed_folder.sync(self._root)
         for earlier in (await self.get_versions() or ())[: -self._keep_total]:
-            sealed_folder.remove(self._path(earlier))
+            _sealed_folder.remove(self._path(earlier))
 
     def _path(self, version: int) -> pathlib.Path:
         return self._root / f"{self._prefix}{version}"

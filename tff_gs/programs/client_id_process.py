@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow_federated as tff
 from absl import logging
 
-from tff_gs import client_values, learning, runtime
+from tff_gs import _client_values, learning, runtime
 from tff_gs.learning import sparsified_process
 
 
@@ -89,7 +89,7 @@ class ClientIdProcess:
             raise ValueError(
                 "Expected a mapping from clients' ids to their data, or a "
                 f"tff.simulation.datasets.ClientData, found "
-                f"{client_values.described(data)}."
+                f"{_client_values.described(data)}."
             )
         ids = data if isinstance(data, Mapping) else data.client_ids
         self.client_ids = list(ids)
@@ -182,7 +182,7 @@ class ClientIdProcess:
         return state
 
     def _check(self, client_ids: Sequence[Hashable]) -> list[int]:
-        names = client_values.as_list(client_ids, "distinct ids of clients")
+        names = _client_values.as_list(client_ids, "distinct ids of clients")
         unknown = [name for name in names if name not in self._places]
         if unknown:
             raise ValueError(

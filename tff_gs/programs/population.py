@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
 from tff_gs import learning, runtime
 from tff_gs.learning import sparsified_process
@@ -115,40 +116,43 @@ class WholePopulation(Population):
     def __len__(self) -> int:
         return self._count
 
+    @override
     def initialize(
         self, state: sparsified_process.ServerState
     ) -> tuple[sparsified_process.ServerState, int]:
-        """See base class."""
         state, self._clients, bits = self.process.initialize_clients(
             state, list(range(self._count))
         )
         return state, int(bits)
 
+    @override
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
-        """See base class."""
         with worker_errors.readable():
             output = self.process.next(state, self._clients, self._data)
         self._clients = output.clients
         return output.state, output.metrics, output.timing
 
+    @override
     def client_states(self) -> sparsified_process.Clients:
-        """See base class; the states of all clients."""
+        """The states of all clients."""
         clients = self._clients
         if isinstance(clients, runtime.ResidentValue):
             clients = clients.fetch()
         return tf.nest.map_structure(lambda *values: np.stack(values), *clients)
 
+    @override
     def client_states_spec(self) -> sparsified_process.Clients:
-        """See base class; they take no memory."""
+        """They take no memory."""
         return snapshots.zeros(self._clients_type.member, self._count)
 
+    @override
     def restore(self, states: sparsified_process.Clients) -> None:
-        """See base class."""
         clients = [snapshots.state_of(client, states) for client in range(self._count)]
         self._clients = self._place(clients, self._clients_type)
 
+    @override
     def client_states_saved(self) -> None:
-        """See base class; nothing is to be done."""
+        """Nothing is to be done."""
 
     def _place(self, values: list[Any], type_signature: tff.Type) -> Any:
         if self._context is None:
@@ -199,14 +203,15 @@ class CohortPopulation(Population):
     def __len__(self) -> int:
         return len(self._data)
 
+    @override
     def initialize(
         self, state: sparsified_process.ServerState
     ) -> tuple[sparsified_process.ServerState, int]:
-        """See base class: none, each client receives it in its own first round."""
+        """None, each client receives it in its own first round."""
         return state, 0
 
+    @override
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
-        """See base class."""
         ids = learning.check_client_ids(self._cohort(int(state.round)))
         if max(ids) >= len(self):
             raise ValueError(
@@ -227,18 +232,19 @@ class CohortPopulation(Population):
         )
         return output.state, metrics, output.timing
 
+    @override
     def client_states(self) -> Any:
-        """See base class; a snapshot of the store."""
+        """A snapshot of the store."""
         return self._store.snapshot(self._state_type, len(self))
 
+    @override
     def client_states_spec(self) -> Any:
-        """See base class."""
         return self._store.snapshot_spec(self._state_type, len(self))
 
+    @override
     def restore(self, states: Any) -> None:
-        """See base class."""
         self._store.restore(self._state_type, states)
 
+    @override
     def client_states_saved(self) -> None:
-        """See base class."""
         self._store.forget_earlier_snapshots()

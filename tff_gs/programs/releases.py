@@ -4,6 +4,7 @@ import abc
 from typing import Any, Protocol
 
 import tensorflow_federated as tff
+from typing_extensions import override
 
 
 class ResumableReleaseManager(tff.program.ReleaseManager[Any, int]):
@@ -54,14 +55,14 @@ class RecordReleaseManager(ResumableReleaseManager):
         """Releases to `record`."""
         self._record = record
 
+    @override
     async def release(self, value: Any, key: int) -> None:
-        """See base class."""
         await self._record.record(value, key)
 
+    @override
     def state(self) -> Any:
-        """See base class."""
         return self._record.state()
 
+    @override
     async def rewind(self, state: Any, key: int) -> None:
-        """See base class."""
         await self._record.rewind(state, key)

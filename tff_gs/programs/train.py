@@ -33,7 +33,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from absl import logging
 
-from tff_gs import sealed_folder, tensor_specs
+from tff_gs import _sealed_folder, _tensor_specs
 from tff_gs.learning import sparsified_process
 from tff_gs.programs import checkpoints, releases
 from tff_gs.programs import population as population_lib
@@ -351,7 +351,7 @@ async def _load(
     """The program state of that version, which is like `expected`."""
     try:
         return await manager.load(version, expected)
-    except sealed_folder.BrokenSealError as error:
+    except _sealed_folder.BrokenSealError as error:
         raise ProgramStateError(str(error)) from error
     # What a damaged file leads to is not documented, and is of many kinds.
     except Exception as error:
@@ -379,7 +379,7 @@ def _check(
     # The type says which lengths are open; those of `expected` are of a first round.
     state_type = population.process.initialize.type_signature.result.member
     wanted_specs = [
-        *tensor_specs.leaves(state_type),
+        *_tensor_specs.leaves(state_type),
         *map(_spec, tf.nest.flatten(expected[1:])),
     ]
     for leaf, wanted in zip(tf.nest.flatten(saved), wanted_specs, strict=True):

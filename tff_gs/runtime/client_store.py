@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
 from tff_gs.learning import client_data
 from tff_gs.runtime import resident, snapshots
@@ -122,23 +123,25 @@ class MemoryStore(ClientStore):
         self._states: dict[int, Any] = {}
 
     @property
+    @override
     def client_ids(self) -> np.ndarray:
-        """See base class."""
         return np.array(sorted(self._states), np.int64)
 
+    @override
     def read(self, client_ids: Sequence[int]) -> list[Any]:
-        """See base class; the arrays can only be read."""
+        """The arrays can only be read."""
         require_known(client_ids, self._states)
         return [self._states[int(client)] for client in client_ids]
 
+    @override
     def write(self, client_ids: Sequence[int], states: Any) -> None:
-        """See base class."""
         states = as_list(client_ids, states)
         for client, state in zip(client_ids, states, strict=True):
             self._states[int(client)] = tf.nest.map_structure(_own, state)
 
+    @override
     def close(self) -> None:
-        """See base class; drops the states."""
+        """Drops the states."""
         self._states.clear()
 
 

@@ -27,8 +27,9 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
+from typing_extensions import override
 
-from tff_gs import tensor_specs
+from tff_gs import _tensor_specs
 from tff_gs.runtime import client_store
 
 _NAME = b"tff_gs client states "
@@ -89,8 +90,8 @@ class DiskStore(client_store.ClientStore):
         if isinstance(state_type, tff.FederatedType):
             state_type = state_type.member
         self._path = pathlib.Path(path)
-        self._template = tensor_specs.structure(state_type)
-        self._specs = tensor_specs.leaves(state_type)
+        self._template = _tensor_specs.structure(state_type)
+        self._specs = _tensor_specs.leaves(state_type)
         _require_fixed_shapes(self._specs)
         fields = [("numbers", np.int64, (_NUMBERS,))] + [
             (f"part{number}", spec.dtype.as_numpy_dtype, tuple(spec.shape))
@@ -114,32 +115,36 @@ class DiskStore(client_store.ClientStore):
             raise
 
     @property
+    @override
     def client_ids(self) -> np.ndarray:
-        """See base class."""
         return np.array(sorted(self._places), np.int64)
 
+    @override
     def read(self, client_ids: Sequence[int]) -> list[Any]:
-        """See base class.
+        """Reads the states from the file.
 
         Raises:
-          ValueError: Likewise, and if a state is damaged or was written only in part.
+          ValueError: As the base class says, and if a state is damaged or was
+            written only in part.
         """
         client_store.require_known(client_ids, self._places)
         return [self._read(int(client)) for client in client_ids]
 
+    @override
     def write(self, client_ids: Sequence[int], states: Any) -> None:
-        """See base class.
+        """Writes the states to the file.
 
         Raises:
-          ValueError: Likewise, and if a state is not of the store's type.
-          OSError: If the disk is full or fails.
+          ValueError: As the base class says, and if a state is not of the store's type.
+        OSError: If the disk is full or fails.
         """
         states = client_store.as_list(client_ids, states)
         for client, state in zip(client_ids, states, strict=True):
             self._write(int(client), state)
 
+    @override
     def snapshot(self, state_type: tff.Type, clients: int) -> DiskSnapshot:
-        """See base class; the states are then on the disk itself."""
+        """The states are then on the disk itself."""
         self._sync()
         found = self.snapshot_spec(state_type, clients)
         for client, place in self._places.items():
@@ -148,13 +153,14 @@ class DiskStore(client_store.ClientStore):
         self._kept |= self._unsaved
         return found
 
+    @override
     def snapshot_spec(self, state_type: tff.Type, clients: int) -> DiskSnapshot:
-        """See base class."""
         del state_type  # That of the file.
         return DiskSnapshot(np.full(clients, -1, np.int64), np.zeros(clients, np.int64))
 
+    @override
     def restore(self, state_type: tff.Type, snapshot: DiskSnapshot) -> None:
-        """See base class; records that are younger are used again.
+        """Records that are younger are used again.
 
         Older ones may belong to the snapshot before this one, which is kept.
         """
@@ -174,16 +180,18 @@ class DiskStore(client_store.ClientStore):
         self._saved = [older, saved]
         self._kept = older | saved
 
+    @override
     def forget_earlier_snapshots(self) -> None:
-        """See base class; but the one before the last is kept as well."""
+        """But the one before the last is kept as well."""
         self._saved = [*self._saved, self._unsaved][-_KEPT_SNAPSHOTS:]
         kept = set().union(*self._saved)
         used = {place.slot for place in self._places.values()}
         self._release(self._kept - kept - used)
         self._kept = kept
 
+    @override
     def close(self) -> None:
-        """See base class; the states are then on the disk itself."""
+        """The states are then on the disk itself."""
         if self._file != _CLOSED:
             try:
                 self._sync()

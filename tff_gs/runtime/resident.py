@@ -21,18 +21,12 @@ import tensorflow_federated as tff
 from tensorflow_federated.python.core.environments.tensorflow_backend import (
     tensorflow_tree_transformations,
 )
+from typing_extensions import override
 
-from tff_gs import client_values
-from tff_gs.runtime import (
-    default_context,
-    executors,
-    spool,
-    spool_folder,
-    threads,
-    worker,
-)
+from tff_gs import _client_values
+from tff_gs.runtime import _default_context, _executors, _spool, _worker, spool_folder
 
-atexit.register(default_context.let_go)
+atexit.register(_default_context.let_go)
 
 _REMEMBERED = 4
 # Up to here the values of all clients go in one message; it is quicker than files.
@@ -75,15 +69,16 @@ class ResidentValue(tff.framework.Ingestable, tff.framework.CardinalityCarrying)
         return self._type_signature
 
     @property
+    @override
     def cardinality(self) -> Mapping[Any, int]:
-        """See base class."""
         return {tff.CLIENTS: self._clients}
 
     def __len__(self) -> int:
         return self._clients
 
+    @override
     async def ingest(self, executor: Any) -> Any:
-        """See base class; only executors of the value's own context accept it.
+        """Only executors of the value's own context accept it.
 
         Raises:
           ValueError: In one sentence, if it is another one, or closed.
@@ -123,14 +118,14 @@ class ResidentContext(tff.framework.SyncContext):
     ended, else a `WorkerError`.
     """
 
-    def __init__(self, stub: tff.framework.RemoteExecutorStub, files: spool.Spool):
+    def __init__(self, stub: tff.framework.RemoteExecutorStub, files: _spool.Spool):
         """Uses the worker that `stub` reaches.
 
         Args:
           stub: It.
           files: For values on their way.
         """
-        self._executors = executors.Executors(stub)
+        self._executors = _executors.Executors(stub)
         self._compiled: dict[int, tuple[tff.Computation, Any]] = {}
         # What was fetched last, by the id of its Python form, with its handle: the
         # server's state mostly comes back unchanged with the next round.
@@ -138,7 +133,7 @@ class ResidentContext(tff.framework.SyncContext):
             collections.OrderedDict()
         )
         # A thread of its own: a notebook's thread has a running event loop already.
-        self._thread = threads.LastingThread("tff_gs resident context")
+        self._thread = _worker.LastingThread("tff_gs resident context")
         self._spool = files
         self._closed = False
 
@@ -163,7 +158,7 @@ class ResidentContext(tff.framework.SyncContext):
         """Moves clients' values into the worker.
 
         Args:
-          values: One value per client, as of `tff_gs.client_values.flatten`: in any
+          values: One value per client, as of `tff_gs._client_values.flatten`: in any
             container with the names of the type's, and of its dtypes or exactly cast.
           type_signature: {T}@CLIENTS, or T: tensors, structures and sequences.
 
@@ -186,8 +181,8 @@ class ResidentContext(tff.framework.SyncContext):
             places = range(len(value))
         return self._run(self._fetch(value, places))
 
+    @override
     def invoke(self, comp: tff.Computation, arg: Any) -> Any:
-        """See base class."""
         self.require_open("a call")
         return self._run(self._invoke(comp, arg))
 
@@ -218,9 +213,9 @@ class ResidentContext(tff.framework.SyncContext):
 
     async def _place(self, values: Sequence[Any], placed: tff.FederatedType) -> Any:
         """The value in the worker."""
-        values = client_values.as_list(values, f"a value of {placed.member} for each")
+        values = _client_values.as_list(values, f"a value of {placed.member} for each")
         flat = [
-            client_values.flatten(value, placed.member, f"client {client}")
+            _client_values.flatten(value, placed.member, f"client {client}")
             for client, value in enumerate(values)
         ]
         if _size(flat) <= _MESSAGE_BYTES and _has_ranks(placed.member):
@@ -239,7 +234,7 @@ class ResidentContext(tff.framework.SyncContext):
 
     async def _send(self, flat: list[list[Any]], placed: tff.FederatedType) -> Any:
         """The value in the worker, of values that are small, in one message."""
-        packed = [client_values.pack(leaves, placed.member) for leaves in flat]
+        packed = [_client_values.pack(leaves, placed.member) for leaves in flat]
         remote = self._executors.use(len(flat)).remote
         return await remote.create_value(tff.tensorflow.transform_args(packed), placed)
 
@@ -300,7 +295,7 @@ class ResidentContext(tff.framework.SyncContext):
                 selected = await executor.create_selection(value, index)
                 element = await self._unpack(executor, selected, element_type, clients)
                 elements.append((name, element))
-            return client_values.as_container(elements, type_signature)
+            return _client_values.as_container(elements, type_signature)
         if _is_of_clients(type_signature):
             return self._resident(value, type_signature, clients)
         fetched = await _compute(value, type_signature)
@@ -401,7 +396,7 @@ def _size(leaves: Any) -> int:
 def _type_size(value_type: tff.Type) -> float:
     """The same of a value of a type; infinite if the type does not fix it."""
     size = float(_LEAF_BYTES)
-    for leaf in client_values.leaf_types(value_type):
+    for leaf in _client_values.leaf_types(value_type):
         if not isinstance(leaf, tff.TensorType) or not _is_fixed(leaf):
             return math.inf
         size += math.prod(leaf.shape) * leaf.dtype.itemsize + _LEAF_BYTES
@@ -414,7 +409,7 @@ def _has_ranks(value_type: tff.Type) -> bool:
         _has_ranks(leaf.element)
         if isinstance(leaf, tff.SequenceType)
         else leaf.shape is not None
-        for leaf in client_values.leaf_types(value_type)
+        for leaf in _client_values.leaf_types(value_type)
     )
 
 
@@ -428,7 +423,7 @@ def _count_clients(arg: Any, type_signature: tff.Type) -> set[int]:
     if _is_of_clients(type_signature):
         if isinstance(arg, ResidentValue):
             return {len(arg)}
-        return {len(client_values.as_list(arg, f"a value of {type_signature.member}"))}
+        return {len(_client_values.as_list(arg, f"a value of {type_signature.member}"))}
     if isinstance(type_signature, tff.StructType):
         parts = tff.structure.from_container(arg)
         return set().union(
@@ -475,8 +470,8 @@ def execution_context(
         environment["TF_NUM_INTRAOP_THREADS"] = str(intra_op_threads)
     stack = tff.framework.get_context_stack()
     with (
-        contextlib.closing(spool.Spool()) as files,
-        worker.running_worker(
+        contextlib.closing(_spool.Spool()) as files,
+        _worker.running_worker(
             max_concurrent_computation_calls=calls, environment=environment
         ) as stub,
         contextlib.closing(ResidentContext(stub, files)) as context,

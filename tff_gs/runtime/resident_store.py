@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_federated as tff
+from typing_extensions import override
 
 from tff_gs.runtime import client_store, resident, snapshots
 
@@ -23,25 +24,29 @@ class ResidentStore(client_store.ClientStore):
         self._states: Any = None
 
     @property
+    @override
     def client_ids(self) -> np.ndarray:
-        """See base class."""
         return np.array(sorted(self._ids), np.int64)
 
+    @override
     def read(self, client_ids: Sequence[int]) -> resident.ResidentValue:
-        """See base class.
+        """All states, as handles.
 
         Raises:
-          ValueError: Likewise, and if the ids are not all ids in their order.
+          ValueError: As the base class says, and if the ids are not all ids in their
+            order.
         """
         client_store.require_known(client_ids, self._ids)
         self._require_all(client_ids)
         return self._states
 
+    @override
     def write(self, client_ids: Sequence[int], states: Any) -> None:
-        """See base class.
+        """Keeps the states that a round returned.
 
         Raises:
-          ValueError: Likewise, and if the ids are not those of the first call.
+          ValueError: As the base class says, and if the ids are not those of the first
+            call.
           TypeError: If the states are not in the worker.
         """
         if not isinstance(states, resident.ResidentValue):
@@ -55,15 +60,17 @@ class ResidentStore(client_store.ClientStore):
         self._ids = [int(client) for client in client_ids]
         self._states = states
 
+    @override
     def restore(self, state_type: tff.Type, snapshot: snapshots.Snapshot) -> None:
-        """See base class; into the worker of the execution context in use."""
+        """Into the worker of the execution context in use."""
         states = snapshots.take_apart(snapshot)
         context = tff.framework.get_context_stack().current
         placed = context.place(list(states.values()), state_type)
         self.write(list(states), placed)
 
+    @override
     def close(self) -> None:
-        """See base class; drops the states."""
+        """Drops the states."""
         self._ids, self._states = [], None
 
     def _require_all(self, client_ids: Sequence[int]) -> None:

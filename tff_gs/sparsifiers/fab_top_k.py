@@ -14,6 +14,8 @@ whole selection is a minimum over clients.
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from tff_gs import sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import ranked_sums
@@ -52,13 +54,14 @@ class FabTopK(ranked_sums.RankedSums):
     The selection at k' (J', b') is of the same uploads.
     """
 
+    @override
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor
     ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
-        """See base class."""
         selected, kappa = _first_in_order(keys, k)
         return ranked_sums.mean_at(sums, total_weight, selected), kappa
 
+    @override
     def keys(
         self,
         values: tf.Tensor,
@@ -66,14 +69,14 @@ class FabTopK(ranked_sums.RankedSums):
         k_probe: tf.Tensor,
         limit: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """See base class; the ranks themselves."""
+        """The ranks themselves."""
         del in_probe, k_probe
         return ranked_sums.ranking_keys(values, limit)
 
+    @override
     def rank_limit(self, keys: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-        """See base class.
+        """As many as may be selected from the uploads so far, kappa + 1.
 
-        More clients only lower kappa, so that no rank beyond the kappa + 1 of the
-        uploads so far will be selected.
+        More clients only lower kappa.
         """
         return 1 + _kappa(ranked_sums.union_sizes(ranked_sums.ranks(keys), k), k)

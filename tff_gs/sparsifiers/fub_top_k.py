@@ -8,6 +8,8 @@ server selects the k coordinates of largest |b_j|, whoever they come from.
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from tff_gs import sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import ranked_sums, top_k
@@ -19,10 +21,11 @@ class FubTopK(ranked_sums.RankedSums):
     J holds min(k, |union of uploads|) coordinates, kappa is 0.
     """
 
+    @override
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor
     ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
-        """See base class; of equal |b_j| the lower coordinate is taken."""
+        """Of equal |b_j| the lower coordinate is taken."""
         sent = ranked_sums.sent_coordinates(keys)
         mean = ranked_sums.mean_at(sums, total_weight, sent)
         largest = top_k.top_k_indices(mean.values, k)

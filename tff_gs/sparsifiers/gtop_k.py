@@ -16,9 +16,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tff_gs import growing, sparse_vector
+from typing_extensions import override
+
+from tff_gs import _growing, sparse_vector
 from tff_gs._tensorflow import tf
-from tff_gs.sparsifiers import probe_difference, ranked_sums, sparsifier
+from tff_gs.sparsifiers import ranked_sums, sparsifier
 
 
 class Uploads(NamedTuple):
@@ -66,15 +68,15 @@ _RECENT_UPLOADS = 10
 
 def _no_uploads() -> Uploads:
     return Uploads(
-        growing.empty(tf.int32),
-        growing.empty(tf.int32),
-        growing.empty(tf.float64),
-        growing.empty(tf.int32),
+        _growing.empty(tf.int32),
+        _growing.empty(tf.int32),
+        _growing.empty(tf.float64),
+        _growing.empty(tf.int32),
     )
 
 
 def _whole(accumulator: Accumulator) -> Uploads:
-    return growing.concat(accumulator.stored, accumulator.recent)
+    return _growing.concat(accumulator.stored, accumulator.recent)
 
 
 def _starts(sorted_keys: tf.Tensor) -> tf.Tensor:
@@ -106,17 +108,17 @@ class GTopK(sparsifier.Sparsifier):
     The server holds all uploads and walks the tree.
     """
 
+    @override
     def zero(self) -> Accumulator:
-        """See base class."""
         return Accumulator(_no_uploads(), _no_uploads())
 
+    @override
     def accumulate(
         self, accumulator: Accumulator, upload: sparsifier.Upload
     ) -> Accumulator:
-        """See base class."""
         indices, values = upload.entries
         positions, _ = ranked_sums.ranking_keys(values, tf.size(values))
-        recent = growing.concat(
+        recent = _growing.concat(
             accumulator.recent,
             Uploads(
                 tf.fill(tf.shape(indices), upload.client_id),
@@ -132,16 +134,19 @@ class GTopK(sparsifier.Sparsifier):
             lambda: grown,
         )
 
+    @override
     def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
-        """See base class."""
-        return Accumulator(growing.concat(_whole(first), _whole(second)), _no_uploads())
+        return Accumulator(
+            _growing.concat(_whole(first), _whole(second)), _no_uploads()
+        )
 
+    @override
     def report(self, accumulator: Accumulator) -> Uploads:
-        """See base class."""
         uploads = _whole(accumulator)
         order = tf.argsort(uploads.client_ids, stable=True)
         return Uploads(*(tf.gather(column, order) for column in uploads))
 
+    @override
     def select(
         self,
         aggregate: Uploads,
@@ -150,7 +155,6 @@ class GTopK(sparsifier.Sparsifier):
         k_probe: tf.Tensor,
         shared: tf.Tensor,
     ) -> sparsifier.Selection:
-        """See base class."""
         del shared
         update, notes = self._walk(aggregate, total_weight, k)
         nought = tf.constant(0)
@@ -163,7 +167,7 @@ class GTopK(sparsifier.Sparsifier):
             total_weight,
             k_probe,
         )
-        difference = probe_difference.probe_difference(
+        difference = sparsifier.probe_difference(
             update, probe, k_probe, dimension=self.dimension
         )
         return sparsifier.Selection(
@@ -175,6 +179,7 @@ class GTopK(sparsifier.Sparsifier):
             tf.size(probe_notes),
         )
 
+    @override
     def forget(
         self,
         sent: tf.Tensor,
@@ -182,7 +187,7 @@ class GTopK(sparsifier.Sparsifier):
         notes: tf.Tensor,
         client_id: tf.Tensor,
     ) -> tf.Tensor:
-        """See base class; what was selected and not dropped on the client's way up."""
+        """What was selected and not dropped on the client's way up."""
         indices, first_ids, last_ids = tf.unstack(tf.reshape(notes, [-1, 3]), axis=1)
         below = (first_ids <= client_id) & (client_id <= last_ids)
         dropped = tf.boolean_mask(indices, below)
@@ -216,7 +221,7 @@ class GTopK(sparsifier.Sparsifier):
             last_leaves = tf.minimum(first_leaves + below, tf.size(ids)) - 1
             return (
                 _Lists(*(tf.boolean_mask(column, kept) for column in merged)),
-                growing.concat(
+                _growing.concat(
                     dropped, _Dropped(gone.indices, first_leaves, last_leaves)
                 ),
                 below,
@@ -227,7 +232,7 @@ class GTopK(sparsifier.Sparsifier):
             merge_neighbours,
             (
                 _Lists(leaves, uploads.indices, uploads.weighted),
-                _Dropped(*(growing.empty(tf.int32) for _ in _Dropped._fields)),
+                _Dropped(*(_growing.empty(tf.int32) for _ in _Dropped._fields)),
                 tf.constant(1),
             ),
             shape_invariants=(

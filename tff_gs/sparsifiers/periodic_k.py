@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tff_gs import seeds
+from typing_extensions import override
+
+from tff_gs import _seeds
 from tff_gs._tensorflow import tf
-from tff_gs.sparsifiers import positional_sums, seeded_permutation
+from tff_gs.sparsifiers import _seeded_permutation, positional_sums
 
 
 class Pass(NamedTuple):
@@ -35,30 +37,31 @@ class PeriodicK(positional_sums.PositionalSums):
     the coordinates are the first k' of the same round.
     """
 
+    @override
     def initialize(self) -> Pass:
-        """See base class."""
         return Pass(tf.constant(0), tf.constant(0))
 
+    @override
     def share(self, state: Pass, seed: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        drawn = seeds.draw(seed, seeds.Purpose.SHARED_ORDER, state.number)
+        drawn = _seeds.draw(seed, _seeds.Purpose.SHARED_ORDER, state.number)
         return tf.stack([drawn, state.offset])
 
+    @override
     def advance(self, state: Pass, k: tf.Tensor) -> Pass:
-        """See base class."""
         offset = tf.minimum(state.offset + k, self.dimension)
         complete = tf.equal(offset, self.dimension)
         return Pass(
             state.number + tf.cast(complete, tf.int32), tf.where(complete, 0, offset)
         )
 
+    @override
     def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """See base class; k or what the pass has left."""
+        """K or what the pass has left."""
         return tf.minimum(k, self.dimension - shared[1])
 
+    @override
     def coordinates(self, indices: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        return seeded_permutation.permute(
+        return _seeded_permutation.permute(
             shared[1] + indices,
             tf.stack([shared[0], 0]),
             dimension=self.dimension,

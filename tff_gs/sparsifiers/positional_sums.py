@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import abc
 
-from tff_gs import growing, sparse_vector
+from typing_extensions import override
+
+from tff_gs import _growing, sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import sparsifier
 
@@ -33,40 +35,43 @@ class PositionalSums(sparsifier.Sparsifier):
           shared: int32 [s], see `share`.
         """
 
+    @override
     def sparsify(
         self, residual: tf.Tensor, k: tf.Tensor, shared: tf.Tensor
     ) -> tf.Tensor:
-        """See base class; positions."""
+        """Positions."""
         del residual
-        return growing.open_length(tf.range(self.count(k, shared)))
+        return _growing.open_length(tf.range(self.count(k, shared)))
 
+    @override
     def answer_coordinates(self, indices: tf.Tensor, sent: tf.Tensor) -> tf.Tensor:
-        """See base class; positions among those that all send."""
+        """Positions among those that all send."""
         return sparse_vector.take(sent, indices)
 
+    @override
     def zero(self) -> tf.Tensor:
-        """See base class."""
-        return growing.empty(tf.float64)
+        return _growing.empty(tf.float64)
 
+    @override
     def accumulate(
         self, accumulator: tf.Tensor, upload: sparsifier.Upload
     ) -> tf.Tensor:
-        """See base class."""
         # An encoder may write positions like any indices, and leave some out.
         indices, values = upload.entries
         weighted = tf.cast(upload.weight, tf.float64) * tf.cast(values, tf.float64)
         length = tf.reduce_max(tf.concat([indices, [-1]], 0)) + 1
         nothing = tf.zeros(length[tf.newaxis], tf.float64)
-        return growing.add(accumulator, sparse_vector.put(nothing, indices, weighted))
+        return _growing.add(accumulator, sparse_vector.put(nothing, indices, weighted))
 
+    @override
     def merge(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        return growing.add(first, second)
+        return _growing.add(first, second)
 
+    @override
     def report(self, accumulator: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         return accumulator
 
+    @override
     def select(
         self,
         aggregate: tf.Tensor,
@@ -75,7 +80,7 @@ class PositionalSums(sparsifier.Sparsifier):
         k_probe: tf.Tensor,
         shared: tf.Tensor,
     ) -> sparsifier.Selection:
-        """See base class; nothing where nothing was accepted."""
+        """Nothing where nothing was accepted."""
         # A client may send positions that nobody asked for.
         sums = aggregate[: self.count(k, shared)]
         mean = tf.cast(sums / total_weight, tf.float32)

@@ -9,9 +9,11 @@ travels in either direction.
 
 from __future__ import annotations
 
-from tff_gs import seeds
+from typing_extensions import override
+
+from tff_gs import _seeds
 from tff_gs._tensorflow import tf
-from tff_gs.sparsifiers import positional_sums, seeded_permutation
+from tff_gs.sparsifiers import _seeded_permutation, positional_sums
 
 
 class RandomK(positional_sums.PositionalSums):
@@ -21,26 +23,27 @@ class RandomK(positional_sums.PositionalSums):
     seed. Of k' < k the coordinates are the first k' in the same order.
     """
 
+    @override
     def initialize(self) -> tf.Tensor:
-        """See base class."""
         return tf.constant(0)
 
+    @override
     def share(self, state: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        return seeds.draw(seed, seeds.Purpose.SHARED_ORDER, state)[tf.newaxis]
+        return _seeds.draw(seed, _seeds.Purpose.SHARED_ORDER, state)[tf.newaxis]
 
+    @override
     def advance(self, state: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         del k
         return state + 1
 
+    @override
     def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """See base class; k."""
+        """K."""
         del shared
         return k
 
+    @override
     def coordinates(self, indices: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """See base class."""
-        return seeded_permutation.permute(
+        return _seeded_permutation.permute(
             indices, tf.pad(shared, [[0, 1]]), dimension=self.dimension
         )

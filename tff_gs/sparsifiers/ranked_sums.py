@@ -12,9 +12,11 @@ from __future__ import annotations
 import abc
 from typing import NamedTuple
 
-from tff_gs import growing, sparse_vector
+from typing_extensions import override
+
+from tff_gs import _growing, sparse_vector
 from tff_gs._tensorflow import tf
-from tff_gs.sparsifiers import probe_difference, sparsifier, top_k
+from tff_gs.sparsifiers import sparsifier, top_k
 
 _VALUE_BITS = 32
 _LARGEST_MAGNITUDE = 0x7FFFFFFF
@@ -204,8 +206,8 @@ class RankedSums(sparsifier.Sparsifier):
         del keys, k
         return tf.int32.max
 
+    @override
     def zero(self) -> Accumulator:
-        """See base class."""
         return Accumulator(
             Aggregate(
                 sums=tf.zeros([self.dimension], tf.float64),
@@ -219,10 +221,10 @@ class RankedSums(sparsifier.Sparsifier):
             limited_at=tf.constant(0),
         )
 
+    @override
     def accumulate(
         self, accumulator: Accumulator, upload: sparsifier.Upload
     ) -> Accumulator:
-        """See base class."""
         indices, values = upload.entries
         in_probe = self._in_probe(values, upload.k_probe)
         positions, keys = self.keys(
@@ -230,11 +232,11 @@ class RankedSums(sparsifier.Sparsifier):
         )
         weight = tf.cast(upload.weight, tf.float64)
         grown = accumulator._replace(
-            pending=growing.concat(
+            pending=_growing.concat(
                 accumulator.pending,
                 _Pending(indices, weight * tf.cast(values, tf.float64), in_probe),
             ),
-            pending_keys=growing.concat(
+            pending_keys=_growing.concat(
                 accumulator.pending_keys,
                 _PendingKeys(tf.gather(indices, positions), keys),
             ),
@@ -246,8 +248,8 @@ class RankedSums(sparsifier.Sparsifier):
             lambda: grown,
         )
 
+    @override
     def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
-        """See base class."""
         return self._fold(
             Accumulator(
                 Aggregate(
@@ -255,18 +257,19 @@ class RankedSums(sparsifier.Sparsifier):
                     first.aggregate.probe_sums + second.aggregate.probe_sums,
                     tf.minimum(first.aggregate.keys, second.aggregate.keys),
                 ),
-                growing.concat(first.pending, second.pending),
-                growing.concat(first.pending_keys, second.pending_keys),
+                _growing.concat(first.pending, second.pending),
+                _growing.concat(first.pending_keys, second.pending_keys),
                 tf.minimum(first.rank_limit, second.rank_limit),
                 first.uploads + second.uploads,
                 tf.maximum(first.limited_at, second.limited_at),
             )
         )
 
+    @override
     def report(self, accumulator: Accumulator) -> Aggregate:
-        """See base class."""
         return self._fold(accumulator).aggregate
 
+    @override
     def select(
         self,
         aggregate: Aggregate,
@@ -275,7 +278,6 @@ class RankedSums(sparsifier.Sparsifier):
         k_probe: tf.Tensor,
         shared: tf.Tensor,
     ) -> sparsifier.Selection:
-        """See base class."""
         del shared
         update, kappa = self.choose(aggregate.sums, aggregate.keys, total_weight, k)
         if not self.probes:
@@ -290,7 +292,7 @@ class RankedSums(sparsifier.Sparsifier):
         probe, _ = self.choose(aggregate.probe_sums, probe_keys, total_weight, k_probe)
         return sparsifier.Selection(
             update,
-            probe_difference.probe_difference(
+            sparsifier.probe_difference(
                 update, probe, k_probe, dimension=self.dimension
             ),
             tf.size(probe.indices),
@@ -349,9 +351,9 @@ class RankedSums(sparsifier.Sparsifier):
 
 def _nothing_pending() -> _Pending:
     return _Pending(
-        growing.empty(tf.int32), growing.empty(tf.float64), growing.empty(tf.bool)
+        _growing.empty(tf.int32), _growing.empty(tf.float64), _growing.empty(tf.bool)
     )
 
 
 def _no_keys_pending() -> _PendingKeys:
-    return _PendingKeys(growing.empty(tf.int32), growing.empty(tf.int64))
+    return _PendingKeys(_growing.empty(tf.int32), _growing.empty(tf.int64))

@@ -7,6 +7,8 @@ is sent whole needs no indices.
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import positional_sums
 
@@ -17,12 +19,14 @@ class SendAll(positional_sums.PositionalSums):
     K and k' change nothing. Positions are the coordinates.
     """
 
+    @override
     def max_sent(self, k: tf.Tensor) -> tf.Tensor:
-        """See base class; D."""
+        """D."""
         del k
         return tf.constant(self.dimension)
 
+    @override
     def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """See base class; D."""
+        """D."""
         del k, shared
         return tf.constant(self.dimension)

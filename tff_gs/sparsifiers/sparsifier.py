@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from typing import Any, ClassVar, NamedTuple, Self
 
-from tff_gs import checks, configuration, sparse_vector
+from tff_gs import _checks, configuration, sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import top_k
 
@@ -83,7 +83,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         Raises:
           ValueError: If the dimension is below 1, or an option does not fit to it.
         """
-        checks.require(dimension >= 1, "a dimension of at least 1", dimension)
+        _checks.require(dimension >= 1, "a dimension of at least 1", dimension)
         return self._bound(dimension=dimension, probes=probes)
 
     def initialize(self) -> Any:
@@ -244,3 +244,28 @@ class Sparsifier(configuration.Configuration, abc.ABC):
             tf.ones_like(others, dtype=tf.bool),
         )
         return sparse_vector.take(mask, indices)
+
+
+def probe_difference(
+    update: sparse_vector.SparseVector,
+    probe: sparse_vector.SparseVector,
+    k_probe: tf.Tensor,
+    *,
+    dimension: int,
+) -> sparse_vector.SparseVector:
+    """What a client must know, beside b, to apply b' instead.
+
+    Args:
+      update: {(j, b_j) : j in J}.
+      probe: {(j, b'_j) : j in J'}.
+      k_probe: int32 scalar, k'; 0 where nothing is probed, and the result is empty.
+      dimension: D.
+
+    Returns:
+      {(j, b'_j)} for those j in J or J' where b'_j is not b_j; an entry that only one
+      of the two has is zero in the other.
+    """
+    wanted = sparse_vector.to_dense(probe, dimension)
+    given = sparse_vector.to_dense(update, dimension)
+    changed = tf.where(tf.not_equal(wanted, given) & (k_probe > 0))[:, 0]
+    return sparse_vector.gather(wanted, tf.cast(changed, tf.int32))

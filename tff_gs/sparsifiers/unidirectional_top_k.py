@@ -7,6 +7,8 @@ to N k entries and is charged for as many.
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from tff_gs import sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.sparsifiers import ranked_sums
@@ -18,10 +20,10 @@ class UnidirectionalTopK(ranked_sums.RankedSums):
     J is the union of all J_i, kappa is 0.
     """
 
+    @override
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor
     ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
-        """See base class."""
         del k
         union = ranked_sums.sent_coordinates(keys)
         return ranked_sums.mean_at(sums, total_weight, union), tf.constant(0)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tff_gs import growing
-from tff_gs.exchange import catch_up, message_size, receipts
+from tff_gs import _growing
+from tff_gs.exchange import catch_up, messages, receipts
 
 #: The most minibatch gradients of a client and round that are believed.
 MAX_LOCAL_STEPS = 2**20
@@ -104,11 +104,11 @@ class RoundReport(NamedTuple):
 def no_reports(*, catches_up: bool) -> CollectedReports:
     """The accumulator before any report."""
     return CollectedReports(
-        client_ids=growing.empty(tf.int32),
-        contributed=growing.empty(tf.int32),
-        training_loss=growing.empty(tf.float32),
-        losses=growing.empty(tf.float32),
-        local_steps=growing.empty(tf.int32),
+        client_ids=_growing.empty(tf.int32),
+        contributed=_growing.empty(tf.int32),
+        training_loss=_growing.empty(tf.float32),
+        losses=_growing.empty(tf.float32),
+        local_steps=_growing.empty(tf.int32),
         catch_up=catch_up.no_receipts() if catches_up else (),
         bits=tf.constant(0, tf.int64),
         encode_seconds=tf.constant(0.0, tf.float64),
@@ -125,7 +125,7 @@ def collect(collected: CollectedReports, measured: Measured) -> CollectedReports
         losses=report.losses,
         local_steps=measured.local_steps[tf.newaxis],
         catch_up=tf.nest.map_structure(lambda x: x[tf.newaxis], measured.catch_up),
-        bits=message_size.size_in_bits(report),
+        bits=messages.size_in_bits(report),
         encode_seconds=measured.encode_seconds,
     )
     return join(collected, one)
@@ -139,7 +139,7 @@ def join(first: CollectedReports, second: CollectedReports) -> CollectedReports:
             name: tf.concat([getattr(first, name), getattr(second, name)], axis=0)
             for name in columns
         },
-        catch_up=growing.concat(first.catch_up, second.catch_up),
+        catch_up=_growing.concat(first.catch_up, second.catch_up),
         bits=first.bits + second.bits,
         encode_seconds=first.encode_seconds + second.encode_seconds,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import client_values
+from tff_gs import _client_values
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
 
@@ -28,8 +28,8 @@ def put(
 ) -> ServerState:
     """See `SparsifiedProcess.set_model_weights`."""
     weights_type = objective.weights_type
-    leaves = client_values.flatten(weights, weights_type, "the model's weights")
-    given = client_values.pack(leaves, weights_type)
+    leaves = _client_values.flatten(weights, weights_type, "the model's weights")
+    given = _client_values.pack(leaves, weights_type)
     vector = objective.flatten(given.trainable).numpy()
     changed = _differ(state.weights, vector)
     others_changed = any(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tff_gs.encoders import bit_packing, names
+from tff_gs.encoders import _bit_packing, names
 
 # Codes that are tried, from the one that suits uniformly random indices: more below,
 # because clustered indices have many short gaps.
@@ -194,16 +194,16 @@ class Golomb:
             parameter.width,
             ones,
             extra,
-            bit_packing.bytes_for(fixed_bits),
-            bit_packing.bytes_for(tail_bits),
+            _bit_packing.bytes_for(fixed_bits),
+            _bit_packing.bytes_for(tail_bits),
         )
 
     def write(self, planes: Planes) -> tf.Tensor:
         """The bytes, uint8 [planes.fixed_bytes + planes.tail_bytes]."""
-        fixed = bit_packing.write_fields(
+        fixed = _bit_packing.write_fields(
             planes.fixed, planes.offsets, planes.widths, planes.fixed_bytes
         )
-        tail = bit_packing.set_bits(
+        tail = _bit_packing.set_bits(
             tf.concat([planes.ones, planes.extra], 0), planes.tail_bytes
         )
         return tf.concat([fixed, tail], 0)
@@ -225,22 +225,22 @@ class Golomb:
             what is read, and so what a malformed message can make allocate.
         """
         offsets, fixed_bits = _offsets(parameter.width, count)
-        fixed_bytes = bit_packing.bytes_for(fixed_bits)
+        fixed_bytes = _bit_packing.bytes_for(fixed_bits)
         tail_bytes = tf.size(payload) - fixed_bytes
         fits = (tail_bytes >= 0) & (
-            tail_bytes <= bit_packing.bytes_for(max_quotients + 2 * count)
+            tail_bytes <= _bit_packing.bytes_for(max_quotients + 2 * count)
         )
         # A payload of impossible length is replaced by one without gaps.
         keep = tf.where(fits, count, 0)
         fixed_plane = payload[: tf.where(fits, fixed_bytes, 0)]
-        bits = bit_packing.unpack_bits(
+        bits = _bit_packing.unpack_bits(
             payload[tf.where(fits, fixed_bytes, tf.size(payload)) :]
         )
         widths, cuts, divisors = (
             values[:keep] if values.shape.rank else values
             for values in (parameter.width, parameter.cut, parameter.divisor)
         )
-        fixed = bit_packing.read_fields(fixed_plane, offsets[:keep], widths)
+        fixed = _bit_packing.read_fields(fixed_plane, offsets[:keep], widths)
         all_ones = tf.cast(tf.where(bits)[:, 0], tf.int32)
         complete = tf.size(all_ones) >= keep
         missing = tf.maximum(keep - tf.size(all_ones), 0)
@@ -262,9 +262,9 @@ class Golomb:
         )
         well_formed = (
             complete
-            & tf.equal(tf.size(bits), 8 * bit_packing.bytes_for(tail_bits))
+            & tf.equal(tf.size(bits), 8 * _bit_packing.bytes_for(tail_bits))
             & tf.equal(tf.size(all_ones), keep + tf.reduce_sum(extra_bits))
-            & bit_packing.zero_padded(fixed_plane, fixed_bits)
+            & _bit_packing.zero_padded(fixed_plane, fixed_bits)
         )
         error = tf.where(
             fits,

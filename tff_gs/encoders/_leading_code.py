@@ -1,6 +1,7 @@
 """No bits at all: the indices are 0, 1, 2, and so on."""
 
 import tensorflow as tf
+from typing_extensions import override
 
 from tff_gs.encoders import index_code, names
 
@@ -15,13 +16,14 @@ class LeadingCode(index_code.IndexCode):
     tag = 5
     writes_any = False
 
+    @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:
-        """See base class."""
         leading = tf.reduce_all(tf.equal(indices, tf.range(tf.size(indices))))
         return index_code.Plan(tf.where(leading, 0, tf.int32.max))
 
+    @override
     def write(self, indices: tf.Tensor, plan: index_code.Plan) -> tf.Tensor:
-        """See base class.
+        """Writes no byte.
 
         Raises:
           tf.errors.InvalidArgumentError: When run, if the indices are others: their
@@ -36,18 +38,19 @@ class LeadingCode(index_code.IndexCode):
         with tf.control_dependencies([check]):
             return tf.identity(tf.cast(indices[:0], tf.uint8))
 
+    @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
-        """See base class."""
         fits = tf.equal(tf.size(payload), 0)
         return index_code.Indices(
             tf.range(tf.where(fits, count, 0)),
             tf.where(fits, names.ACCEPTED, names.WRONG_LENGTH),
         )
 
+    @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class."""
         return tf.zeros_like(count)
 
+    @override
     def estimate_bits(self, count: tf.Tensor) -> tf.Tensor:
-        """See base class; of the indices that it can write."""
+        """Of the indices that it can write."""
         return tf.zeros_like(count)

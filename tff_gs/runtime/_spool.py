@@ -21,7 +21,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from tensorflow.core.framework import tensor_pb2
 
-from tff_gs import client_values
+from tff_gs import _client_values
 from tff_gs.runtime import spool_folder
 
 # Positions in a file are int32 in TensorFlow; a TensorProto is of at most 2 GiB.
@@ -74,14 +74,14 @@ class Spool:
 
         Args:
           numbers: The files' numbers.
-          values: The leaves of each value, as of `client_values.flatten`.
+          values: The leaves of each value, as of `_client_values.flatten`.
           member_type: The type of a value.
 
         Raises:
           ValueError: If a value is of more than `MAX_CLIENT_BYTES`.
           SpoolError: If a file cannot be written; a full disk is the usual cause.
         """
-        types = client_values.leaf_types(member_type)
+        types = _client_values.leaf_types(member_type)
         for client, (number, leaves) in enumerate(zip(numbers, values, strict=True)):
             parts = list(_encode(leaves, types))
             size = sum(part.nbytes for part in parts)
@@ -103,10 +103,12 @@ class Spool:
         Raises:
           SpoolError: If a file cannot be read.
         """
-        types = client_values.leaf_types(member_type)
+        types = _client_values.leaf_types(member_type)
         with spool_folder.readable_errors(self.folder):
             return [
-                client_values.pack(_read_leaves(self._path(number), types), member_type)
+                _client_values.pack(
+                    _read_leaves(self._path(number), types), member_type
+                )
                 for number in numbers
             ]
 
@@ -143,7 +145,7 @@ class Spool:
         return f"{self.folder}/{number}"
 
     def _build_reader(self, member_type: tff.Type) -> tff.Computation:
-        types = client_values.leaf_types(member_type)
+        types = _client_values.leaf_types(member_type)
         prefix = f"{self.folder}/"
 
         @tff.tensorflow.computation(np.int32)
@@ -151,7 +153,7 @@ class Spool:
             content = tf.io.read_file(prefix + tf.strings.as_string(number))
             leaves, position = _decode(content, types)
             with tf.control_dependencies([position]):
-                value = client_values.pack(leaves, member_type)
+                value = _client_values.pack(leaves, member_type)
                 return value, tf.identity(1)
 
         @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
@@ -194,7 +196,7 @@ def _encode(leaves: Sequence[Any], types: Sequence[tff.Type]) -> Iterator[np.nda
     """The content of a file, in arrays."""
     for leaf, leaf_type in zip(leaves, types, strict=True):
         if isinstance(leaf_type, tff.SequenceType):
-            element_types = client_values.leaf_types(leaf_type.element)
+            element_types = _client_values.leaf_types(leaf_type.element)
             elements = [list(_encode(element, element_types)) for element in leaf]
             sizes = [sum(part.nbytes for part in element) for element in elements]
             yield np.array([len(elements), *sizes], np.int64)
@@ -242,9 +244,9 @@ def _decode_sequence(
     ends = position + tf.cumsum(sizes)
     # A dataset is read again and again: it has to hold the elements themselves.
     parts = tf.strings.substr(content, ends - sizes, sizes)
-    types = client_values.leaf_types(sequence_type.element)
+    types = _client_values.leaf_types(sequence_type.element)
     dataset = tf.data.Dataset.from_tensor_slices(parts).map(
-        lambda part: client_values.pack(_decode(part, types)[0], sequence_type.element)
+        lambda part: _client_values.pack(_decode(part, types)[0], sequence_type.element)
     )
     return dataset, position + tf.reduce_sum(sizes)
 
@@ -265,7 +267,7 @@ def _write_leaves(value: Any, value_type: tff.Type, path: tf.Tensor) -> list[Any
         if isinstance(leaf_type, tff.SequenceType)
         else _write_tensor(leaf, path + f".{number}")
         for number, (leaf, leaf_type, _) in enumerate(
-            client_values.walk(value, value_type)
+            _client_values.walk(value, value_type)
         )
     ]
 
@@ -312,7 +314,7 @@ def _read_leaves(path: str, types: Sequence[tff.Type]) -> list[Any]:
         content = pathlib.Path(name).read_bytes()
         leaf = tf.make_ndarray(tensor_pb2.TensorProto.FromString(content))
         if isinstance(leaf_type, tff.SequenceType):
-            element_types = client_values.leaf_types(leaf_type.element)
+            element_types = _client_values.leaf_types(leaf_type.element)
             leaf = [
                 _read_leaves(f"{name}.{element}", element_types)
                 for element in range(int(leaf))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tff_gs import configuration, seeds
+from tff_gs import _seeds, configuration
 from tff_gs._tensorflow import tf
 from tff_gs.controllers import amount, controller, fixed
 
@@ -57,5 +57,5 @@ def advance(
     return rule.update(
         state,
         controller.Feedback(*unknown),
-        seeds.derive(seed, seeds.Purpose.CONTROLLER, number),
+        _seeds.derive(seed, _seeds.Purpose.CONTROLLER, number),
     )

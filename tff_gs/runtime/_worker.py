@@ -1,14 +1,17 @@
 """The TFF worker process: started, reached and ended by the program that uses it."""
 
 import atexit
+import concurrent.futures
 import contextlib
 import ctypes
 import functools
 import os
 import pathlib
+import queue
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
@@ -16,9 +19,48 @@ from typing import IO, Any
 import grpc
 import portpicker
 import tensorflow_federated as tff
+from typing_extensions import override
 
-from tff_gs.runtime import threads, worker_errors
+from tff_gs.runtime import worker_errors
 from tff_gs.runtime.worker_errors import WorkerError, WorkerLostError
+
+
+class LastingThread:
+    """Runs functions one after the other, in a thread of its own.
+
+    Unlike an executor of `concurrent.futures` it also serves threads that go on after
+    the main thread has ended.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Starts the thread.
+
+        Args:
+          name: The thread's.
+        """
+        self._calls: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name=name, daemon=True).start()
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What the function returns, or raises, in the thread."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._calls.put((future, function, args))
+        return future.result()
+
+    def end(self) -> None:
+        """Ends the thread when all that it was given is done."""
+        self._calls.put(None)
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function, args = call
+            try:
+                future.set_result(function(*args))
+            except BaseException as error:
+                future.set_exception(error)
+            # Nothing of a call is held while the thread waits for the next one.
+            del call, future, function, args
+
 
 __all__ = ["Stub", "WorkerError", "WorkerLostError", "running_worker"]
 
@@ -39,38 +81,39 @@ class Stub(tff.framework.RemoteExecutorGrpcStub):
         super().__init__(channel)
         self._process = process
 
+    @override
     def get_executor(self, request: Any) -> Any:
-        """See base class."""
         return self._readable(super().get_executor, request)
 
+    @override
     def create_value(self, request: Any) -> Any:
-        """See base class."""
         return self._readable(super().create_value, request)
 
+    @override
     def create_struct(self, request: Any) -> Any:
-        """See base class."""
         return self._readable(super().create_struct, request)
 
+    @override
     def create_call(self, request: Any) -> Any:
-        """See base class."""
         return self._readable(super().create_call, request)
 
+    @override
     def create_selection(self, request: Any) -> Any:
-        """See base class."""
         return self._readable(super().create_selection, request)
 
+    @override
     def compute(self, request: Any) -> Any:
-        """See base class."""
         return self._readable(super().compute, request)
 
+    @override
     def dispose(self, request: Any) -> None:
-        """See base class; called when Python drops a value, at any moment."""
+        """Called when Python drops a value, at any moment."""
         # ValueError: the channel is closed. With the worker all values are gone.
         with contextlib.suppress(WorkerError, ValueError):
             self._readable(super().dispose, request)
 
+    @override
     def dispose_executor(self, request: Any) -> None:
-        """See base class."""
         with contextlib.suppress(WorkerError, ValueError):
             self._readable(super().dispose_executor, request)
 
@@ -100,9 +143,9 @@ def _die_with_parent() -> None:
 
 
 @functools.cache
-def _starter() -> threads.LastingThread:
+def _starter() -> LastingThread:
     """The thread that starts all workers: they are killed when their thread ends."""
-    return threads.LastingThread("tff_gs worker starter")
+    return LastingThread("tff_gs worker starter")
 
 
 # A process that was forked has none of its parent's threads.

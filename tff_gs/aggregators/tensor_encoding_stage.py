@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow_model_optimization.python.core.internal import tensor_encoding as te
+from typing_extensions import override
 
 from tff_gs import sparse_vector
 from tff_gs.encoders import message_encoder
@@ -62,51 +63,53 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
         self._seed = seed
 
     @property
+    @override
     def name(self) -> str:
-        """See base class."""
         return "sparse_top_k"
 
     @property
+    @override
     def compressible_tensors_keys(self) -> list[str]:
-        """See base class."""
         return []
 
     @property
+    @override
     def commutes_with_sum(self) -> bool:
-        """See base class."""
         return False
 
     @property
+    @override
     def decode_needs_input_shape(self) -> bool:
-        """See base class."""
         return True
 
     @property
+    @override
     def state_update_aggregation_modes(self) -> dict[str, Any]:
-        """See base class."""
         return {}
 
+    @override
     def initial_state(self) -> dict[str, tf.Tensor]:
-        """See base class."""
         return {self._ROUND_KEY: tf.constant(0, tf.int32)}
 
+    @override
     def update_state(
         self, state: dict[str, tf.Tensor], state_update_tensors: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """See base class."""
         del state_update_tensors
         return {self._ROUND_KEY: state[self._ROUND_KEY] + 1}
 
+    @override
     def get_params(
         self, state: dict[str, tf.Tensor]
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """See base class; `encode` gets the seed of the round."""
+        """`encode` gets the seed of the round."""
         return {self._SEED_KEY: tf.stack([self._seed, state[self._ROUND_KEY]])}, {}
 
+    @override
     def encode(
         self, x: tf.Tensor, encode_params: dict[str, tf.Tensor]
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """See base class; `x` is float32 of a static shape."""
+        """`x` is float32 of a static shape."""
         vector = tf.reshape(x, [-1])
         indices = top_k.top_k_indices(vector, self._count(vector.shape[0]))
         # Clients get the same seed: their values make it differ.
@@ -117,6 +120,7 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
         )
         return {self.MESSAGE_KEY: encoded.message}, {}
 
+    @override
     def decode(
         self,
         encoded_tensors: dict[str, tf.Tensor],
@@ -124,7 +128,6 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
         num_summands: Any = None,
         shape: Any = None,
     ) -> tf.Tensor:
-        """See base class."""
         del decode_params, num_summands
         dimension = tf.TensorShape(shape).num_elements()
         vector, _ = self._encoder(dimension).decode(

@@ -12,8 +12,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import stacked_examples
-
 
 def as_list(values: Any, wanted: str = "a value for each client") -> list[Any]:
     """The clients' values as a list.
@@ -243,7 +241,7 @@ def _stack(dataset: tf.data.Dataset, value_type: tff.Type, where: str) -> Any:
             f"Expected a tf.data.Dataset of examples, or of batches, that stack to "
             f"{value_type} as {where}, found one of {dataset.element_spec}."
         )
-    return stacked_examples.stack(dataset, where, batched=batched.pop())
+    return stack(dataset, where, batched=batched.pop())
 
 
 def described(value: Any) -> str:
@@ -255,3 +253,51 @@ def described(value: Any) -> str:
     if isinstance(value, bool | int | float | complex | str | bytes):
         return f"{repr(value)[:60]}"
     return f"an object of {type(value).__name__}"
+
+
+MAX_BYTES = 2**31 - 1
+_BATCH = 256
+
+
+def stack(dataset: tf.data.Dataset, where: str, *, batched: bool) -> Any:
+    """All examples of a dataset: its element's structure, arrays [examples, ...].
+
+    Args:
+      dataset: A finite one, of tensors.
+      where: Whose it is, for the sentences.
+      batched: Whether an element is a batch of examples, rather than an example.
+
+    Raises:
+      ValueError: In one sentence, if it is infinite, empty, of more than 2 GiB, or
+        cannot be read or stacked.
+    """
+    wanted = f"a finite tf.data.Dataset with at least one example as {where}"
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(f"Expected {wanted}, found an infinite one.")
+    batches, size = [], 0
+    try:
+        for batch in (
+            dataset if batched else dataset.batch(_BATCH)
+        ).as_numpy_iterator():
+            batches.append(batch)
+            size += sum(np.asarray(leaf).nbytes for leaf in tf.nest.flatten(batch))
+            if size > MAX_BYTES:
+                raise ValueError(
+                    f"Expected {wanted}, and at most {MAX_BYTES:,} bytes, found more: "
+                    "is it infinite?"
+                )
+        if batches:
+            return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+    except (tf.errors.OpError, TypeError) as error:
+        reason = str(error).strip().split("\n")[0].split(" [Op:")[0]
+        raise ValueError(f"Expected {wanted}, found: {reason}") from error
+    raise ValueError(f"Expected {wanted}, found an empty one.")
+
+
+def are_batches(element_spec: Any) -> bool:
+    """Whether elements are batches: no tensor's first dimension is known."""
+    specs = tf.nest.flatten(element_spec)
+    return all(
+        isinstance(spec, tf.TensorSpec) and spec.shape.rank and spec.shape[0] is None
+        for spec in specs
+    )

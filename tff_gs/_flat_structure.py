@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import tensor_specs
+from tff_gs import _tensor_specs
 
 
 class FlatStructure:
@@ -30,7 +30,7 @@ class FlatStructure:
             defined shape, or there is no entry at all.
         """
         _check_is_structure_of_tensors(value_type)
-        self._specs = tensor_specs.structure(value_type)
+        self._specs = _tensor_specs.structure(value_type)
         leaves = tf.nest.flatten(self._specs)
         for leaf in leaves:
             if not leaf.dtype.is_floating or not leaf.shape.is_fully_defined():
