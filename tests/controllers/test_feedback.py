@@ -10,6 +10,7 @@ import tensorflow_federated as tff
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tff_gs import sparse_vector
 from tff_gs.controllers import _unaided, controller, registry, sign_descent
 
 _LOSSES = {"loss_before", "loss_after"}
@@ -20,6 +21,7 @@ _NEEDS = {
     **dict.fromkeys(
         ("sign", "sign_fixed_interval", "value", "log_sign", "elasticity"), _PROBED
     ),
+    "waiting": {"round", "time_elasticity", "update"},
 }
 
 
@@ -75,9 +77,17 @@ def runs(build_rule):
             def step(state, inputs):
                 number, values = inputs
                 seed = tf.stack([number, 7])
-                return rule.update(
-                    state, controller.Feedback(*tf.unstack(values)), seed
+                coordinates = tf.range(tf.minimum(dimension, 3))
+                feedback = controller.Feedback(
+                    *tf.unstack(values),
+                    round=number + 1,
+                    time_elasticity=values[0],
+                    update=sparse_vector.SparseVector(
+                        coordinates,
+                        tf.cast(values[1:4][: tf.size(coordinates)], tf.float32),
+                    ),
                 )
+                return rule.update(state, feedback, seed)
 
             rounds = tf.range(tf.shape(numbers)[0])
             states = tf.scan(step, (rounds, numbers), initializer=rule.initialize())
@@ -100,23 +110,17 @@ def test_the_rules_say_what_they_need(build_rule):
 
 
 @pytest.mark.parametrize("name", registry.CONTROLLERS)
-def test_a_rule_reads_nothing_but_what_it_needs(name, build_rule):
+def test_a_rule_reads_nothing_but_what_it_needs(name, build_rule, feedback):
     rule = build_rule(name, 1000)
-    known = {"round_time": 2.0, "probe_time": 1.5, "training_loss": 1.0}
-    known |= {"loss_before": 1.0, "loss_after": 0.7, "loss_probe": 0.8}
+    known = feedback(round_time=2.0, probe_time=1.5, update=((3, 5), (2.0, 1.0)))
+    unknown = controller.Feedback(*[tf.constant(math.nan, tf.float64)] * 6)
 
     def after(hidden):
-        values = (math.nan if n in hidden else x for n, x in known.items())
-        feedback = controller.Feedback(
-            **{
-                n: tf.constant(x, tf.float64)
-                for n, x in zip(known, values, strict=True)
-            }
-        )
+        feedback = known._replace(**{n: getattr(unknown, n) for n in hidden})
         state = rule.update(rule.initialize(), feedback, tf.constant([3, 4]))
         return tf.nest.map_structure(lambda x: x.numpy().tolist(), state)
 
-    assert after(set(known) - rule.needs) == after(set())
+    assert after(set(known._fields) - rule.needs) == after(set())
 
 
 _ODD = st.sampled_from(
@@ -124,8 +128,16 @@ _ODD = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize("dimension", [1, 2, 1000, 2**31 - 1])
-@pytest.mark.parametrize("name", registry.CONTROLLERS)
+@pytest.mark.parametrize(
+    ("name", "dimension"),
+    [
+        (name, dimension)
+        for name in registry.CONTROLLERS
+        for dimension in (1, 2, 1000, 2**31 - 1)
+        # This one keeps a number for each of the D weights.
+        if (name, dimension) != ("waiting", 2**31 - 1)
+    ],
+)
 @settings(deadline=None, max_examples=15)
 @given(rows=st.lists(st.tuples(*[_ODD | st.floats(0, 3)] * 6), min_size=8, max_size=8))
 def test_no_feedback_makes_a_rule_leave_its_range(runs, name, dimension, rows):
@@ -145,9 +157,9 @@ def test_a_rule_that_does_not_say_is_taken_to_need_what_its_rounds_have():
         def __init__(self, probes):
             self.probes = probes
 
-    always = {"round_time", "training_loss"}
+    always = {"round_time", "training_loss", "round"}
     assert Silent(False).needs == always
-    assert Silent(True).needs == set(controller.Feedback._fields)
+    assert Silent(True).needs == always | _PROBED
 
 
 def test_refuses_a_rule_whose_feedback_is_missing():
@@ -155,8 +167,8 @@ def test_refuses_a_rule_whose_feedback_is_missing():
     controller.require_feedback(rule, controller.MEASURED | controller.PROBED)
     with pytest.raises(
         ValueError,
-        match=r"^Expected .*\(round_time, training_loss\), found Stating, which needs "
-        r"loss_after\.$",
+        match=r"^Expected .*\(round, round_time, training_loss\), found Stating, which "
+        r"needs loss_after\.$",
     ):
         controller.require_feedback(rule, controller.MEASURED)
     with pytest.raises(ValueError, match=r"no other feedback .*, found Stating"):

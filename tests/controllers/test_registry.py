@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_federated as tff
 
+from tff_gs import sparse_vector
 from tff_gs.controllers import (
     controller,
     registry,
@@ -34,7 +35,7 @@ def _build(name, dimension, *, rounds=None, seed=0, **options):
 def test_every_name_has_a_class_and_help():
     assert registry.CONTROLLERS.keys() == registry.CONTROLLERS.summaries.keys()
     assert all(registry.CONTROLLERS.summaries.values())
-    assert len(set(registry.CONTROLLERS.values())) == len(registry.CONTROLLERS) == 10
+    assert len(set(registry.CONTROLLERS.values())) == len(registry.CONTROLLERS) == 11
 
 
 @pytest.mark.parametrize("name", registry.CONTROLLERS)
@@ -46,8 +47,15 @@ def test_runs_in_tff_with_a_state_of_fixed_type(name, needed, feedback):
         return rule.initialize()
 
     state_type = initialize.type_signature.result
+    unasked = controller.ON_REQUEST - {"time_elasticity", "update"}
     feedback_type = tff.types.to_type(
-        controller.Feedback(*[np.float64] * len(controller.Feedback._fields))
+        controller.Feedback(*[np.float64] * len(controller.Feedback._fields))._replace(
+            round=np.int32,
+            update=sparse_vector.SparseVector(
+                tff.TensorType(np.int32, [None]), tff.TensorType(np.float32, [None])
+            ),
+            **dict.fromkeys(unasked, ()),
+        )
     )
 
     @tff.tensorflow.computation(

@@ -163,8 +163,10 @@ def _outcome(name, codes, residuals, k, k_probe):
 
 
 def _times(method, code, outcome, k, k_probe):
-    """theta(k) and theta(k') of all models of time, by name."""
-    metrics = round_metrics.RoundMetrics(method, _AllCosts(), code, code)
+    """theta(k), theta(k') and k theta'(k) / theta(k) of all models of time, by name."""
+    metrics = round_metrics.RoundMetrics(
+        method, _AllCosts(), code, code, frozenset({"time_elasticity"})
+    )
     of_clients = tf.zeros([_CLIENTS], tf.int32)
     report = _reports.RoundReport(
         participants=outcome.receipts,
@@ -172,14 +174,16 @@ def _times(method, code, outcome, k, k_probe):
         local_steps=of_clients + 1,
         training_loss=tf.constant(1.0, tf.float64),
         losses=tf.constant([1.0, 0.8, 0.9], tf.float64),
+        energies=tf.zeros([0], tf.float64),
         bits=tf.constant(0, tf.int64),
         encode_seconds=tf.constant(0.0, tf.float64),
         catch_up=(),
     )
     decision = controller.Decision(tf.constant(k), tf.constant(k_probe))
     feedback = metrics.feedback(decision, outcome, report)
-    pairs = zip(feedback.round_time.numpy(), feedback.probe_time.numpy(), strict=True)
-    return dict(zip(_COSTS, pairs, strict=True))
+    found = (feedback.round_time, feedback.probe_time, feedback.time_elasticity)
+    of_costs = zip(*(times.numpy() for times in found), strict=True)
+    return dict(zip(_COSTS, of_costs, strict=True))
 
 
 def _residuals(rng, kind):
@@ -207,10 +211,46 @@ def test_what_k_costs_is_between_nothing_and_all(name, seed, kind, ks, codes):
     k_probe, k = ks
     residuals = _residuals(np.random.default_rng(seed), kind)
     times = _times(*_outcome(name, codes, residuals, k, k_probe), k, k_probe)
-    for time, probe_time in times.values():
-        # As the elasticity of theta is estimated.
+    for time, probe_time, elasticity in times.values():
+        # As rules that probe estimate it.
         share = k * (time - probe_time) / ((k - k_probe) * time)
         assert -1e-9 <= share <= 1 + 1e-9
+        assert -1e-9 <= elasticity <= 1 + 1e-9
+
+
+def test_the_elasticity_of_the_papers_time_is_the_share_of_the_entries():
+    residuals = _residuals(np.random.default_rng(5), "any")
+    codes = ("int32", "float32")
+    for name, units in {"fab_top_k": 4 * 20, "random_k": 2 * 20, "send_all": 0}.items():
+        times = _times(*_outcome(name, codes, residuals, 20, 10), 20, 10)
+        time, _, elasticity = times["paper"]
+        assert elasticity == pytest.approx(10 / (2 * _D) * units / time)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"), [("fab_top_k", 4), ("random_k", 2), ("send_all", 0)]
+)
+def test_balanced_k_doubles_the_time_of_a_round(name, numbers):
+    method, code = _traced_method(name)[0], _traced_encoder("rice", "float32", False)[0]
+    metrics = round_metrics.RoundMetrics(method, _COSTS["paper"], code, code)
+    # Each number takes 10 / (2 D), and there is no k if it changes nothing.
+    for steps in (1, 3):
+        expected = -(-2 * _D * steps // (10 * numbers)) if numbers else _D
+        found = metrics.balanced_k(clients=1, local_steps=steps)
+        assert found == min(expected, _D)
+    free = normalised.NormalisedTime(comm_time=0.0).bind(dimension=_D)
+    free_metrics = round_metrics.RoundMetrics(method, free, code, code)
+    assert free_metrics.balanced_k(clients=1, local_steps=1) == _D
+
+
+def test_balanced_k_of_links_counts_bits_and_latency():
+    method, code = _traced_method("fab_top_k")[0], _traced_encoder(*_CODES[0], False)[0]
+    slow_up = _link_time(10.0, 64.0, 1e9, 4.0)
+    metrics = round_metrics.RoundMetrics(method, slow_up, code, code)
+    # 10 + 2 * 4 seconds, and the header's; an entry of 64 bits takes one.
+    header = float(code.estimate_bits(tf.constant(0))) / 64
+    found = metrics.balanced_k(clients=_CLIENTS, local_steps=1)
+    assert 18 <= found <= 18 + header + 1
 
 
 def test_the_notes_of_gtop_k_are_paid_for_at_both_ks():
@@ -226,11 +266,11 @@ def test_the_notes_of_gtop_k_are_paid_for_at_both_ks():
     times = _times(method, code, outcome, k, k_probe)
     # 1e6 / (2 D) for each number: 2 k up, 2 k and the notes down.
     computing, unit = 1 + 1 / 32, 1e6 / (2 * _D)
-    assert times["communication"] == pytest.approx(
+    assert times["communication"][:2] == pytest.approx(
         (computing + unit * (80 + notes), computing + unit * (40 + probe_notes))
     )
     # 32 bits each, and at both ks the probe's message and what does not shrink. Of 64
     # bits fewer an entry, and as many notes fewer as there are, nothing else is.
     fewer = 64 * (k - k_probe) + 32 * (notes - probe_notes)
-    time, probe_time = times["slow_down"]
+    time, probe_time, _ = times["slow_down"]
     assert time - probe_time == pytest.approx(fewer, abs=1e-3)

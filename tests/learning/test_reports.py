@@ -24,13 +24,16 @@ def _receipts(rows):
     )
 
 
-def _measured(client_id, contributed=1, loss=1.0, losses=(), steps=1, caught=()):
+def _measured(
+    client_id, contributed=1, loss=1.0, losses=(), steps=1, caught=(), energies=()
+):
     return _reports.Measured(
         _reports.ClientReport(
             tf.constant(client_id),
             tf.constant(contributed),
             tf.constant(loss, tf.float32),
             tf.constant(losses, tf.float32),
+            tf.constant(energies, tf.float32),
         ),
         tf.constant(steps),
         tuple(caught)
@@ -39,7 +42,9 @@ def _measured(client_id, contributed=1, loss=1.0, losses=(), steps=1, caught=())
     )
 
 
-def _summary(rows, all_measured, *, probes=False, limits=None, selected=10):
+def _summary(
+    rows, all_measured, *, probes=False, energies=False, limits=None, selected=10
+):
     collected = _reports.no_reports(catches_up=limits is not None)
     for measured in all_measured:
         collected = _reports.collect(collected, measured)
@@ -48,6 +53,7 @@ def _summary(rows, all_measured, *, probes=False, limits=None, selected=10):
         _receipts(rows),
         selected=tf.constant(selected),
         probes=probes,
+        energies=energies,
         limits=limits,
     )
 
@@ -72,6 +78,21 @@ def test_means_are_weighted_by_the_uploads_weights():
     np.testing.assert_array_equal(found.local_steps, [1, 2, 4])
     assert found.bits == 3 * 32 * 6
     assert found.encode_seconds == 1.5
+
+
+def test_means_of_energies_are_weighted_too():
+    found = _summary(
+        _THREE,
+        [
+            _measured(0, energies=(4.0, 1.0)),
+            _measured(3, energies=(2.0, 2.0)),
+            _measured(7, energies=(_NAN, 1.0)),
+        ],
+        energies=True,
+    )
+    np.testing.assert_allclose(found.energies, [2.5, 1.75])
+    assert found.losses.shape == (0,)
+    assert found.bits == 3 * 32 * 5
 
 
 @pytest.mark.parametrize("lie", [_NAN, _INF, -_INF])

@@ -136,3 +136,37 @@ def exp3(num_arms, gamma, choices, rewards):
         yield p
         weights[arm] *= math.exp(gamma * reward / (num_arms * p[arm]))
     yield probabilities()
+
+
+class Waiting:
+    """The rule that reads the update, with uniforms and shares that are given."""
+
+    def __init__(self, k_min, k_max, first):
+        self.low, self.high = math.log(k_min), math.log(k_max)
+        self.k, self.x = first, math.log(first)
+        self.scale, self.early, self.memory, self.gain = 8, 20, 0.8, 0.25
+        self.e = self.w = None
+        self.rounds, self.last = 0, {}
+
+    def update(self, update, share, uniform):
+        """One round: pairs (j, b_j) in their order, and k theta'(k) / theta(k)."""
+        self.rounds += 1
+        m = self.rounds
+        waits = [m - self.last.get(j, 0) for j, _ in update]
+        self.last.update((j, m) for j, _ in update)
+        worth = [b * b / t for (_, b), t in zip(update, waits, strict=True)]
+        half = len(update) // 2
+        if half >= 1 and sum(worth[:half]) > 0:
+            e = math.log(sum(worth) / sum(worth[:half])) / math.log(len(update) / half)
+            e = min(max(e, 0.0), 1.0)
+            sizes = [abs(b) for _, b in update]
+            w = sum(t * b for t, b in zip(waits, sizes, strict=True)) / sum(sizes)
+            w *= max(1.0, self.early / m)
+            kept = self.memory if self.e is not None else 0.0
+            self.e = kept * (self.e or 0.0) + (1 - kept) * e
+            self.w = kept * (self.w or 0.0) + (1 - kept) * w
+        if self.e is not None:
+            slope = share - self.e * self.w**2 / (self.w**2 + self.scale**2)
+            self.x -= max(self.gain, m**-0.5) * slope
+            self.x = min(max(self.x, self.low), self.high)
+        self.k = round_up_if(math.exp(self.x), uniform)

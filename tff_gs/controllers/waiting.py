@@ -205,7 +205,7 @@ class Waiting(controller.Controller):
             tf.concat([[0.0], progress], axis=0)[count]
             for count in (tf.size(values), half)
         )
-        seen = first > 0.0
+        seen = (first > 0.0) & tf.math.is_finite(total)
         share = tf.cast(tf.size(values), tf.float64) / tf.cast(half, tf.float64)
         elasticity = tf.math.log(total / first) / tf.math.log(share)
         lengths, weights = (

@@ -17,6 +17,7 @@ from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import _reports
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
+_FROM_0_TO_1 = (np.float64(0.0), np.float64(1.0))
 #: A note is an int32.
 _NOTE_BITS = 32
 
@@ -87,8 +88,11 @@ class RoundMetrics:
         if report.energies.shape[0]:
             whole, sent = tf.unstack(report.energies)
             feedback = feedback._replace(
-                residual_norm=tf.sqrt(whole),
-                energy_share=tf.math.divide_no_nan(sent, whole),
+                residual_norm=tf.sqrt(tf.maximum(whole, 0.0)),
+                # No client is believed to have sent more than it had.
+                energy_share=tf.clip_by_value(
+                    tf.math.divide_no_nan(sent, whole), *_FROM_0_TO_1
+                ),
             )
         return feedback
 
