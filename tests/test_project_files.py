@@ -7,9 +7,14 @@ import tomllib
 import pytest
 
 import tff_gs
+from tests import fresh_python
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-_PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+_PAGES = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *(f"docs/{page.name}" for page in sorted((_ROOT / "docs").glob("*.md"))),
+]
+_PROGRAMS = ("train", "compare", "regret")
 
 
 def _read(name):
@@ -38,10 +43,7 @@ def test_hooks_download_nothing():
     assert repositories == ["local"]
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*_PAGES, *(f"docs/{page.name}" for page in sorted((_ROOT / "docs").glob("*.md")))],
-)
+@pytest.mark.parametrize("page", _PAGES)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", _read(page)):
         if link.startswith("http"):
@@ -53,3 +55,57 @@ def test_links_lead_somewhere(page):
             titles = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
             anchors = [re.sub(r"[^\w\- ]", "", t.lower()) for t in titles]
             assert heading in [anchor.replace(" ", "-") for anchor in anchors], link
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_names_and_paths_are_there(page):
+    text = _read(page)
+    packages = {
+        name: getattr(tff_gs, name)
+        for name in dir(tff_gs)
+        if hasattr(getattr(tff_gs, name), "__path__")
+    }
+    public = rf"(?<![\w./])(?:tff_gs\.)?({'|'.join(packages)})\.(?!md\b)([A-Za-z]\w*)"
+    for package, name in re.findall(public, text):
+        assert name in dir(packages[package]), f"{package}.{name}"
+    folders = "tff_gs|launch|tasks|tests|docs|benchmarks|examples"
+    for path in re.findall(rf"`((?:{folders})/[\w./]*)`", text):
+        assert (_ROOT / path).exists() or path == "tasks/NAME.py", path
+
+
+def test_the_readme_names_no_file_of_the_library():
+    assert re.findall(r"tff_gs/\w+|\b[a-z]\w*\.py\b", _read("README.md")) == []
+
+
+def _commands(page):
+    """The commands of a page that run a module, each as (module, its flags)."""
+    for command in re.findall(r"python -m ((?:[^\n`|]|\\\n)+)", _read(page)):
+        module, *_ = command.split()
+        shown = command.partition("  # ")[0]
+        yield module, re.findall(r"--(\w+)", shown)
+
+
+@pytest.fixture(name="helps", scope="module")
+def _helps():
+    """What `--help` of each program says."""
+    return {
+        f"launch.{name}": fresh_python.printed(
+            f"import sys; sys.argv = ['{name}', '--help']\n"
+            f"from launch import {name}; {name}.run()"
+        )
+        for name in _PROGRAMS
+    }
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_commands_have_the_flags_that_pages_say(page, helps):
+    for module, names in _commands(page):
+        if module == "pytest":
+            continue
+        described = helps.get(module) or _read(module.replace(".", "/") + ".py")
+        if "launch.train" in described:
+            # Its flags may be given too.
+            described += helps["launch.train"]
+        for name in set(names) - {"help"}:
+            flag = rf"--{name}\b|\"{name}\""
+            assert re.search(flag, described), f"{module} --{name}"

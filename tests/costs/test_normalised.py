@@ -1,3 +1,6 @@
+import pathlib
+import re
+
 import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -44,6 +47,26 @@ def test_by_hand(given, expected):
     time = normalised.NormalisedTime().bind(dimension=1000).round_time(given)
     assert time.dtype == tf.float64
     assert float(time) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_worked_line_of_the_page_of_words():
+    page = pathlib.Path(__file__).parents[2] / "docs" / "words.md"
+    found = re.search(
+        r"theta\((\d+)\) = 1 \+ 1/(\d+) \+ (\d+) / \(2 x ([\d,]+)\) x (\d+) = ([\d.]+)",
+        page.read_text(encoding="utf-8"),
+    )
+    k, batch, beta, dimension, numbers = (
+        int(number.replace(",", "")) for number in found.groups()[:5]
+    )
+    model = normalised.NormalisedTime(comm_time=beta).bind(
+        dimension=dimension, batch_size=batch
+    )
+    time = float(model.round_time(traffic([2 * k], 2 * k, probed=True)))
+    assert numbers == 2 * k + 2 * k
+    assert f"{time:.2f}" == found[6] == "1.25"
+    # And the dense round without a probe.
+    dense = float(model.round_time(traffic([dimension], dimension)))
+    assert f"takes 1 + {beta} = {dense:.0f} without a probe" in page.read_text("utf-8")
 
 
 def test_constants():

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from launch.comparison import measures
+from tests.launch import files_page
 
 _COHORTS = (
     "--clients=6",
@@ -44,6 +45,17 @@ def test_a_cohort_takes_part_in_a_round(disk_run, metrics):
     assert (metrics["joined_bits"] == metrics["joined"] * each).all()
     with Image.open(disk_run.directory / "summary.png") as image:
         image.verify()
+
+
+def test_the_page_of_files_has_the_columns_of_cohorts(disk_run):
+    always, of_cohorts = files_page.tables("metrics.csv")
+    names = list(always)
+    # Before the evaluation, and, placed later, before the counts of clients.
+    names[-2:-2] = list(of_cohorts)[7:]
+    place = names.index("clients")
+    names[place:place] = list(of_cohorts)[:7]
+    columns = {name: (always | of_cohorts)[name] for name in names}
+    files_page.check(disk_run.directory / "metrics.csv", columns)
 
 
 def test_the_closing_lines_count_what_cohorts_received(disk_run, metrics):

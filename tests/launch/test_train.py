@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.launch import files_page
 from tff_gs.costs.links import draw_links
 from tff_gs.encoders import names as encoder_names
 
@@ -34,6 +35,16 @@ def test_a_run_leaves_all_files(small_run):
     assert list((small_run.directory / "events").glob("events.out.tfevents.*"))
     with Image.open(small_run.directory / "summary.png") as image:
         image.verify()
+
+
+def test_the_page_of_files_says_what_is_there(small_run, interrupted_run):
+    assert files_page.files() == {*_COMPLETE, "clients.states"}
+    for name in ("metrics.csv", "clients.csv", "timing.csv"):
+        columns = files_page.tables(name)[0]
+        for run in (small_run, interrupted_run):
+            files_page.check(run.directory / name, columns)
+    result = json.loads(small_run.read("result.json"))
+    assert files_page.keys("result.json") == list(result)
 
 
 def test_metrics_have_a_row_a_round(small_run):
