@@ -21,7 +21,7 @@ PACKAGES = {
         AdditiveDescent Amount CONTROLLERS ContinuousBandit Controller Decision Descent
         ElasticityDescent ElasticitySlope Exp3 Feedback FixedIntervalSignDescent FixedK
         LogDescent LogSignDescent Replay ReplayFile Schedule ShrinkingInterval
-        SignDescent SignSlope ValueDescent ValueSlope parse_amount read_sequence
+        SignDescent SignSlope ValueDescent ValueSlope Waiting parse_amount read_sequence
     """,
     "costs": """
         COSTS Computing Cost LinkTime Links NormalisedTime Traffic draw_links

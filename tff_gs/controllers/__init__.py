@@ -48,5 +48,6 @@ if TYPE_CHECKING:
         SignDescent as SignDescent,
     )
     from tff_gs.controllers.value_descent import ValueDescent as ValueDescent
+    from tff_gs.controllers.waiting import Waiting as Waiting
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from tff_gs import configuration
+from tff_gs import configuration, sparse_vector
 from tff_gs._tensorflow import tf
 
 
@@ -22,7 +23,10 @@ class Decision(NamedTuple):
 
 
 class Feedback(NamedTuple):
-    """What the round showed; float64 scalars.
+    """What the round showed; float64 scalars unless they say otherwise.
+
+    A rule says with `Controller.needs` what of it is measured. What is not is NaN among
+    the first six, and `()` among the others.
 
     Attributes:
       round_time: theta(k_m), the time that the round took.
@@ -32,6 +36,15 @@ class Feedback(NamedTuple):
       loss_after: L1, their loss at w(m); NaN likewise.
       loss_probe: L1', their loss at w'(m); NaN likewise.
       training_loss: Mean minibatch loss of the round at w(m-1).
+      round: int32 scalar, m: the number of the round, from 1.
+      time_elasticity: By how many percent theta(k) grows with one percent more entries,
+        k theta'(k) / theta(k): the share of the round that k entries take.
+      residual_norm: The l2 norm of the clients' residuals a_i with this round's work in
+        them: the root of their weighted mean square.
+      energy_share: Which share of the squares of the residuals' entries was sent, in
+        [0, 1]; the weighted mean over clients above and below the line.
+      update: {(j, b_j) : j in J}, with J in the order in which it was selected
+        (`Sparsifier.order`): if k had been smaller, the first would have been selected.
     """
 
     round_time: tf.Tensor
@@ -40,11 +53,19 @@ class Feedback(NamedTuple):
     loss_after: tf.Tensor
     loss_probe: tf.Tensor
     training_loss: tf.Tensor
+    round: Any = ()
+    time_elasticity: Any = ()
+    residual_norm: Any = ()
+    energy_share: Any = ()
+    update: sparse_vector.SparseVector | tuple[()] = ()
 
 
-#: The fields of `Feedback` that every round has, and those of a round with a probe.
-MEASURED = frozenset({"round_time", "training_loss"})
-PROBED = frozenset(Feedback._fields) - MEASURED
+#: The fields of `Feedback` that every round has.
+MEASURED = frozenset({"round_time", "training_loss", "round"})
+#: Those of a round with a probe.
+PROBED = frozenset({"probe_time", "loss_before", "loss_after", "loss_probe"})
+#: Those that are measured if the rule needs them.
+ON_REQUEST = frozenset(Feedback._fields) - MEASURED - PROBED
 
 
 class Controller(configuration.Configuration, abc.ABC):
@@ -58,18 +79,29 @@ class Controller(configuration.Configuration, abc.ABC):
       dimension: D, the number of weights; known when bound.
     """
 
-    def bind(self, dimension: int, *, rounds: int | None = None, seed: int = 0) -> Self:
+    def bind(
+        self,
+        dimension: int,
+        *,
+        rounds: int | None = None,
+        seed: int = 0,
+        balanced_k: Callable[[], int] | None = None,
+    ) -> Self:
         """The rule for a run.
 
         Args:
           dimension: D, the number of weights.
           rounds: How many rounds the run will have, if that is known.
           seed: Of the run, for what a rule draws before the first round.
+          balanced_k: Gives the k at which communication takes as long as all else of a
+            round, theta(k) = 2 theta(0), if that is known.
 
         Raises:
           ValueError: In one sentence, if an option does not fit to these.
         """
-        return self._bound(dimension=dimension, _rounds=rounds, _seed=seed)
+        return self._bound(
+            dimension=dimension, _rounds=rounds, _seed=seed, _balanced_k=balanced_k
+        )
 
     @property
     @abc.abstractmethod
@@ -80,8 +112,9 @@ class Controller(configuration.Configuration, abc.ABC):
     def needs(self) -> frozenset[str]:
         """The fields of `Feedback` that the rule uses (static).
 
-        Unless a rule says otherwise: all that its rounds have. A rule is refused where
-        one of them is not measured.
+        Unless a rule says otherwise: `MEASURED`, and `PROBED` if it probes. What it
+        names of `ON_REQUEST` is measured for it. A rule is refused where one of them
+        is not measured.
         """
         return MEASURED | PROBED if self.probes else MEASURED
 
@@ -118,6 +151,15 @@ class Controller(configuration.Configuration, abc.ABC):
         Unless a rule says otherwise: where `sign` is not 0.
         """
         return tf.not_equal(self.sign(state), 0)
+
+    def metrics(self, state: Any) -> dict[str, tf.Tensor]:
+        """What a user may want to see of the state: scalars by their names.
+
+        They join the metrics of a round, under names that are not taken there. Unless a
+        rule says otherwise: none.
+        """
+        del state
+        return {}
 
 
 def require_feedback(rule: Controller, measured: frozenset[str]) -> None:

@@ -10,6 +10,7 @@ from tff_gs.controllers import (
     schedule,
     sign_descent,
     value_descent,
+    waiting,
 )
 from tff_gs.controllers.controller import Controller
 from tff_gs.registry import Registry
@@ -24,6 +25,7 @@ CONTROLLERS: Registry = Registry(
         "sign_fixed_interval": sign_descent.FixedIntervalSignDescent,
         "elasticity": elasticity_descent.ElasticityDescent,
         "log_sign": log_sign_descent.LogSignDescent,
+        "waiting": waiting.Waiting,
         "value": value_descent.ValueDescent,
         "exp3": exp3.Exp3,
         "bandit": continuous_bandit.ContinuousBandit,

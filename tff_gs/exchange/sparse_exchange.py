@@ -83,6 +83,8 @@ class Outcome(NamedTuple):
       probe_count: int32 scalar, |J'|.
       probe_notes_elements: int32 scalar, how many notes k' would have given.
       decode_seconds: float64 scalar, the server's time for decoding all messages.
+      ordered_update: {(j, b_j) : j in J} by coordinate, as it is applied, in the order
+        of `tff_gs.sparsifiers.sparsifier.Sparsifier.order`; `()` unless wanted.
     """
 
     receipts: receipts.Receipts
@@ -97,6 +99,7 @@ class Outcome(NamedTuple):
     probe_count: tf.Tensor
     probe_notes_elements: tf.Tensor
     decode_seconds: tf.Tensor
+    ordered_update: sparse_vector.SparseVector | tuple[()] = ()
 
 
 class PendingUpload(NamedTuple):
@@ -230,6 +233,7 @@ class SparseExchange:
         work: client_work.ClientWork | None = None,
         transformation: Sequence[transformations.ClientTransformation] = (),
         bounds: MessageBounds = DEFAULT_BOUNDS,
+        keeps_order: bool = False,
     ) -> None:
         """Builds the exchange for vectors of `sparsifier.dimension` entries.
 
@@ -246,6 +250,7 @@ class SparseExchange:
             see `tff_gs.exchange.client_work.Given`.
           transformation: What the vectors of the work go through before, in order.
           bounds: What a message may say at most.
+          keeps_order: Whether `Outcome.ordered_update` is wanted.
         """
         if sparsifier.implicit_indices:
             uplink_encoder = uplink_encoder.without_indices()
@@ -259,6 +264,7 @@ class SparseExchange:
         self._work = work or client_work.GivenVector().bind(self.dimension)
         self._transformation = transformations.Chain(transformation)
         self._bounds = bounds
+        self._keeps_order = keeps_order
         self.state_type = client_state.client_state_type(
             update.replica_type, self._transformation
         )
@@ -389,8 +395,9 @@ class SparseExchange:
         """Steps 3 to 5 at the server: selection, the answer, the step of the model."""
         accumulator, received, seconds = self.read(collected, config, roster)
         total = _sum_in_order(received.weights)
+        aggregate = self.sparsifier.report(accumulator)
         selection = self.sparsifier.select(
-            self.sparsifier.report(accumulator),
+            aggregate,
             # Without any weight there are no entries either.
             tf.where(total > 0.0, total, 1.0),
             config.decision.k,
@@ -422,6 +429,13 @@ class SparseExchange:
             probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
             decode_seconds=seconds,
         )
+        if self._keeps_order:
+            order = self.sparsifier.order(aggregate, selection.update)
+            outcome = outcome._replace(
+                ordered_update=sparse_vector.SparseVector(
+                    *(tf.gather(column, order) for column in applied)
+                )
+            )
         return answer, self._update.step(replica, applied), outcome
 
     def receive(

@@ -28,12 +28,15 @@ class ClientReport(NamedTuple):
       training_loss: float32 scalar, see `local_work.Kept`.
       losses: float32 [3], its probe examples' mean loss at w(m-1), w(m) and w'(m);
         [0] if nothing is probed.
+      energies: float32 [2], the sum of the squares of a_i, and of those that it sent;
+        [0] if no rule for k needs them.
     """
 
     client_id: tf.Tensor
     contributed: tf.Tensor
     training_loss: tf.Tensor
     losses: tf.Tensor
+    energies: tf.Tensor
 
 
 class Measured(NamedTuple):
@@ -61,6 +64,7 @@ class CollectedReports(NamedTuple):
       contributed: int32 [n].
       training_loss: float32 [n].
       losses: float32 [3 n], or [0].
+      energies: float32 [2 n], or [0].
       local_steps: int32 [n].
       catch_up: `CatchUpReceipt` of int64 [n], or `()`.
       bits: int64 scalar, the size of all reports.
@@ -71,6 +75,7 @@ class CollectedReports(NamedTuple):
     contributed: tf.Tensor
     training_loss: tf.Tensor
     losses: tf.Tensor
+    energies: tf.Tensor
     local_steps: tf.Tensor
     catch_up: Any
     bits: tf.Tensor
@@ -85,6 +90,7 @@ class RoundReport(NamedTuple):
       contributed: int32 [n], |J and J_i|.
       training_loss: float64 scalar, weighted by C_i / C; NaN if nobody has one.
       losses: float64 [3], likewise; [0] if nothing is probed.
+      energies: float64 [2], likewise; [0] if no rule for k needs them.
       local_steps: int32 [n], see `local_work.Kept`.
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt` of int64 [n], or `()`.
       bits: int64 scalar, the size of all reports.
@@ -95,6 +101,7 @@ class RoundReport(NamedTuple):
     contributed: tf.Tensor
     training_loss: tf.Tensor
     losses: tf.Tensor
+    energies: tf.Tensor
     local_steps: tf.Tensor
     catch_up: Any
     bits: tf.Tensor
@@ -108,6 +115,7 @@ def no_reports(*, catches_up: bool) -> CollectedReports:
         contributed=_growing.empty(tf.int32),
         training_loss=_growing.empty(tf.float32),
         losses=_growing.empty(tf.float32),
+        energies=_growing.empty(tf.float32),
         local_steps=_growing.empty(tf.int32),
         catch_up=catch_up.no_receipts() if catches_up else (),
         bits=tf.constant(0, tf.int64),
@@ -123,6 +131,7 @@ def collect(collected: CollectedReports, measured: Measured) -> CollectedReports
         contributed=report.contributed[tf.newaxis],
         training_loss=report.training_loss[tf.newaxis],
         losses=report.losses,
+        energies=report.energies,
         local_steps=measured.local_steps[tf.newaxis],
         catch_up=tf.nest.map_structure(lambda x: x[tf.newaxis], measured.catch_up),
         bits=messages.size_in_bits(report),
@@ -133,7 +142,7 @@ def collect(collected: CollectedReports, measured: Measured) -> CollectedReports
 
 def join(first: CollectedReports, second: CollectedReports) -> CollectedReports:
     """The reports of both."""
-    columns = CollectedReports._fields[:5]
+    columns = CollectedReports._fields[:6]
     return first._replace(
         **{
             name: tf.concat([getattr(first, name), getattr(second, name)], axis=0)
@@ -151,6 +160,7 @@ def summarise(
     *,
     selected: tf.Tensor,
     probes: bool,
+    energies: bool,
     limits: catch_up.CatchUpReceipt | None,
 ) -> RoundReport:
     """What the reports come to.
@@ -160,6 +170,7 @@ def summarise(
       received: The receipts of the round's uploads.
       selected: int32 scalar, |J|.
       probes: Whether losses were measured.
+      energies: Whether energies were.
       limits: The most that a client can have received to catch up; int64 scalars.
     """
     participants = receipts.of_participants(received)
@@ -178,12 +189,13 @@ def summarise(
         return tf.where(has_report, found, nought)
 
     weights = tf.where(has_report, participants.weights, 0.0)
-    losses = tf.zeros([0], tf.float64)
-    if probes:
-        table = tf.reshape(collected.losses, [-1, 3])
-        losses = _means(
-            tf.stack([column(table[:, place]) for place in range(3)], axis=1), weights
-        )
+
+    def means(values: tf.Tensor, width: int) -> tf.Tensor:
+        table = tf.reshape(values, [-1, width])
+        columns = [column(table[:, place]) for place in range(width)]
+        return _means(tf.stack(columns, axis=1), weights)
+
+    nothing = tf.zeros([0], tf.float64)
     caught_up: Any = ()
     if limits is not None:
         caught_up = catch_up.CatchUpReceipt(
@@ -202,7 +214,8 @@ def summarise(
         training_loss=_means(column(collected.training_loss)[:, tf.newaxis], weights)[
             0
         ],
-        losses=losses,
+        losses=means(collected.losses, 3) if probes else nothing,
+        energies=means(collected.energies, 2) if energies else nothing,
         local_steps=tf.clip_by_value(column(collected.local_steps), 0, MAX_LOCAL_STEPS),
         catch_up=caught_up,
         bits=collected.bits,

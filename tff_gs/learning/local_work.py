@@ -152,6 +152,11 @@ class LocalWork(client_work.ClientWork):
         )
         return self._bound(_objective=objective, inputs_type=tff.to_type(inputs))
 
+    @property
+    def expected_steps(self) -> int:
+        """Minibatch gradients of a round, as far as they are known without the data."""
+        return 1
+
     def _minibatch(
         self, client: client_state.ClientState, data: Any, step: tf.Tensor | int
     ) -> Any:
@@ -241,6 +246,11 @@ class LocalUpdates(LocalWork):
             )
         _checks.require(steps is None or steps >= 1, "at least 1 local step", steps)
         _checks.require(epochs is None or epochs >= 1, "at least 1 local epoch", epochs)
+
+    @property
+    @override
+    def expected_steps(self) -> int:
+        return self.steps or 1
 
     def _local_steps(self, data: Any) -> tf.Tensor:
         if self.epochs is None:

@@ -1,5 +1,6 @@
 """What a round showed: to the rule for k, and to the user."""
 
+import bisect
 import collections
 import dataclasses
 from collections.abc import Mapping
@@ -29,12 +30,14 @@ class RoundMetrics:
       cost: How long a round takes.
       uplink_encoder: Estimates the uplink's size at k'.
       downlink_encoder: Estimates the downlink's.
+      needs: What the rule for k needs, see `tff_gs.controllers.controller.Feedback`.
     """
 
     method: sparsifier_lib.Sparsifier
     cost: cost_lib.Cost
     uplink_encoder: codec.Codec
     downlink_encoder: codec.Codec
+    needs: frozenset[str] = frozenset()
 
     def feedback(
         self,
@@ -42,64 +45,192 @@ class RoundMetrics:
         outcome: sparse_exchange.Outcome,
         report: _reports.RoundReport,
     ) -> controller_lib.Feedback:
-        """What the rule for k learns.
+        """What the rule for k learns, except for the number of the round.
 
-        The bits at k' are those that were measured at k and the encoders' estimate of
-        the difference, bounded as `_bounded` says.
+        Args:
+          decision: k and k'.
+          outcome: What the server knows after the exchange.
+          report: What the clients reported.
         """
-        units = self.method.units
-        participants = report.participants
-        shared_units = tf.cast(outcome.shared_elements, tf.float64)
-        notes, probe_notes = (
-            tf.cast(count, tf.float64)
-            for count in (outcome.notes_elements, outcome.probe_notes_elements)
-        )
-        probed = decision.k_probe > 0
-        elements = participants.elements
-        traffic = cost_lib.Traffic(
-            client_ids=participants.client_ids,
-            uplink_units=units(elements),
-            uplink_bits=tf.cast(participants.bits, tf.float64),
-            downlink_units=units(outcome.downlink_elements) + notes + shared_units,
-            downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
-            # Index-value pairs, whatever the method.
-            probe_downlink_units=2.0 * tf.cast(outcome.probe_elements, tf.float64),
-            probe_downlink_bits=tf.cast(
-                messages.size_in_bits(outcome.probe_message), tf.float64
-            ),
-            probed=probed,
-            local_steps=tf.cast(report.local_steps, tf.float64),
-            **_catch_up_traffic(report),
-        )
+        traffic = self._traffic(decision, outcome, report)
+        round_time = self.cost.round_time(traffic)
+        probed = traffic.probed
         unknown = tf.constant(np.nan, tf.float64)
-        uplink_count = tf.minimum(elements, self.method.max_sent(decision.k_probe))
-        at_probe = {
-            "uplink_units": units(uplink_count),
-            "uplink_bits": traffic.uplink_bits
-            + _estimate_bits(self.uplink_encoder, uplink_count)
-            - _estimate_bits(self.uplink_encoder, elements),
-            "downlink_units": units(outcome.probe_count) + probe_notes + shared_units,
-            "downlink_bits": traffic.downlink_bits
-            + self.downlink_encoder.estimate_bits(outcome.probe_count)
-            - self.downlink_encoder.estimate_bits(outcome.downlink_elements)
-            + _NOTE_BITS * (probe_notes - notes),
-        }
-        probe_time = self.cost.estimated_round_time(
-            traffic, **_bounded(at_probe, traffic, decision)
+        probe_time = self._time_at(
+            decision.k_probe,
+            (outcome.probe_count, outcome.probe_notes_elements),
+            traffic,
+            decision.k,
+            outcome,
+            report,
         )
         before, after, at_k_probe = [unknown] * 3
         if report.losses.shape[0]:
             before, after, at_k_probe = tf.unstack(
                 tf.where(probed, report.losses, unknown)
             )
-        return controller_lib.Feedback(
-            self.cost.round_time(traffic),
+        feedback = controller_lib.Feedback(
+            round_time,
             tf.where(probed, probe_time, unknown),
             before,
             after,
             at_k_probe,
             report.training_loss,
+            update=outcome.ordered_update,
         )
+        if "time_elasticity" in self.needs:
+            feedback = feedback._replace(
+                time_elasticity=self._elasticity(
+                    round_time, traffic, decision.k, outcome, report
+                )
+            )
+        if report.energies.shape[0]:
+            whole, sent = tf.unstack(report.energies)
+            feedback = feedback._replace(
+                residual_norm=tf.sqrt(whole),
+                energy_share=tf.math.divide_no_nan(sent, whole),
+            )
+        return feedback
+
+    def _traffic(
+        self,
+        decision: controller_lib.Decision,
+        outcome: sparse_exchange.Outcome,
+        report: _reports.RoundReport,
+    ) -> cost_lib.Traffic:
+        """What travelled in the round."""
+        units = self.method.units
+        participants = report.participants
+        shared_units, notes, selected = (
+            tf.cast(count, tf.float64)
+            for count in (
+                outcome.shared_elements,
+                outcome.notes_elements,
+                outcome.probe_elements,
+            )
+        )
+        return cost_lib.Traffic(
+            client_ids=participants.client_ids,
+            uplink_units=units(participants.elements),
+            uplink_bits=tf.cast(participants.bits, tf.float64),
+            downlink_units=units(outcome.downlink_elements) + notes + shared_units,
+            downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
+            # Index-value pairs, whatever the method.
+            probe_downlink_units=2.0 * selected,
+            probe_downlink_bits=tf.cast(
+                messages.size_in_bits(outcome.probe_message), tf.float64
+            ),
+            probed=decision.k_probe > 0,
+            local_steps=tf.cast(report.local_steps, tf.float64),
+            **_catch_up_traffic(report),
+        )
+
+    def _time_at(
+        self,
+        smaller_k: tf.Tensor,
+        answered: tuple[tf.Tensor, tf.Tensor],
+        traffic: cost_lib.Traffic,
+        k: tf.Tensor,
+        outcome: sparse_exchange.Outcome,
+        report: _reports.RoundReport,
+    ) -> tf.Tensor:
+        """Theta at a smaller k, from what travelled at k; float64 scalar.
+
+        The bits are those that were measured at k and the encoders' estimate of the
+        difference, bounded as `_bounded` says.
+
+        Args:
+          smaller_k: int32 scalar.
+          answered: int32 scalars, how many entries and notes the server would send.
+          traffic: What travelled.
+          k: int32 scalar.
+          outcome: What the server knows after the exchange.
+          report: What the clients reported.
+        """
+        units = self.method.units
+        elements = report.participants.elements
+        uplink_count = tf.minimum(elements, self.method.max_sent(smaller_k))
+        selected, notes = answered
+        fewer_notes = tf.cast(notes - outcome.notes_elements, tf.float64)
+        smaller = {
+            "uplink_units": units(uplink_count),
+            "uplink_bits": traffic.uplink_bits
+            + _estimate_bits(self.uplink_encoder, uplink_count)
+            - _estimate_bits(self.uplink_encoder, elements),
+            "downlink_units": units(selected)
+            + tf.cast(notes, tf.float64)
+            + tf.cast(outcome.shared_elements, tf.float64),
+            "downlink_bits": traffic.downlink_bits
+            + self.downlink_encoder.estimate_bits(selected)
+            - self.downlink_encoder.estimate_bits(outcome.downlink_elements)
+            + _NOTE_BITS * fewer_notes,
+        }
+        return self.cost.estimated_round_time(
+            traffic, **_bounded(smaller, traffic, smaller_k, k)
+        )
+
+    def _elasticity(
+        self,
+        round_time: tf.Tensor,
+        traffic: cost_lib.Traffic,
+        k: tf.Tensor,
+        outcome: sparse_exchange.Outcome,
+        report: _reports.RoundReport,
+    ) -> tf.Tensor:
+        """See `Feedback.time_elasticity`.
+
+        theta is taken to be affine between k and seven eighths of it, where what the
+        server sends is taken to shrink as what clients send.
+        """
+        less = tf.maximum(k // 8, 1)
+        sent, fewer, *counts = (
+            tf.cast(count, tf.int64)
+            for count in (
+                self.method.max_sent(k),
+                self.method.max_sent(k - less),
+                outcome.downlink_elements,
+                outcome.notes_elements,
+            )
+        )
+        selected, notes = (tf.cast(count * fewer // sent, tf.int32) for count in counts)
+        time = self._time_at(k - less, (selected, notes), traffic, k, outcome, report)
+        per_entry = (round_time - time) / tf.cast(less, tf.float64)
+        return per_entry * tf.cast(k, tf.float64) / round_time
+
+    def balanced_k(self, *, clients: int, local_steps: int) -> int:
+        """The least k at which communication takes as long as all else of a round.
+
+        That is theta(k) >= 2 theta(0), for messages of the expected size and an answer
+        of as many entries as a client sends; D if there is none. Computed when it is
+        called, without a probe.
+
+        Args:
+          clients: How many take part, with ids below it.
+          local_steps: tau.
+        """
+        method = self.method
+
+        def time(k: int) -> float:
+            count = method.max_sent(tf.constant(k))
+            ones = tf.ones([clients], tf.float64)
+            traffic = cost_lib.Traffic(
+                client_ids=tf.range(clients),
+                uplink_units=ones * method.units(count),
+                uplink_bits=ones * self.uplink_encoder.estimate_bits(count),
+                downlink_units=method.units(count),
+                downlink_bits=self.downlink_encoder.estimate_bits(count),
+                probe_downlink_units=tf.constant(0.0, tf.float64),
+                probe_downlink_bits=tf.constant(0.0, tf.float64),
+                probed=tf.constant(False),
+                local_steps=ones * local_steps,
+            )
+            return float(self.cost.round_time(traffic))
+
+        with tf.init_scope():
+            goal = 2.0 * time(0)
+            return 1 + bisect.bisect_left(
+                range(1, method.dimension), goal, key=lambda k: time(k)
+            )
 
     def metrics(
         self,
@@ -172,9 +303,10 @@ class RoundMetrics:
 
 
 def _bounded(
-    at_probe: dict[str, tf.Tensor],
+    smaller: dict[str, tf.Tensor],
     traffic: cost_lib.Traffic,
-    decision: controller_lib.Decision,
+    smaller_k: tf.Tensor,
+    k: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
     """The traffic at k', within what a smaller k can make of that at k.
 
@@ -183,12 +315,12 @@ def _bounded(
     round whose messages happened to be shorter than the encoders expect, or a union
     of uploads that happened to be disjoint, would price an entry above all of theta(k).
     """
-    k, k_probe = (tf.cast(number, tf.float64) for number in decision)
+    smaller_k, k = (tf.cast(number, tf.float64) for number in (smaller_k, k))
     bounded = {}
-    for name, estimate in at_probe.items():
+    for name, estimate in smaller.items():
         measured = getattr(traffic, name)
         # In this order exact if the measured number is a multiple of k.
-        least = measured * k_probe / k
+        least = measured * smaller_k / k
         bounded[name] = tf.minimum(tf.maximum(estimate, least), measured)
     return bounded
 

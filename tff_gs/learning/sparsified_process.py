@@ -278,12 +278,6 @@ def build_sparsified_process(
     for remark in objective.remarks():
         warnings.warn(remark, stacklevel=3)
     dimension = objective.dimension
-    rule = controller.bind(dimension, rounds=rounds, seed=seed)
-    measured = controller_lib.MEASURED
-    controller_lib.require_feedback(
-        rule, measured | controller_lib.PROBED if rule.probes else measured
-    )
-    method = sparsifier.bind(dimension=dimension, probes=rule.probes)
     server = update.bind(dimension)
     client_work = work.bind(objective)
     time = cost.bind(
@@ -301,12 +295,32 @@ def build_sparsified_process(
             ("probe_encoder", probe_encoder),
         )
     }
+    measure = round_metrics.RoundMetrics(
+        method=sparsifier.bind(dimension=dimension, probes=False),
+        cost=time,
+        uplink_encoder=codes["uplink_encoder"],
+        downlink_encoder=codes["downlink_encoder"],
+    )
+    rule = controller.bind(
+        dimension,
+        rounds=rounds,
+        seed=seed,
+        balanced_k=lambda: measure.balanced_k(
+            clients=num_clients or 1, local_steps=client_work.expected_steps
+        ),
+    )
+    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
+    method = sparsifier.bind(dimension=dimension, probes=rule.probes)
     exchange = sparse_exchange.SparseExchange(
         sparsifier=method,
         update=server,
         work=client_work,
         transformation=transformation,
         bounds=bounds,
+        keeps_order="update" in rule.needs,
         **codes,
     )
     catching_up = None
@@ -324,11 +338,12 @@ def build_sparsified_process(
         server=server,
         exchange=exchange,
         probe_encoder=codes["probe_encoder"],
-        measure=round_metrics.RoundMetrics(
+        measure=dataclasses.replace(
+            measure,
             method=method,
-            cost=time,
             uplink_encoder=exchange.uplink_encoder,
             downlink_encoder=exchange.downlink_encoder,
+            needs=rule.needs,
         ),
         catching_up=catching_up,
         seed=seed,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tff_gs import _growing, _seeds
+from tff_gs import _growing, _seeds, sparse_vector
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.encoders import codec
 from tff_gs.exchange import (
@@ -181,6 +181,7 @@ class Round:
             received.contributed,
             kept.training_loss,
             losses,
+            self._energies(answered.pending),
         )
         return received.client, _reports.Measured(
             report,
@@ -205,10 +206,13 @@ class Round:
             outcome.receipts,
             selected=outcome.downlink_elements,
             probes=self.rule.probes,
+            energies=self._reports_energies,
             limits=catching_up.limits(state.round) if catching_up else None,
         )
         decision = config.decision
-        feedback = self.measure.feedback(decision, outcome, report)
+        feedback = self.measure.feedback(decision, outcome, report)._replace(
+            round=state.round + 1
+        )
         updated = state._replace(
             weights=replica.weights,
             optimizer=replica.optimizer,
@@ -233,12 +237,26 @@ class Round:
             sign=self.rule.sign(updated.controller),
             sign_defined=tf.cast(self.rule.sign_defined(updated.controller), tf.int32),
             **self.measure.metrics(decision, outcome, report, feedback),
+            **self.rule.metrics(updated.controller),
         )
         timing = collections.OrderedDict(
             encode_seconds=report.encode_seconds,
             decode_seconds=outcome.decode_seconds,
         )
         return updated, metrics, timing
+
+    @property
+    def _reports_energies(self) -> bool:
+        return not self.rule.needs.isdisjoint(("residual_norm", "energy_share"))
+
+    def _energies(self, pending: sparse_exchange.PendingUpload) -> tf.Tensor:
+        """See `ClientReport`."""
+        if not self._reports_energies:
+            return tf.zeros([0], tf.float32)
+        entries = sparse_vector.take(pending.residual, pending.coordinates)
+        return tf.stack(
+            [tf.reduce_sum(tf.square(x)) for x in (pending.residual, entries)]
+        )
 
     def _require_all(
         self, state: ServerState, outcome: sparse_exchange.Outcome

@@ -62,6 +62,15 @@ class FabTopK(ranked_sums.RankedSums):
         return ranked_sums.mean_at(sums, total_weight, selected), kappa
 
     @override
+    def order(
+        self,
+        aggregate: ranked_sums.Aggregate,
+        update: sparse_vector.SparseVector,
+    ) -> tf.Tensor:
+        """The best rank first, and of equal rank the largest magnitude."""
+        return tf.argsort(tf.gather(aggregate.keys, update.indices), stable=True)
+
+    @override
     def keys(
         self,
         values: tf.Tensor,

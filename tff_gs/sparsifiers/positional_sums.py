@@ -72,6 +72,13 @@ class PositionalSums(sparsifier.Sparsifier):
         return accumulator
 
     @override
+    def order(
+        self, aggregate: tf.Tensor, update: sparse_vector.SparseVector
+    ) -> tf.Tensor:
+        """By position."""
+        return tf.range(tf.size(update.indices))
+
+    @override
     def select(
         self,
         aggregate: tf.Tensor,

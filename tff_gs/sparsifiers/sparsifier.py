@@ -213,6 +213,22 @@ class Sparsifier(configuration.Configuration, abc.ABC):
           shared: int32 [s], see `share`.
         """
 
+    def order(self, aggregate: Any, update: sparse_vector.SparseVector) -> tf.Tensor:
+        """The order in which the entries of the update were selected.
+
+        With a smaller k, the first of them would have been selected. Unless a method
+        says otherwise: the largest |b_j| first.
+
+        Args:
+          aggregate: What `select` took.
+          update: `Selection.update`, n entries.
+
+        Returns:
+          int32 [n], positions in `update`.
+        """
+        del aggregate
+        return tf.argsort(-tf.abs(update.values), stable=True)
+
     def forget(
         self,
         sent: tf.Tensor,
