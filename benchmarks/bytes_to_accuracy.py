@@ -15,7 +15,7 @@ import pandas as pd
 from absl import app, flags
 
 from benchmarks import report
-from launch.comparison import measures
+from launch.comparison import results
 
 _TARGETS = flags.DEFINE_list("targets", ["0.3", "0.4", "0.5"], "Test accuracies.")
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the table as CSV.")
@@ -24,7 +24,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Where to write the table as CSV."
 def _row(run: pathlib.Path, targets: list[float]) -> dict[str, object]:
     metrics = pd.read_csv(run / "metrics.csv")
     used = json.loads((run / "flags.json").read_text())
-    up, down = measures.sent_megabytes(metrics)
+    up, down = results.sent_megabytes(metrics)
     row = {
         "run": "/".join(run.parts[-2:]),
         "method": used.get("sparsifier"),

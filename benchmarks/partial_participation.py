@@ -25,7 +25,7 @@ from absl import flags as absl_flags
 from benchmarks import memory as memory_lib
 from benchmarks import report
 from launch import flags, run_directory, train
-from launch.comparison import measures
+from launch.comparison import results
 
 _OUTPUT = absl_flags.DEFINE_string("output", None, "Where to write the table as CSV.")
 _QUICK = absl_flags.DEFINE_bool("quick", False, "A few rounds of the digits only.")
@@ -52,7 +52,7 @@ _BITS_A_MEGABYTE = 8e6
 def _measure(directory: run_directory.RunDirectory, peak: int) -> dict[str, Any]:
     metrics, timing = pd.read_csv(directory.metrics), pd.read_csv(directory.timing)
     result = json.loads(directory.result.read_text(encoding="utf-8"))
-    up, down = measures.sent_megabytes(metrics)
+    up, down = results.sent_megabytes(metrics)
     used = result["flags"]
     return {
         "store": used.get("client_store", "by default"),

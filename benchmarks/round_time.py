@@ -21,7 +21,7 @@ from benchmarks import report, setting
 from tff_gs import sparse_vector
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import fixed, sign_descent
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders.encoder import Encoder
 from tff_gs.exchange import server_update
 from tff_gs.runtime import resident
 from tff_gs.sparsifiers import fab_top_k, sparsifier
@@ -52,9 +52,7 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     objective = chosen.objective
     dimension = objective.dimension
     method = fab_top_k.FabTopK().bind(dimension=dimension, probes=probes)
-    code = message_encoder.build_encoder(
-        *chosen.encoder.split("+"), dimension=dimension
-    )
+    code = Encoder(*chosen.encoder.split("+")).bind(dimension=dimension)
     weights, non_trainable = objective.initial_weights()
     server = server_update.SparseSgd(learning_rate=0.01).bind(dimension)
     replica = server_update.Replica(weights, server.initialize())

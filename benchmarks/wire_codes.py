@@ -41,15 +41,14 @@ def _codecs(sizes):
     """A pair of traced functions, and the encoder, for each index code."""
     import tensorflow as tf
 
-    from tff_gs import sparse_vector
-    from tff_gs.encoders import message_encoder, names
+    from tff_gs import encoders, sparse_vector
 
     # TensorFlow takes functions made in a loop for one that is traced again.
     tf.get_logger().setLevel("ERROR")
     codecs = {}
-    for index in names.INDEX_NAMES:
-        encoder = message_encoder.build_encoder(
-            index, "float32", dimension=sum(sizes), tensor_sizes=sizes
+    for index in encoders.INDEX_CODES:
+        encoder = encoders.Encoder(index, "float32").bind(
+            dimension=sum(sizes), tensor_sizes=sizes
         )
         encode = tf.function(
             lambda i, v, encoder=encoder: encoder.encode(

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from launch import run_directory, targets, traffic, training
+from launch import metrics_rows, run_directory, targets, training
 from launch.experiment import Experiment
-from launch.metrics import Row
+from launch.metrics_rows import Row
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -61,7 +61,9 @@ def closing_lines(
 def _describe_all(rows: Sequence[Row], result: training.Result) -> dict[str, str]:
     """The traffic, where all clients take part in every round."""
     count = rows[-1]["clients"]
-    up, down = (sum(map(of, rows)) for of in (traffic.bits_up, traffic.bits_down))
+    up, down = (
+        sum(map(of, rows)) for of in (metrics_rows.bits_up, metrics_rows.bits_down)
+    )
     initial = result.initial_bits
     return {
         "sent up": f"{_size(up)}, {_size(up / count)} by each client",
@@ -74,9 +76,9 @@ def _describe_cohorts(rows: Sequence[Row]) -> dict[str, str]:
     joined = sum(row["joined"] for row in rows)
     first = _size(sum(row["joined_bits"] for row in rows))
     later = _size(sum(row["catch_up_bits"] for row in rows))
-    down = _size(sum(map(traffic.bits_down, rows)))
+    down = _size(sum(map(metrics_rows.bits_down, rows)))
     return {
-        "sent up": _size(sum(map(traffic.bits_up, rows))),
+        "sent up": _size(sum(map(metrics_rows.bits_up, rows))),
         "sent down": f"{down}, of it {first} in the first dense downloads of "
         f"{joined} clients, {later} to those that came back",
     }

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from launch import flag_types, flags
-from launch.comparison import command, plan, preset, session
+from launch.comparison import command, plan, preset
 
 if TYPE_CHECKING:
     from launch.comparison import results
@@ -50,7 +50,7 @@ _HELP_END = (
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
     others = command.parse(argv, FLAGS, _help_text)
-    return session.run(FLAGS, lambda: command.build(FLAGS, others), _report)
+    return command.run(FLAGS, lambda: command.build(FLAGS, others), _report)
 
 
 def _report(
@@ -61,9 +61,9 @@ def _report(
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
     from launch import run_directory
-    from launch.comparison import abscissa, plots, table
+    from launch.comparison import plots, results, table
 
-    over = abscissa.build(FLAGS.over or chosen.over, runs)
+    over = results.build_abscissa(FLAGS.over or chosen.over, runs)
     # Those of the preset are in its own unit.
     at = FLAGS.at or (chosen.at if FLAGS.over in (None, chosen.over) else None)
     if at is None:
@@ -72,7 +72,9 @@ def _report(
     csv = table.build(lines, over, at).to_csv(index=False, lineterminator="\n")
     run_directory.write_atomically(comparison / "comparison.csv", csv)
     run_directory.write_atomically(comparison / "comparison.md", text)
-    plots.draw(lines, over, comparison / "comparison.png", title=chosen.title)
+    plots.draw_comparison(
+        lines, over, comparison / "comparison.png", title=chosen.title
+    )
     files = "comparison.csv, comparison.md, comparison.png"
     return f"{text}\nIn {comparison}/: {files}\n"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tasks
-from launch import evaluation, optimizers, populations, weightings
-from launch.options import RunOptions, TrainingOptions
+from launch import evaluation, populations
+from launch.options import RunOptions, TrainingOptions, build_optimizer, build_weighting
 from tff_gs.configuration import Configuration
 from tff_gs.controllers.registry import CONTROLLERS
 from tff_gs.costs.registry import COSTS
@@ -63,7 +63,7 @@ def build(options: RunOptions) -> Experiment:
         **parts,
         batch_size=training.batch_size,
         probe_examples=training.probe_examples,
-        client_weighting=weightings.build(training.client_weighting),
+        client_weighting=build_weighting(training.client_weighting),
         participation=participation,
         rounds=training.rounds,
         num_clients=len(task.clients),
@@ -102,11 +102,11 @@ def _builder(
         server_rate = 1.0 if locally else training.learning_rate
     server = None
     if training.server_optimizer is not None:
-        server = optimizers.build(training.server_optimizer, server_rate)
+        server = build_optimizer(training.server_optimizer, server_rate)
     if locally:
         return functools.partial(
             learning.build_sparsified_fed_avg,
-            client_optimizer=optimizers.build(
+            client_optimizer=build_optimizer(
                 training.client_optimizer or "sgd", training.learning_rate
             ),
             local_steps=training.local_steps,

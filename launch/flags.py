@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from absl import flags
 
 import tasks
-from launch import (
-    flag_types,
-    optimizers,
-    populations,
-    presets,
-    run_directory,
-    weightings,
-)
+from launch import flag_types, populations, presets, run_directory
 from launch.options import (
+    OPTIMIZERS,
+    WEIGHTINGS,
     MethodOptions,
     ParticipationOptions,
     RunOptions,
@@ -259,8 +254,8 @@ def _by_task(name: str) -> str:
 TRAINING = Topic(
     "Training",
     choices={
-        "Optimizers": optimizers.OPTIMIZERS,
-        "Client weightings": weightings.WEIGHTINGS,
+        "Optimizers": OPTIMIZERS,
+        "Client weightings": WEIGHTINGS,
     },
 )
 TRAINING.define(
@@ -281,12 +276,12 @@ TRAINING.define(
 )
 TRAINING.define(
     "client_optimizer",
-    flag_types.choice(optimizers.OPTIMIZERS),
+    flag_types.choice(OPTIMIZERS),
     "takes the local steps, where clients send what these change (sgd)",
 )
 TRAINING.define(
     "server_optimizer",
-    flag_types.choice(optimizers.OPTIMIZERS),
+    flag_types.choice(OPTIMIZERS),
     "takes the server's step, at the server and at every client (sgd)",
 )
 TRAINING.define(
@@ -299,7 +294,7 @@ TRAINING.define(
 )
 TRAINING.define(
     "client_weighting",
-    flag_types.choice(weightings.WEIGHTINGS),
+    flag_types.choice(WEIGHTINGS),
     "how much a client counts in the mean of the updates",
     "num_examples",
 )

@@ -2,11 +2,52 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launch import targets as targets_lib
 from tasks import TaskOptions
 from tff_gs.encoders.encoder import Encoder
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+OPTIMIZERS: Mapping[str, str] = {
+    "sgd": "plain stochastic gradient descent",
+    "momentum": "SGD with momentum 0.9",
+    "adagrad": "Adagrad",
+    "adam": "Adam",
+    "yogi": "Yogi",
+}
+
+
+def build_optimizer(
+    name: str, learning_rate: float
+) -> "tff.learning.optimizers.Optimizer":
+    """Builds the optimizer called `name`, a key of `OPTIMIZERS`."""
+    from tensorflow_federated import learning
+
+    builders = {
+        "sgd": learning.optimizers.build_sgdm,
+        "momentum": lambda rate: learning.optimizers.build_sgdm(rate, momentum=0.9),
+        "adagrad": learning.optimizers.build_adagrad,
+        "adam": learning.optimizers.build_adam,
+        "yogi": learning.optimizers.build_yogi,
+    }
+    return builders[name](learning_rate)
+
+
+# How clients weigh in the mean of their updates.
+WEIGHTINGS: Mapping[str, str] = {
+    "num_examples": "by their numbers of training examples, as in the paper",
+    "uniform": "all alike",
+}
+
+
+def build_weighting(name: str) -> "tff.learning.ClientWeighting":
+    """Builds TFF's weighting called `name`, a key of `WEIGHTINGS`."""
+    import tensorflow_federated as tff
+
+    return tff.learning.ClientWeighting[name.upper()]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,12 +75,12 @@ class TrainingOptions:
       local_epochs: Instead of local_steps: passes through a client's examples; None:
         local_steps counts.
       client_optimizer: Takes the local steps; a name in
-        `launch.optimizers.OPTIMIZERS`, None: plain SGD.
+        `launch.options.OPTIMIZERS`, None: plain SGD.
       server_optimizer: Takes the server's step; likewise.
       server_learning_rate: Of the server's step; None: eta where clients contribute
         gradients, 1 where they contribute local updates.
       batch_size: Examples of a client's minibatch.
-      client_weighting: A name in `launch.weightings.WEIGHTINGS`.
+      client_weighting: A name in `launch.options.WEIGHTINGS`.
       probe_examples: Examples on which a client evaluates the probe losses.
       rounds: The most rounds; None: as many as the time budget holds.
       time_budget: The run ends with the round that reaches this time, in the units

@@ -8,7 +8,7 @@ from typing import Any, Self, TextIO
 import tqdm
 
 from launch import screen
-from launch.metrics import Row
+from launch.metrics_rows import Row
 
 
 class Progress:

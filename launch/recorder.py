@@ -4,14 +4,17 @@ import contextlib
 import csv
 import io
 import math
+import pathlib
+import re
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from absl import logging
 
-from launch import csv_table, events, metrics, run_directory
+from launch import csv_table, metrics_rows, run_directory
 from tasks import ClientData
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ class Recorder:
         self._flags = flags
         self._files = contextlib.ExitStack()
         self._tables: tuple[csv_table.CsvTable, ...] = ()
-        self.rows: list[metrics.Row] = []
+        self.rows: list[metrics_rows.Row] = []
         self.contributed = np.zeros(len(clients), np.int64)
         self.last_ids = np.zeros(0, np.int32)
         # Reading all data takes a moment, and they stay the same.
@@ -82,7 +85,7 @@ class Recorder:
             self._files.enter_context(csv_table.CsvTable(path, continued=continued))
             for path in (self._directory.metrics, self._directory.timing)
         )
-        self._events = events.Events(self._directory.events)
+        self._events = _Events(self._directory.events)
 
     async def record(self, value: "programs.Release", key: int) -> None:
         """Writes down a round.
@@ -91,14 +94,14 @@ class Recorder:
           value: What was measured; its evaluation is an `Evaluation`, or None.
           key: The round.
         """
-        row = metrics.to_row(value.train)
+        row = metrics_rows.to_row(value.train)
         evaluated = value.evaluation
         row["test_accuracy"] = evaluated.accuracy if evaluated else ""
         row["test_loss"] = evaluated.loss if evaluated else ""
         of_rounds, of_time = self._tables
         of_rounds.append(row)
         self.rows.append(row)
-        ids, contributed = metrics.contributions(value.train)
+        ids, contributed = metrics_rows.contributions(value.train)
         self.last_ids = ids
         np.add.at(self.contributed, ids, contributed)
         self._write_clients()
@@ -183,7 +186,42 @@ def _checksum(client: ClientData) -> int:
     return zlib.crc32(np.ascontiguousarray(client.labels).data, found)
 
 
-def _events(row: metrics.Row) -> dict[str, dict[str, float]]:
+class _Events:
+    """TensorBoard's events, written for as long as that goes well."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Makes the folder."""
+        self._folder = folder
+        self._manager: Any = None
+        self._open()
+
+    async def release(self, value: Mapping[str, Any], key: int) -> None:
+        """See `tff.program.TensorBoardReleaseManager`."""
+        import tensorflow as tf
+
+        if self._manager is None:
+            return
+        try:
+            await self._manager.release(value, key)
+        except (OSError, tf.errors.OpError) as error:
+            self._give_up(error)
+
+    def _open(self) -> None:
+        import tensorflow as tf
+        import tensorflow_federated as tff
+
+        try:
+            self._manager = tff.program.TensorBoardReleaseManager(self._folder)
+        except (OSError, tf.errors.OpError) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self._manager = None
+        reason = re.sub(r"{{.*?}}", "", str(error)).strip().splitlines()[0].rstrip(".")
+        logging.warning("No more events in %s: %s.", self._folder, reason)
+
+
+def _events(row: metrics_rows.Row) -> dict[str, dict[str, float]]:
     """The numbers of `row` for TensorBoard, without those that are not known."""
     groups = {
         heading: {name: row[name] for name in names if _is_known(row.get(name, ""))}

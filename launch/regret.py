@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from absl import flags as absl_flags
 
 from launch import flag_types, flags, targets
-from launch.comparison import command, plan, preset, session
+from launch.comparison import command, plan, preset
 
 if TYPE_CHECKING:
     from launch.comparison import results
@@ -49,7 +49,7 @@ _HELP_END = (
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
     others = command.parse(argv, FLAGS, _help_text)
-    return session.run(FLAGS, lambda: _build(others), _report, _check)
+    return command.run(FLAGS, lambda: _build(others), _report, _check)
 
 
 def _build(others: Mapping[str, str]) -> preset.Preset:
@@ -108,7 +108,7 @@ def _report(
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
     from launch import run_directory
-    from launch.comparison import abscissa, regret, regret_plot
+    from launch.comparison import plots, regret, results
 
     completed = runs[0].completed
     loss, accuracy = (
@@ -117,7 +117,7 @@ def _report(
     )
     wanted = targets.wanted(loss=loss, accuracy=accuracy)
     reaches = regret.measure(lines, set(map(_name, FLAGS.k_grid)), wanted)
-    time_label = abscissa.label_of_time(runs)
+    time_label = results.label_of_time(runs)
     text = regret.render(
         reaches,
         wanted,
@@ -128,7 +128,7 @@ def _report(
     run_directory.write_atomically(comparison / "regret.csv", csv)
     run_directory.write_atomically(comparison / "regret.md", text)
     title = f"Time to {regret.describe(wanted)}"
-    regret_plot.draw(
+    plots.draw_regret(
         reaches, comparison / "regret.png", title=title, time_label=time_label
     )
     return f"{text}\nIn {comparison}/: regret.csv, regret.md, regret.png\n"

@@ -14,31 +14,26 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import (
-    flags,
-    interruption,
-    populations,
-    run_directory,
-    screen,
-    system_errors,
-    time_label,
-    versions,
-)
+from launch import flags, interruption, metrics_rows, populations, run_directory, screen
 from launch.options import RunOptions
 
 if TYPE_CHECKING:
-    from launch import metrics, summary_plot, training
+    from launch import summary_plot, training
     from launch.experiment import Experiment
 
 _HELP = ("help", "helpshort", "?", "h")
 _WRONG_INPUT = 2
 # In the paths of what logs more than a run has to say.
 _TALKATIVE = ("tensorflow", f"{os.sep}tff_gs{os.sep}")
+# With a later version TensorFlow 2.14 cannot write a checkpoint: "this __dict__
+# descriptor does not support '_DictWrapper' objects".
+_PACKAGE, _LAST = "typing_extensions", (4, 5)
 
 
 def main(options: RunOptions) -> int:
@@ -50,7 +45,7 @@ def main(options: RunOptions) -> int:
             code = _run(options, held)
         return code
     except OSError as error:
-        return _fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT)
+        return _fail(screen.error_sentence(error, flags.paths()), _WRONG_INPUT)
     except KeyboardInterrupt as error:
         return _fail(
             "Interrupted before the first round.", interruption.exit_code(error)
@@ -77,7 +72,7 @@ def _run(options: RunOptions, held: contextlib.ExitStack) -> int:
     except OSError as error:
         # The first checkpoint comes after the first round.
         needed = 2 if options.checkpoint_every else 1
-        sentence = system_errors.sentence(error, flags.paths())
+        sentence = screen.error_sentence(error, flags.paths())
         return _fail(sentence + directory.resume_hint(), _WRONG_INPUT)
     except KeyboardInterrupt as error:
         return _fail(
@@ -94,7 +89,7 @@ def _build(
 ) -> tuple["Experiment", run_directory.RunDirectory]:
     """What is run, and where; a ValueError if a flag is wrong."""
     directory = run_directory.RunDirectory(options.output_dir)
-    versions.check()
+    _check_versions()
     if options.resumed:
         directory.check_resumable()
     elif options.output_dir_given:
@@ -114,6 +109,17 @@ def _build(
         directory.create(flags.used())
         return built, directory
     return built, run_directory.create_numbered(options.output_dir, flags.used())
+
+
+def _check_versions() -> None:
+    """Raises ValueError where an installed package would fail only after a while."""
+    found = metadata.version(_PACKAGE)
+    if tuple(int(number) for number in found.split(".")[:2]) > _LAST:
+        raise ValueError(
+            f"Expected {_PACKAGE} {'.'.join(map(str, _LAST))}, found {found}, with "
+            f"which TensorFlow cannot write a checkpoint: pip install -c "
+            f"constraints.txt {_PACKAGE}"
+        )
 
 
 def _discard_failed_start(
@@ -168,13 +174,13 @@ def _show(
     experiment: "Experiment",
     options: RunOptions,
     directory: run_directory.RunDirectory,
-    rows: "Sequence[metrics.Row]",
+    rows: "Sequence[metrics_rows.Row]",
     result: "training.Result",
 ) -> None:
     """Draws the picture, and prints what came out of the run."""
     from launch import closing, summary_plot
 
-    time_unit = time_label.TIME_LABELS[options.cost]
+    time_unit = metrics_rows.TIME_LABELS[options.cost]
     captions = summary_plot.Captions(
         title=_title(experiment, options),
         dimension=experiment.dimension,
@@ -207,7 +213,7 @@ def _draw(
         )
     except OSError as error:
         directory.plot.unlink(missing_ok=True)
-        logging.warning("No picture: %s", system_errors.sentence(error, flags.paths()))
+        logging.warning("No picture: %s", screen.error_sentence(error, flags.paths()))
 
 
 def _summary(
@@ -248,7 +254,7 @@ def _parse(argv: Sequence[str]) -> RunOptions:
     except ValueError as error:
         sys.exit(_fail(str(error), _WRONG_INPUT))
     except OSError as error:
-        sys.exit(_fail(system_errors.sentence(error, flags.paths()), _WRONG_INPUT))
+        sys.exit(_fail(screen.error_sentence(error, flags.paths()), _WRONG_INPUT))
 
 
 def _fail(sentence: str, exit_code: int) -> int:

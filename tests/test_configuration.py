@@ -4,6 +4,7 @@ import dataclasses
 import math
 import pickle
 
+import numpy as np
 import pytest
 
 from tests import fresh_python
@@ -13,6 +14,7 @@ from tff_gs.controllers.registry import CONTROLLERS
 from tff_gs.costs.registry import COSTS
 from tff_gs.registry import Registry
 from tff_gs.sparsifiers.registry import SPARSIFIERS
+from tff_gs.sparsifiers.sparsifier import Sparsifier
 
 
 class Part(Configuration):
@@ -128,7 +130,7 @@ def test_an_own_init_is_compared_by_identity():
     assert Own(1).bind(4).number == 1
 
 
-PARTS = Registry("part", {"first": Part, "second": Other})
+PARTS = Registry("part", Part, {"first": Part, "second": Other})
 
 
 def test_a_registry_lists_what_it_has():
@@ -209,3 +211,98 @@ print([m for m in sys.modules if m.startswith("tensorflow")])
         "Expected alpha to be at least 1, found 0.5.",
         "[]",
     ]
+
+
+class Typed(Configuration):
+    """One option of each type that is checked."""
+
+    count: int = option(default=1, help="a count")
+    number: float = option(default=1.0, help="a number", at_least=0)
+    word: str | None = option(default=None, help="a word")
+    yes: bool = option(default=False, help="yes or no")
+    amount: int | float = option(default=0.5, help="an amount")
+    pairs: tuple[tuple[int, float], ...] = option(default=(), help="pairs")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"count": 1.0}, "count to be a whole number, found 1.0"),
+        ({"count": True}, "count to be a whole number, found True"),
+        ({"count": None}, "count to be a whole number, found None"),
+        ({"number": "x"}, "number to be a number, found 'x'"),
+        ({"number": True}, "number to be a number, found True"),
+        ({"number": [1.0]}, r"number to be a number, found \(1.0,\)"),
+        ({"word": 3}, "word to be text or None, found 3"),
+        ({"yes": 1}, "yes to be True or False, found 1"),
+        ({"amount": "0.5"}, "amount to be a number, found '0.5'"),
+        ({"pairs": 3}, r"pairs to be a tuple, each item \(a whole number, a number\)"),
+        ({"pairs": [(1, 2), (1.5, 2)]}, r"pairs .* found \(\(1, 2\), \(1.5, 2\)\)"),
+        ({"pairs": [(1, 2, 3)]}, "pairs to be a tuple"),
+    ],
+)
+def test_an_option_of_another_type_is_one_sentence(given, wanted):
+    with pytest.raises(ValueError, match=f"^Expected {wanted}"):
+        Typed(**given)
+
+
+def test_numbers_of_numpy_are_as_good():
+    part = Typed(
+        count=np.int32(3),
+        number=np.float32(2),
+        yes=np.bool_(True),
+        amount=np.int64(2),
+        pairs=[(np.int8(1), np.float16(2))],
+    )
+    assert part.count == 3
+    assert part.pairs == ((1, 2.0),)
+    assert Typed(number=2, pairs=[[1, 2]]).pairs == ((1, 2),)
+
+
+def test_a_part_of_ones_own_by_a_call_or_a_decorator():
+    parts = Registry("part", Part, {"first": Part})
+
+    @parts.register("decorated")
+    class Decorated(Part):
+        """Another part."""
+
+    parts.register("called", Other)
+    assert dict(parts) == {"first": Part, "decorated": Decorated, "called": Other}
+    assert parts.summaries["decorated"] == "another part"
+    assert parts.build("called", {"needed": 2}) == Other(needed=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "sentence"),
+    [
+        ("first", Other, "Expected a name of its own for the part of .*Other, found "),
+        ("a-b", Other, "letters, digits and _, beginning with a letter, found 'a-b'"),
+        ("own", Typed, "Expected for part 'own' a subclass of .*Part, found .*Typed"),
+        ("own", 3, "Expected for part 'own' a subclass of .*Part, found 3"),
+    ],
+)
+def test_what_cannot_be_registered_is_one_sentence(name, part, sentence):
+    parts = Registry("part", Part, {"first": Part})
+    with pytest.raises(ValueError, match=sentence) as error:
+        parts.register(name, part)
+    assert len(str(error.value).splitlines()) == 1
+    assert dict(parts) == {"first": Part}
+
+
+def test_a_class_that_lacks_a_method_cannot_be_registered():
+    unfinished = type("Unfinished", (Sparsifier,), {})
+    with pytest.raises(ValueError, match=r"'own' a class that defines .*zero"):
+        SPARSIFIERS.register("own", unfinished)
+
+
+def test_what_a_user_typed_is_said_as_flags():
+    with pytest.raises(
+        ValueError,
+        match=r"^Expected for --part=first only its options \(--needed, --share, "
+        r"--shape, --word\), found --margin, an option of second\.$",
+    ):
+        PARTS.build("first", {"margin": 1}, flag="part")
+    with pytest.raises(
+        ValueError, match=r"^Expected --needed for --part=first, found none\.$"
+    ):
+        PARTS.build("first", flag="part")

@@ -32,9 +32,9 @@ PACKAGES = {
     """,
     "encoders": """
         BitmapCode Codec Decoded ERRORS EXACT Encoded Encoder FixedWidthCode
-        FloatCode INDEX_NAMES IndexCode Int32Code MAX_DIMENSION MessageEncoder
-        QuantisedCode REFUSALS RiceCode RicePerTensorCode Sizes TernaryCode
-        VALUE_NAMES ValueCode build_encoder entropy_bits
+        FloatCode INDEX_CODES IndexChoice IndexCode Indices Int32Code MAX_DIMENSION
+        MessageEncoder Plan QuantisedCode REFUSALS RiceCode RicePerTensorCode Sizes
+        TernaryCode VALUE_CODES ValueCode Written entropy_bits
     """,
     "exchange": """
         CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
@@ -124,7 +124,7 @@ def test_importing_a_package_imports_no_tensorflow():
     code += "".join(f"import tff_gs.{p}; dir(tff_gs.{p})\n" for p in PACKAGES)
     code += "from tff_gs.controllers import CONTROLLERS, Amount\n"
     code += "from tff_gs.costs import COSTS\n"
-    code += "from tff_gs.encoders import ERRORS, INDEX_NAMES, REFUSALS, VALUE_NAMES\n"
+    code += "from tff_gs.encoders import ERRORS, INDEX_CODES, REFUSALS, VALUE_CODES\n"
     code += "from tff_gs.sparsifiers import FabTopK, SPARSIFIERS\n"
     code += "assert tff_gs.costs.COSTS is COSTS\n"
     code += "print(*[m for m in sys.modules if m.startswith('tensorflow')])"

@@ -17,9 +17,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import math
+import numbers
+import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from tff_gs import _checks
@@ -155,7 +158,8 @@ class Configuration:
     every kind of part declares; see `_bound`.
 
     Raises:
-      ValueError: In one sentence, if an option is outside its range.
+      ValueError: In one sentence, if an option is not of its type or outside its
+        range. NumPy's numbers are as good as Python's; a bool is no number.
     """
 
     def __init_subclass__(cls, *, kw_only: bool = True, **arguments: Any) -> None:
@@ -169,9 +173,12 @@ class Configuration:
 
     def __post_init__(self) -> None:
         """Checks each option; a subclass may check those that belong together."""
+        kind: Any = type(self)
+        types_of_options = _types_of(kind)
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = _as_tuple(getattr(self, field.name))
             self._set(**{field.name: value})
+            _check_type(field.name, value, types_of_options[field.name])
             allowed = field.metadata.get("range")
             if allowed is not None and value is not None:
                 _checks.require(
@@ -220,7 +227,7 @@ def options_of(part: type[Configuration] | Configuration) -> tuple[Option, ...]:
     kind = part if isinstance(part, type) else type(part)
     if not dataclasses.is_dataclass(kind):
         return ()
-    hints = typing.get_type_hints(kind)
+    hints = _types_of(kind)
     return tuple(
         Option(
             name=field.name,
@@ -233,6 +240,59 @@ def options_of(part: type[Configuration] | Configuration) -> tuple[Option, ...]:
         )
         for field in dataclasses.fields(kind)
     )
+
+
+@functools.cache
+def _types_of(kind: type) -> dict[str, Any]:
+    """The types of a part's options, as they are annotated."""
+    return typing.get_type_hints(kind)
+
+
+# Of the types that are checked: how they are called, and what is of them.
+_KNOWN_TYPES: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    types.NoneType: ("None", lambda value: value is None),
+    bool: ("True or False", lambda value: type(value).__name__ in ("bool", "bool_")),
+    int: ("a whole number", lambda value: _is_number(value, numbers.Integral)),
+    float: ("a number", lambda value: _is_number(value, numbers.Real)),
+    str: ("text", lambda value: isinstance(value, str)),
+}
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    """Raises ValueError unless the value is of the type, if the type is known."""
+    _checks.require(_is_of(value, kind), f"{name} to be {_in_words(kind)}", value)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if kind in _KNOWN_TYPES:
+        return _KNOWN_TYPES[kind][1](value)
+    items = typing.get_args(kind)
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        return any(_is_of(value, item) for item in items)
+    if origin is not tuple:
+        return True
+    if not isinstance(value, tuple):
+        return False
+    if items[-1] is Ellipsis:
+        return all(_is_of(item, items[0]) for item in value)
+    return len(value) == len(items) and all(map(_is_of, value, items))
+
+
+def _in_words(kind: Any) -> str:
+    if kind in _KNOWN_TYPES:
+        return _KNOWN_TYPES[kind][0]
+    items = [item for item in typing.get_args(kind) if item is not Ellipsis]
+    if typing.get_origin(kind) is tuple:
+        words = ", ".join(dict.fromkeys(map(_in_words, items)))
+        return f"a tuple, each item {words}" if len(items) == 1 else f"({words})"
+    # All whole numbers are numbers.
+    known = [item for item in items if not (item is int and float in items)]
+    return " or ".join(map(_in_words, known)) or str(kind)
 
 
 def _as_tuple(value: Any) -> Any:

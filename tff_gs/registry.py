@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from tff_gs.configuration import Configuration, Option, options_of
 
 Part = TypeVar("Part", bound=Configuration)
+Class = TypeVar("Class", bound=type)
+
+# What flags can say, with `+` and commas between names.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Registry(Mapping[str, type[Part]], Generic[Part]):
     """From a part's name to its class; imports no TensorFlow.
 
-    The first sentence of a class's docstring is its line of help.
+    The first sentence of a class's docstring is its line of help. A part of one's own
+    is added by a decorator or a call:
+
+        @CONTROLLERS.register("halving")
+        class Halving(Controller):
+            ...
+
+        CONTROLLERS.register("halving", Halving)
     """
 
-    def __init__(self, kind: str, parts: Mapping[str, type[Part]]) -> None:
+    def __init__(self, kind: str, base: type, parts: Mapping[str, type[Part]]) -> None:
         """Builds the registry.
 
         Args:
           kind: What the parts are called in errors, such as "controller".
+          base: The class of the parts that are added later.
           parts: From a name to the class of the part.
         """
         self.kind = kind
+        self._base = base
         self._parts = dict(parts)
 
     def __getitem__(self, name: str) -> type[Part]:
@@ -40,7 +54,52 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
     @property
     def summaries(self) -> Mapping[str, str]:
         """Each name with one line of help."""
-        return {name: _summary(part) for name, part in self._parts.items()}
+        return {name: summary(part) for name, part in self._parts.items()}
+
+    def register(self, name: str, part: Any = None) -> Callable[[Class], Class]:
+        """Adds a part.
+
+        Args:
+          name: Its name: letters, digits and `_`.
+          part: Its class; None: what is returned is a decorator of the class.
+
+        Raises:
+          ValueError: In one sentence, if the name is taken, or the class is not a part
+            of this kind.
+        """
+
+        def add(found: Class) -> Class:
+            self._check(name, found)
+            self._parts[name] = found
+            return found
+
+        if part is not None:
+            add(part)
+        return add
+
+    def _check(self, name: str, part: Any) -> None:
+        """Raises ValueError unless the part can have the name."""
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            raise ValueError(
+                f"Expected as the name of {_a(self.kind)} letters, digits and _, "
+                f"beginning with a letter, found {name!r}."
+            )
+        if name in self._parts:
+            raise ValueError(
+                f"Expected a name of its own for the {self.kind} of {_home(part)}, "
+                f"found {name!r}, which {_home(self._parts[name])} has."
+            )
+        if not (isinstance(part, type) and issubclass(part, self._base)):
+            raise ValueError(
+                f"Expected for {self.kind} {name!r} a subclass of {_home(self._base)}, "
+                f"found {part!r}."
+            )
+        if inspect.isabstract(part):
+            missing = ", ".join(sorted(getattr(part, "__abstractmethods__", ())))
+            raise ValueError(
+                f"Expected for {self.kind} {name!r} a class that defines {missing}, "
+                f"found {_home(part)} without."
+            )
 
     def options(self) -> dict[str, dict[str, Option]]:
         """The options of all parts that text can say: by their name, by the part's."""
@@ -61,41 +120,62 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
             if type(part) is kind:
                 return name
         raise ValueError(
-            f"Expected a {self.kind} among {', '.join(self)}, found {part!r}."
+            f"Expected {_a(self.kind)} among {', '.join(self)}, found {part!r}."
         )
 
-    def build(self, name: str, given: Mapping[str, Any] | None = None) -> Part:
+    def check_name(self, name: str) -> None:
+        """Raises ValueError, with what may have been meant, if there is no such name.
+
+        Args:
+          name: What is looked up.
+        """
+        if name not in self._parts:
+            raise ValueError(
+                f"Expected {_a(self.kind)} among {', '.join(self)}, found "
+                f"{name!r}{hint(name, self)}"
+            )
+
+    def build(
+        self,
+        name: str,
+        given: Mapping[str, Any] | None = None,
+        *,
+        flag: str | None = None,
+    ) -> Part:
         """The part called `name` with the options `given`.
+
+        Args:
+          name: The part's name.
+          given: Options by name; the others have their defaults.
+          flag: The flag that says the name, if a user typed it: then errors say flags.
 
         Raises:
           ValueError: In one sentence, if the name is unknown, an option that was given
             is not one of the part's or is outside its range, or one that the part
             needs is missing.
         """
-        if name not in self._parts:
-            raise ValueError(
-                f"Expected a {self.kind} among {', '.join(self)}, found "
-                f"{name!r}{_hint(name, self)}"
-            )
+        self.check_name(name)
         given = given or {}
         part = self._parts[name]
-        own = options_of(part)
-        names = [option.name for option in own if option.has_flag]
+        own = {option.name: option for option in options_of(part)}
+        dashes = "" if flag is None else "--"
+        what = f"{self.kind} {name!r}" if flag is None else f"--{flag}={name}"
+        names = [option.name for option in own.values() if option.has_flag]
         for option in given:
-            if option not in (known.name for known in own):
+            if option not in own:
+                shown = ", ".join(f"{dashes}{known}" for known in names) or "none"
                 raise ValueError(
-                    f"Expected for {self.kind} {name!r} only its options "
-                    f"({', '.join(names)}), found {option}"
-                    f"{self._whose(option, names)}"
+                    f"Expected for {what} only its options ({shown}), found "
+                    f"{dashes}{option}{self._whose(option, names)}"
                 )
-        for known in own:
+        for known in own.values():
             if known.required and known.name not in given:
                 raise ValueError(
-                    f"Expected {known.name} for {self.kind} {name!r}, found none."
+                    f"Expected {dashes}{known.name} for {what}, found none."
                 )
         return part(**given)
 
-    def _whose(self, option: str, names: list[str]) -> str:
+    def _whose(self, option: str, names: Collection[str]) -> str:
         others = [
             name
             for name, part in self._parts.items()
@@ -103,10 +183,10 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
         ]
         if others:
             return f", an option of {', '.join(others)}."
-        return _hint(option, names)
+        return hint(option, names)
 
 
-def _summary(part: type[Configuration]) -> str:
+def summary(part: type) -> str:
     """The first sentence of the docstring, as a phrase."""
     line = (inspect.getdoc(part) or "").partition("\n\n")[0].replace("\n", " ")
     line = line.removesuffix(".")
@@ -114,7 +194,15 @@ def _summary(part: type[Configuration]) -> str:
     return line if starts_a_name else line[:1].lower() + line[1:]
 
 
-def _hint(found: str, names: Iterable[str]) -> str:
+def hint(found: str, names: Iterable[str]) -> str:
     """The end of a sentence: what may have been meant by a word that is none."""
     closest = difflib.get_close_matches(found, list(names), n=1)
     return f": did you mean {closest[0]!r}?" if closest else "."
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _home(part: Any) -> str:
+    return f"{part.__module__}.{part.__qualname__}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from launch import targets as targets_lib
-from launch.comparison import markdown, measures, results
+from launch.comparison import results, table
 
 NOT_REACHED = "not reached"
 
@@ -54,7 +54,7 @@ def measure(
     """
     reaches = []
     for line in lines:
-        times = [measures.time_to(r.metrics, targets) for r in line.results]
+        times = [results.time_to(r.metrics, targets) for r in line.results]
         k = math.nan
         if line.name in fixed and line.results:
             k = float(line.results[0].metrics["k"].iloc[0])
@@ -129,7 +129,7 @@ def render(
                 " It is at the end of the grid; a wider grid may hold a better one."
             )
     header = ("method", "k", "time to target", "ratio")
-    return f"# Time to {wanted}\n\n{markdown.render(header, rows)}\n{caption}\n"
+    return f"# Time to {wanted}\n\n{table.markdown(header, rows)}\n{caption}\n"
 
 
 def describe(targets: Sequence[targets_lib.Target]) -> str:
@@ -150,7 +150,7 @@ def _cells(reach: Reach, best: Reach | None) -> tuple[str, ...]:
         if complete > 1:
             time += f" by {complete - len(known)} of {complete}"
     else:
-        time = markdown.with_spread(known, ",.1f")
+        time = table.with_spread(known, ",.1f")
     ratio = "-"
     if best is not None and not math.isnan(reach.mean):
         ratio = f"{reach.mean / best.mean:.3f}"

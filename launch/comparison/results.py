@@ -1,13 +1,17 @@
-"""The complete runs of a comparison, line by line."""
+"""The complete runs of a comparison, and what is read off their metrics."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from launch import run_directory
-from launch.comparison import measures, plan, preset, standing
+from launch import metrics_rows, run_directory
+from launch import targets as targets_lib
+from launch.comparison import plan, preset, standing
+
+_BITS_A_MEGABYTE = 8e6
 
 
 class Result(NamedTuple):
@@ -81,7 +85,7 @@ def _read(run: plan.Run) -> Result | None:
             metrics=metrics,
             contributed=np.sort(contributed.to_numpy(np.float64)) / len(metrics),
             dimension=result["dimension"],
-            initial_megabytes=measures.initial_megabytes(
+            initial_megabytes=initial_megabytes(
                 result["initial_bits"], result["clients"]
             ),
         )
@@ -89,3 +93,118 @@ def _read(run: plan.Run) -> Result | None:
         raise ValueError(
             f"Expected the files of a complete run in {run.directory}, found: {error}."
         ) from error
+
+
+def value_at(values: pd.Series, positions: pd.Series, position: float) -> float:
+    """The value of the last evaluation at or before a position.
+
+    Args:
+      values: Of each round, at least one: `test_accuracy` or `test_loss`, NaN where
+        it was not evaluated.
+      positions: Where each round ended, such as its time; ascending.
+      position: Such as a time.
+
+    Returns:
+      The value; NaN where the run ended before that position, or was not evaluated
+      until then.
+    """
+    if positions.iloc[-1] < position:
+        return float("nan")
+    values = values[positions <= position].dropna()
+    return float(values.iloc[-1]) if len(values) else float("nan")
+
+
+def time_to(metrics: pd.DataFrame, targets: Sequence[targets_lib.Target]) -> float:
+    """The time of the first evaluation that reaches all targets; NaN where none does.
+
+    Args:
+      metrics: The rows of metrics.csv.
+      targets: What is to be reached.
+    """
+    reached = np.logical_and.reduce([t.is_reached(metrics) for t in targets])
+    times = metrics["time"][reached]
+    return float(times.iloc[0]) if len(times) else float("nan")
+
+
+def sent_megabytes(metrics: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Megabytes up and down by the end of every round, over all clients.
+
+    The dense download of all clients before the first round is not among them.
+    """
+    up, down = metrics_rows.bits_up(metrics), metrics_rows.bits_down(metrics)
+    return up.cumsum() / _BITS_A_MEGABYTE, down.cumsum() / _BITS_A_MEGABYTE
+
+
+def initial_megabytes(bits: int, clients: int) -> float:
+    """Megabytes of the dense download of all clients, each of `bits`."""
+    return bits * clients / _BITS_A_MEGABYTE
+
+
+def quarters(ends: Sequence[float]) -> tuple[float, ...]:
+    """The quarters of what half of the runs have reached, to two digits.
+
+    Args:
+      ends: Where each run ended, such as a time; at least one, above 0.
+    """
+    # Of all: one run with few rounds, or little traffic, would leave nothing to see.
+    end = statistics.median_low(ends)
+    unit = 10.0 ** (np.floor(np.log10(end)) - 1)
+    parts = (np.floor(end * part / unit) * unit for part in (0.25, 0.5, 0.75, 1.0))
+    return tuple(dict.fromkeys(float(f"{part:.6g}") for part in parts if part > 0))
+
+
+class Abscissa(NamedTuple):
+    """Where the values of a run lie.
+
+    Attributes:
+      positions: From a complete run to where each of its rounds ended, ascending.
+      label: What that is, with its unit.
+      scale: Of an axis, "linear" or "log".
+    """
+
+    positions: Callable[[Result], pd.Series]
+    label: str
+    scale: str = "linear"
+
+
+def build_abscissa(over: str, runs: Sequence[plan.Run]) -> Abscissa:
+    """The abscissa of some runs.
+
+    Args:
+      over: One of `preset.OVER`.
+      runs: What is compared.
+    """
+    return _BUILDERS[over](runs)
+
+
+def label_of_time(runs: Sequence[plan.Run]) -> str:
+    """What the time of the runs is, with its unit."""
+    labels = {metrics_rows.TIME_LABELS[run.completed["cost"]] for run in runs}
+    return labels.pop() if len(labels) == 1 else "time (each run in its own unit)"
+
+
+def _time(runs: Sequence[plan.Run]) -> Abscissa:
+    return Abscissa(lambda result: result.metrics["time"], label_of_time(runs))
+
+
+def _rounds(runs: Sequence[plan.Run]) -> Abscissa:
+    del runs
+    return Abscissa(lambda result: result.metrics["round"], "rounds")
+
+
+def _traffic(runs: Sequence[plan.Run]) -> Abscissa:
+    del runs
+
+    def positions(result: Result) -> pd.Series:
+        up, down = sent_megabytes(result.metrics)
+        return up + down + result.initial_megabytes
+
+    # Dense methods send a hundred times as much as sparse ones.
+    return Abscissa(positions, "traffic (megabytes up and down, of all clients)", "log")
+
+
+_BUILDERS: Mapping[str, Callable[[Sequence[plan.Run]], Abscissa]] = {
+    "time": _time,
+    "rounds": _rounds,
+    "traffic": _traffic,
+}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple, TextIO
 
-from launch import file_lock, screen, system_errors
+from launch import file_lock, screen
 from launch.comparison import plan, standing
 
 _POLL_SECONDS = 0.2
@@ -197,7 +197,7 @@ class _Execution:
             result = standing.read_result(active.run)
             refused = active.process.returncode == _WRONG_INPUT and active.resumed
             # A disk that is full is no reason to throw away what there is.
-            if refused and not system_errors.is_sentence(_last_line(active.run)):
+            if refused and not screen.is_error_sentence(_last_line(active.run)):
                 self._say(f"{active.run} does not go on: {_last_line(active.run)}")
                 self._begun -= 1
                 self._start(active.run, anew=True)

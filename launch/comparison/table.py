@@ -1,11 +1,11 @@
-"""The table of a comparison: a row a method."""
+"""The table of a comparison, a row a method; as numbers and as Markdown."""
 
 import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from launch.comparison import abscissa, markdown, measures, results
+from launch.comparison import results
 
 MISSING = "-"
 
@@ -13,7 +13,7 @@ _MEASURES = {"test_accuracy": ("accuracy", ".1%"), "test_loss": ("loss", ".3f")}
 
 
 def choose_positions(
-    lines: Sequence[results.Line], over: abscissa.Abscissa
+    lines: Sequence[results.Line], over: results.Abscissa
 ) -> tuple[float, ...]:
     """Where to compare when nobody says it.
 
@@ -21,7 +21,7 @@ def choose_positions(
     has a value.
     """
     ends = [over.positions(r).iloc[-1] for line in lines for r in line.results]
-    at = measures.quarters(ends)
+    at = results.quarters(ends)
     return tuple(
         position
         for position in at
@@ -30,7 +30,7 @@ def choose_positions(
 
 
 def build(
-    lines: Sequence[results.Line], over: abscissa.Abscissa, at: Sequence[float]
+    lines: Sequence[results.Line], over: results.Abscissa, at: Sequence[float]
 ) -> pd.DataFrame:
     """The table with numbers.
 
@@ -55,18 +55,18 @@ def build(
 
 
 def _values_at(
-    line: results.Line, column: str, over: abscissa.Abscissa, position: float
+    line: results.Line, column: str, over: results.Abscissa, position: float
 ) -> list[float]:
     """The value of each run of a line; empty where one of them has none."""
     values = [
-        measures.value_at(r.metrics[column], over.positions(r), position)
+        results.value_at(r.metrics[column], over.positions(r), position)
         for r in line.results
     ]
     return [] if any(map(math.isnan, values)) else values
 
 
 def _row(
-    line: results.Line, over: abscissa.Abscissa, at: Sequence[float], several: bool
+    line: results.Line, over: results.Abscissa, at: Sequence[float], several: bool
 ) -> dict[str, object]:
     row: dict[str, object] = {"method": line.label, "runs": len(line.results)}
     for column, (name, _) in _MEASURES.items():
@@ -85,7 +85,7 @@ def _totals(line: results.Line) -> dict[str, list[float]]:
         for name in ("rounds", "time", "megabytes_up", "megabytes_down", "final_k")
     }
     for result in line.results:
-        up, down = measures.sent_megabytes(result.metrics)
+        up, down = results.sent_megabytes(result.metrics)
         last = result.metrics.iloc[-1]
         totals["rounds"].append(float(last["round"]))
         totals["time"].append(float(last["time"]))
@@ -101,7 +101,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def render(
     lines: Sequence[results.Line],
-    over: abscissa.Abscissa,
+    over: results.Abscissa,
     at: Sequence[float],
     *,
     title: str,
@@ -126,11 +126,11 @@ def render(
         caption += f" {MISSING}: a run ended before it, or was not yet evaluated."
     if any(len(line.results) < line.runs for line in lines):
         caption += " Runs that are not complete are left out, as the first column says."
-    return f"# {title}\n\n{markdown.render(header, rows)}\n{caption}\n"
+    return f"# {title}\n\n{markdown(header, rows)}\n{caption}\n"
 
 
 def _cells(
-    line: results.Line, over: abscissa.Abscissa, at: Sequence[float]
+    line: results.Line, over: results.Abscissa, at: Sequence[float]
 ) -> list[str]:
     count = len(line.results)
     label = line.label
@@ -140,7 +140,7 @@ def _cells(
     for column, (_, form) in _MEASURES.items():
         for position in at:
             values = _values_at(line, column, over, position)
-            cells.append(markdown.with_spread(values, form) if values else MISSING)
+            cells.append(with_spread(values, form) if values else MISSING)
     totals = {name: _mean(values) for name, values in _totals(line).items()}
     for name in ("rounds", "megabytes_up", "megabytes_down", "final_k"):
         cells.append(_number(totals[name]))
@@ -151,3 +151,35 @@ def _number(value: float) -> str:
     if math.isnan(value):
         return MISSING
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are aligned to the right.
+
+    Args:
+      header: The columns' names.
+      rows: The cells, as many a row as there are columns.
+    """
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        first, *others = zip(row, widths, strict=True)
+        padded = [first[0].ljust(first[1]), *(c.rjust(width) for c, width in others)]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(cells[0]), line(rule), *map(line, cells[1:])]) + "\n"
+
+
+def with_spread(values: Sequence[float], form: str) -> str:
+    """The mean of the values and, where they are several, the least and the largest.
+
+    Args:
+      values: Numbers, at least one.
+      form: How a number is written, such as ".1%".
+    """
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return format(mean, form)
+    return f"{mean:{form}} ({min(values):{form}} to {max(values):{form}})"

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tff_gs import sparse_vector
 from tff_gs.encoders import message_encoder
+from tff_gs.encoders.encoder import Encoder
 
 
 class Codec(NamedTuple):
@@ -36,9 +37,11 @@ class Codec(NamedTuple):
 
 
 def _codec(index, value, dimension, tensor_sizes=None, *, traced=True):
-    encoder = message_encoder.build_encoder(
-        index, value, dimension=dimension, tensor_sizes=tensor_sizes
-    )
+    # No name leads to the code that comes with a method.
+    named = "int32" if index == "leading" else index
+    encoder = Encoder(named, value).bind(dimension=dimension, tensor_sizes=tensor_sizes)
+    if index == "leading":
+        encoder = encoder.without_indices()
 
     def encode(indices, values, seed):
         return encoder.encode(sparse_vector.SparseVector(indices, values), seed)

@@ -8,14 +8,14 @@ from tensorflow_model_optimization.python.core.internal import tensor_encoding a
 
 from tff_gs import sparse_vector
 from tff_gs.aggregators import tensor_encoding_stage
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders.encoder import Encoder
 
 
 @pytest.mark.parametrize("index", ["auto", "rice"])
 def test_bytes_travel_between_clients_and_server(index):
     dimension = 400
-    encoder = message_encoder.build_encoder(
-        index, "quantised8", dimension=dimension, tensor_sizes=[100, 300]
+    encoder = Encoder(index, "quantised8").bind(
+        dimension=dimension, tensor_sizes=[100, 300]
     )
 
     @tff.tensorflow.computation(tff.types.TensorType(np.float32, [dimension]))

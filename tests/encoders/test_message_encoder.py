@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from tests import fresh_python
 from tests.oracles import wire_format
 from tff_gs import sparse_vector
-from tff_gs.encoders import index_code, message_encoder, names
+from tff_gs.encoders import index_code, registry, value_code
+from tff_gs.encoders.encoder import Encoder
+from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
+from tff_gs.encoders.rice_code import RiceCode
+from tff_gs.encoders.ternary_code import TernaryCode
 
 D = 301
 SIZES = (100, 1, 7, 193)
@@ -128,7 +132,7 @@ def test_empty_one_and_full_messages_of_any_dimension(eager_codec, index, dimens
         np.testing.assert_array_equal(found_values, received)
 
 
-@pytest.mark.parametrize("value", message_encoder.VALUE_CODES)
+@pytest.mark.parametrize("value", VALUE_CODES)
 @hypothesis.given(indices=subsets(), seed=st.integers(0, 1000))
 @hypothesis.settings(max_examples=50, deadline=None)
 def test_received_values_are_what_everybody_decodes(codec, value, indices, seed):
@@ -352,7 +356,7 @@ def test_refused(codec, name):
             oracle_decode(message, index, "float32", 10)
 
 
-@pytest.mark.parametrize("value", message_encoder.VALUE_CODES)
+@pytest.mark.parametrize("value", VALUE_CODES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused(codec, value, bad):
     coder = codec("fixed", value, D, SIZES)
@@ -530,26 +534,46 @@ def test_entropy_by_hand():
         (("auto", "float32"), {"dimension": 5, "tensor_sizes": [5, 0]}, "positive"),
     ],
 )
-def test_build_encoder_says_what_is_wrong(arguments, options, match):
+def test_what_is_wrong_with_an_encoder_is_one_sentence(arguments, options, match):
     with pytest.raises(ValueError, match=match):
-        message_encoder.build_encoder(*arguments, **options)
+        Encoder(*arguments).bind(**options)
 
 
-def test_names_are_those_of_the_registries():
-    # No flag names the code that comes with a method.
-    codes = [*names.INDEX_NAMES, names.NO_INDICES]
-    assert codes == list(message_encoder.INDEX_CODES)
-    for name in SINGLE:
-        (code,) = message_encoder.INDEX_CODES[name]
-        assert code.tag == wire_format.INDEX_TAGS[name]
-    assert set(names.VALUE_NAMES) == set(message_encoder.VALUE_CODES)
-    for name, tag in wire_format.VALUE_TAGS.items():
-        assert message_encoder.VALUE_CODES[name]().tag == tag
+def test_tags_are_those_of_the_wire_format():
+    for name in (*SINGLE[:-1], "auto"):
+        tags = [code.tag for code in INDEX_CODES[name]().alternatives]
+        named = AUTO if name == "auto" else (name,)
+        assert sorted(tags) == sorted(wire_format.INDEX_TAGS[known] for known in named)
+    tags = {name: code.tag for name, code in VALUE_CODES.items()}
+    assert tags == wire_format.VALUE_TAGS
 
 
-def test_names_do_not_import_tensorflow():
+@pytest.mark.parametrize(
+    ("codes", "base"), [(INDEX_CODES, RiceCode), (VALUE_CODES, TernaryCode)]
+)
+@pytest.mark.parametrize(
+    ("tag", "found"), [(3, "3, the tag of"), (11, "11"), (16, "16"), ("a", "'a'")]
+)
+def test_a_code_of_ones_own_needs_a_tag_that_is_free(codes, base, tag, found):
+    code = type("Own", (base,), {"tag": tag})
+    with pytest.raises(ValueError, match=rf"free \(12, 13, 14, 15\), found {found}"):
+        codes.register("own", code)
+    assert "own" not in codes
+
+
+def test_no_two_codes_have_one_tag():
+    own = registry.CodeRegistry("value code", value_code.ValueCode, {})
+    own.register("first", type("First", (TernaryCode,), {"tag": 12}))
+    with pytest.raises(
+        ValueError, match=r"free \(13, 14, 15\), found 12, the tag of first\.$"
+    ):
+        own.register("second", type("Second", (TernaryCode,), {"tag": 12}))
+
+
+def test_codes_by_name_import_no_tensorflow():
     program = (
-        "import sys; from tff_gs.encoders import names; "
-        "assert 'tensorflow' not in sys.modules; print(len(names.ERRORS))"
+        "import sys; from tff_gs.encoders import Encoder, INDEX_CODES, VALUE_CODES;"
+        "Encoder('rice', 'float32'); VALUE_CODES.build('quantised3');"
+        "assert 'tensorflow' not in sys.modules; print(len(INDEX_CODES.summaries))"
     )
-    assert fresh_python.printed(program).strip() == "11"
+    assert fresh_python.printed(program).strip() == "6"

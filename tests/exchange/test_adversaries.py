@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.oracles import sparsification
 from tff_gs import _tensor_specs, sparse_vector
 from tff_gs.controllers import controller
-from tff_gs.encoders import message_encoder, names
+from tff_gs.encoders import names
+from tff_gs.encoders.encoder import Encoder
 from tff_gs.exchange import (
     client_state,
     client_work,
@@ -39,7 +40,7 @@ class Federation:
     """
 
     def __init__(self, method, **options):
-        code = message_encoder.build_encoder("rice", "float32", dimension=_D)
+        code = Encoder("rice", "float32").bind(dimension=_D)
         self.code = code
         self.exchange = sparse_exchange.SparseExchange(
             sparsifier=registry.SPARSIFIERS.build(method).bind(

@@ -10,7 +10,8 @@ import tensorflow_federated as tff
 from tests.oracles import sparsification
 from tff_gs import _seeds, sparse_vector
 from tff_gs.controllers import controller
-from tff_gs.encoders import codec, message_encoder
+from tff_gs.encoders import codec
+from tff_gs.encoders.encoder import Encoder
 from tff_gs.exchange import (
     client_state,
     client_work,
@@ -270,12 +271,10 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
 
 
 def _exchange_with(uplink, damaging=lambda encoder: encoder, method=fab_top_k.FabTopK):
-    exact = message_encoder.build_encoder("int32", "float32", dimension=_DIMENSION)
+    exact = Encoder("int32", "float32").bind(dimension=_DIMENSION)
     return sparse_exchange.SparseExchange(
         sparsifier=method().bind(dimension=_DIMENSION, probes=False),
-        uplink_encoder=damaging(
-            message_encoder.build_encoder(*uplink, dimension=_DIMENSION)
-        ),
+        uplink_encoder=damaging(Encoder(*uplink).bind(dimension=_DIMENSION)),
         downlink_encoder=exact,
         probe_encoder=exact,
         update=server_update.SparseSgd(learning_rate=1.0).bind(_DIMENSION),

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from launch.comparison import measures
+from launch.comparison import results
 from tests.launch import files_page
 
 _COHORTS = (
@@ -60,7 +60,7 @@ def test_the_page_of_files_has_the_columns_of_cohorts(disk_run):
 
 def test_the_closing_lines_count_what_cohorts_received(disk_run, metrics):
     assert disk_run.out.startswith("digits: 7 rounds of 2 of 6 clients in ")
-    _, down = measures.sent_megabytes(metrics)
+    _, down = results.sent_megabytes(metrics)
     first = metrics["joined_bits"].sum() / 8e3
     later = metrics["catch_up_bits"].sum() / 8e3
     assert (

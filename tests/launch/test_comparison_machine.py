@@ -8,15 +8,15 @@ import sys
 
 import pytest
 
-from launch import compare, run_directory, system_errors
-from launch.comparison import results, runner, session, standing
+from launch import compare, run_directory, screen
+from launch.comparison import command, results, runner, standing
 from tests.launch import made_up_runs
 
 _METHOD = made_up_runs.method("a", "--k=100", "--controller=fixed")
 
 
 def _session(build, capsys):
-    code = session.run(compare.FLAGS, build, report=lambda *arguments: "")
+    code = command.run(compare.FLAGS, build, report=lambda *arguments: "")
     return code, capsys.readouterr().err.strip().splitlines()
 
 
@@ -67,7 +67,7 @@ def test_a_table_that_is_not_as_its_run_left_it_is_named(tmp_path, name):
 def test_a_run_that_found_no_room_is_not_thrown_away(tmp_path, monkeypatch, is_full):
     (run,) = made_up_runs.make_runs(tmp_path / "c", _METHOD)
     refused = "Expected a checkpoint, found none."
-    full = system_errors.sentence(OSError(28, "No space left on device", "/x"), {})
+    full = screen.error_sentence(OSError(28, "No space left on device", "/x"), {})
     started = []
 
     class Popen(subprocess.Popen):

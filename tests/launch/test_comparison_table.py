@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from launch.comparison import abscissa, markdown, plots, preset, results, table
+from launch.comparison import plots, preset, results, table
 from tests.launch import made_up_runs
 
 _A = made_up_runs.method("a", "--k=100", label="A | a")
@@ -38,7 +38,7 @@ def _runs(tmp_path_factory):
 
 @pytest.fixture(name="time")
 def _time(runs):
-    return abscissa.build("time", runs)
+    return results.build_abscissa("time", runs)
 
 
 @pytest.fixture(name="lines")
@@ -111,7 +111,7 @@ def test_the_table_as_markdown(lines, time):
 
 
 def test_markdown_keeps_its_columns():
-    assert markdown.render(["x", "y"], [["a|b", "1"]]) == (
+    assert table.markdown(["x", "y"], [["a|b", "1"]]) == (
         "| x    |   y |\n| ---- | --: |\n| a\\|b |   1 |\n"
     )
 
@@ -120,14 +120,16 @@ def test_the_unit_of_time_is_said_where_it_is_one(tmp_path):
     first = made_up_runs.method("first")
     second = made_up_runs.method("second", "--cost=links")
     runs = made_up_runs.make_runs(tmp_path, first, second)
-    assert abscissa.label_of_time(runs[:1]).startswith("normalised time")
-    assert abscissa.label_of_time(runs[1:]) == "time (seconds)"
-    assert abscissa.label_of_time(runs) == "time (each run in its own unit)"
-    assert abscissa.build("time", runs).label == "time (each run in its own unit)"
+    assert results.label_of_time(runs[:1]).startswith("normalised time")
+    assert results.label_of_time(runs[1:]) == "time (seconds)"
+    assert results.label_of_time(runs) == "time (each run in its own unit)"
+    assert (
+        results.build_abscissa("time", runs).label == "time (each run in its own unit)"
+    )
 
 
 def test_methods_are_compared_over_rounds(runs, lines):
-    rounds = abscissa.build("rounds", runs)
+    rounds = results.build_abscissa("rounds", runs)
     assert rounds.label == "rounds"
     found = table.build(lines, rounds, (2.0, 3.0)).set_index("method")
     assert found.loc["A | a", "loss_at_2"] == 2.25
@@ -137,7 +139,7 @@ def test_methods_are_compared_over_rounds(runs, lines):
 
 
 def test_methods_are_compared_over_what_was_sent(runs, lines):
-    traffic = abscissa.build("traffic", runs)
+    traffic = results.build_abscissa("traffic", runs)
     # 4 clients got 32,000 bits each; then, a round, 800 of all up, 1600 to each down.
     np.testing.assert_allclose(
         traffic.positions(lines[0].results[0]), [0.0169, 0.0178, 0.0187]
@@ -149,7 +151,7 @@ def test_methods_are_compared_over_what_was_sent(runs, lines):
 
 def test_by_default_methods_are_compared_where_one_has_a_value(runs, lines):
     # Two of three runs have three rounds; none was evaluated before its first.
-    rounds = abscissa.build("rounds", runs)
+    rounds = results.build_abscissa("rounds", runs)
     assert table.choose_positions(lines, rounds) == (1.5, 2.2, 3.0)
     # Of one run alone, that was not evaluated until its end.
     assert table.choose_positions([lines[1]], rounds) == (2.0,)
@@ -157,7 +159,7 @@ def test_by_default_methods_are_compared_where_one_has_a_value(runs, lines):
 
 def test_all_that_a_preset_may_compare_over_is_there(runs):
     for over in preset.OVER:
-        assert abscissa.build(over, runs).label
+        assert results.build_abscissa(over, runs).label
 
 
 def test_a_run_whose_files_are_gone_is_one_sentence(tmp_path):
@@ -180,7 +182,9 @@ def test_a_run_whose_files_are_gone_is_one_sentence(tmp_path):
 )
 def test_a_picture_is_drawn(lines, runs, names, over, tmp_path):
     shown = [line for line in lines if line.name in names]
-    plots.draw(shown, abscissa.build(over, runs), tmp_path / "c.png", title="A test")
+    plots.draw_comparison(
+        shown, results.build_abscissa(over, runs), tmp_path / "c.png", title="A test"
+    )
     with Image.open(tmp_path / "c.png") as image:
         assert image.format == "PNG"
         pixels = np.asarray(image.convert("RGB"))
@@ -195,7 +199,7 @@ def test_a_picture_is_drawn(lines, runs, names, over, tmp_path):
 def test_a_method_has_one_colour_whichever_others_are_complete(lines, time, tmp_path):
     """The second line is drawn in its own colour though the first has no run."""
     first = lines[0]._replace(results=[])
-    plots.draw([first, lines[1]], time, tmp_path / "c.png", title="")
+    plots.draw_comparison([first, lines[1]], time, tmp_path / "c.png", title="")
     with Image.open(tmp_path / "c.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     colours = {

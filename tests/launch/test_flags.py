@@ -344,7 +344,7 @@ class _Halving(Controller):
 def test_a_rule_of_ones_own_has_its_flags_from_its_options():
     values = absl_flags.FlagValues()
     topic = flags.Topic("Rule for k", values=values)
-    topic.define_options(Registry("controller", {"halving": _Halving}))
+    topic.define_options(Registry("controller", Controller, {"halving": _Halving}))
     values(["train", "--period=5", "--k_floor=3"])
     assert (values.period, values.share, values.k_floor) == (5, None, 3)
     text = " ".join(topic.help_text().split())

@@ -17,7 +17,7 @@ import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
-from launch import flags, run_directory, system_errors
+from launch import flags, run_directory, screen
 from launch import train as train_program
 from tff_gs import _sealed_folder
 
@@ -282,9 +282,9 @@ _ERRORS = [
 @pytest.mark.parametrize(("error", "found"), _ERRORS)
 def test_what_the_system_refuses_is_one_sentence(error, found):
     paths = {"data_dir": "/d/x", "cache_dir": "/d", "output_dir": "relative"}
-    sentence = system_errors.sentence(error, paths)
+    sentence = screen.error_sentence(error, paths)
     assert found in sentence
-    assert system_errors.is_sentence(sentence)
+    assert screen.is_error_sentence(sentence)
     assert len(sentence.splitlines()) == 1
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from launch import targets
-from launch.comparison import regret, regret_plot, results
+from launch.comparison import plots, regret, results
 from tests.launch import made_up_runs
 
 _WANTED = targets.wanted(loss=2.0, accuracy=None)
@@ -102,7 +102,7 @@ def test_one_run_that_did_not_reach_it_is_no_number():
 @pytest.mark.parametrize("labels", [("k_1", "sign"), ("value",), None])
 def test_a_picture_is_drawn(reaches, labels, tmp_path):
     shown = [r for r in reaches if labels is None or r.label in labels]
-    regret_plot.draw(shown, tmp_path / "r.png", title="A test", time_label=_TIME)
+    plots.draw_regret(shown, tmp_path / "r.png", title="A test", time_label=_TIME)
     with Image.open(tmp_path / "r.png") as image:
         assert image.format == "PNG"
         pixels = np.asarray(image.convert("RGB"))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from launch import csv_table, metrics
+from launch import csv_table, metrics_rows
 from tff_gs.encoders import names
 
 
@@ -37,7 +37,7 @@ def test_rows_are_scalars_with_a_column_for_each_reason():
         contributed=np.array([7, 9]),
         refusals=np.array([0, names.BAD_CHECKSUM]),
     )
-    row = metrics.to_row(round_metrics)
+    row = metrics_rows.to_row(round_metrics)
     assert list(row)[:2] == ["round", "time"]
     assert {type(value) for value in row.values()} == {int, float}
     assert row["refused_bad_checksum"] == 2
@@ -45,5 +45,5 @@ def test_rows_are_scalars_with_a_column_for_each_reason():
         f"refused_{name}" for name in names.REFUSALS[1:]
     ]
     assert not {"contributed", "client_ids", "refusals"} & set(row)
-    ids, contributed = metrics.contributions(round_metrics)
+    ids, contributed = metrics_rows.contributions(round_metrics)
     assert (ids.tolist(), contributed.tolist()) == ([2, 0], [7, 9])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tff_gs import sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.costs import cost, links, normalised
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders.encoder import Encoder
 from tff_gs.exchange import receipts, sparse_exchange
 from tff_gs.learning import _reports, round_metrics
 from tff_gs.sparsifiers import registry
@@ -76,9 +76,7 @@ def _vector(dtype, *shape):
 @functools.cache
 def _traced_encoder(index, value, implicit):
     """The encoder, and its `encode` with one seed, traced once."""
-    code = message_encoder.build_encoder(
-        index, value, dimension=_D, tensor_sizes=[64, 30, 2]
-    )
+    code = Encoder(index, value).bind(dimension=_D, tensor_sizes=[64, 30, 2])
     if implicit:
         code = code.without_indices()
 

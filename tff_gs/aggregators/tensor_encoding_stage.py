@@ -14,6 +14,7 @@ from tensorflow_model_optimization.python.core.internal import tensor_encoding a
 from typing_extensions import override
 
 from tff_gs import sparse_vector
+from tff_gs.encoders import encoder as encoder_lib
 from tff_gs.encoders import message_encoder
 from tff_gs.sparsifiers import top_k
 
@@ -46,9 +47,9 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
         Args:
           fraction: k as a fraction of a tensor's entries, in (0, 1]; k is rounded
             up.
-          index: A name in `message_encoder.INDEX_CODES`, of a code that needs no
-            tensor sizes.
-          value: A name in `message_encoder.VALUE_CODES`.
+          index: A name in `encoders.INDEX_CODES`, of a code that needs no tensor
+            sizes.
+          value: A name in `encoders.VALUE_CODES`.
           seed: Of stochastic value codes.
 
         Raises:
@@ -56,7 +57,7 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
         """
         if not 0 < fraction <= 1:
             raise ValueError(f"Expected a fraction in (0, 1], found {fraction}.")
-        message_encoder.build_encoder(index, value, dimension=1)
+        encoder_lib.Encoder(index, value).bind(dimension=1)
         self._fraction = fraction
         self._index = index
         self._value = value
@@ -140,9 +141,7 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
         return -int(-self._fraction * dimension // 1)
 
     def _encoder(self, dimension: int) -> message_encoder.MessageEncoder:
-        return message_encoder.build_encoder(
-            self._index, self._value, dimension=dimension
-        )
+        return encoder_lib.Encoder(self._index, self._value).bind(dimension=dimension)
 
 
 def sparse_top_k(

@@ -12,11 +12,13 @@ from tff_gs.controllers import (
     value_descent,
     waiting,
 )
+from tff_gs.controllers.controller import Controller
 from tff_gs.registry import Registry
 
 #: From a rule's name to its class, which says its options and its line of help.
 CONTROLLERS: Registry = Registry(
     "controller",
+    Controller,
     {
         "fixed": fixed.FixedK,
         "sign": sign_descent.SignDescent,

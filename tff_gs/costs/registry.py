@@ -6,5 +6,5 @@ from tff_gs.registry import Registry
 
 #: From a model's name to its class, which says its options and its line of help.
 COSTS: Registry[Cost] = Registry(
-    "cost", {"normalised": normalised.NormalisedTime, "links": links.LinkTime}
+    "cost", Cost, {"normalised": normalised.NormalisedTime, "links": links.LinkTime}
 )

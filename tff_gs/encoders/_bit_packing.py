@@ -1,7 +1,10 @@
 """Bits in bytes, most significant first, in vectorised TensorFlow operations."""
 
+from __future__ import annotations
+
 import numpy as np
-import tensorflow as tf
+
+from tff_gs._tensorflow import tf
 
 #: The widest field of `read_fields`: with it a field touches at most 4 bytes.
 MAX_FIELD_BITS = 25

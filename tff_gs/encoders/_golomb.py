@@ -16,12 +16,14 @@ are kept apart, and the place of each is known from the parts before it:
 Each of the two is padded with zero bits to a whole byte; padding is checked.
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, names
 
 # Codes that are tried, from the one that suits uniformly random indices: more below,

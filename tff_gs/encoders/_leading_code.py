@@ -1,8 +1,10 @@
 """No bits at all: the indices are 0, 1, 2, and so on."""
 
-import tensorflow as tf
+from __future__ import annotations
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import index_code, names
 
 

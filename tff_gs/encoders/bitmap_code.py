@@ -1,13 +1,18 @@
 """One bit for every coordinate: the code for dense messages."""
 
-import tensorflow as tf
+from __future__ import annotations
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, index_code, names
 
 
 class BitmapCode(index_code.IndexCode):
-    """D bits, most significant first; bit j is 1 where entry j was sent."""
+    """One bit for every coordinate of the model.
+
+    Most significant first; bit j is 1 if entry j was sent.
+    """
 
     tag = 1
 

@@ -1,11 +1,12 @@
 """The interface of a codec: an index-value list as bytes, and back."""
 
+from __future__ import annotations
+
 import abc
 from typing import ClassVar, NamedTuple
 
-import tensorflow as tf
-
 from tff_gs import sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import names
 
 
@@ -99,7 +100,7 @@ class Codec(abc.ABC):
     def sizes(self, message: tf.Tensor) -> Sizes:
         """The parts of `message`, which must be one that `decode` accepts."""
 
-    def without_indices(self) -> "Codec":
+    def without_indices(self) -> Codec:
         """The codec of the same values for messages with the indices 0 to n - 1.
 
         Unless a codec has one that is cheaper: itself.

@@ -1,13 +1,18 @@
 """ceil(log2 D) bits an index."""
 
-import tensorflow as tf
+from __future__ import annotations
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, index_code, names
 
 
 class FixedWidthCode(index_code.IndexCode):
-    """Every index in ceil(log2 D) bits, most significant first; zero-padded."""
+    """Ceil(log2 D) bits an index.
+
+    Most significant first; zero-padded.
+    """
 
     tag = 2
 

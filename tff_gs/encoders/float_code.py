@@ -1,32 +1,30 @@
 """Values as floating-point numbers of 32 or 16 bits."""
 
-import tensorflow as tf
+from __future__ import annotations
+
+from typing import ClassVar
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import value_code
 
 
 class FloatCode(value_code.ValueCode):
-    """Every value as a little-endian floating-point number.
+    """Every value as a little-endian floating-point number of a type.
 
     Narrower types round to nearest; a finite value beyond the largest number of
     the type becomes that number, so that error feedback can send the rest later.
+
+    Attributes:
+      dtype_name: The type: float32, bfloat16 or float16.
     """
 
-    def __init__(self, dtype: tf.DType, tag: int) -> None:
-        """Initializes the code.
-
-        Args:
-          dtype: float32, bfloat16 or float16.
-          tag: The code's number in headers.
-        """
-        self._dtype = dtype
-        self._tag = tag
+    dtype_name: ClassVar[str]
 
     @property
-    @override
-    def tag(self) -> int:
-        return self._tag
+    def _dtype(self) -> tf.DType:
+        return tf.dtypes.as_dtype(self.dtype_name)
 
     @override
     def num_bytes(self, count: tf.Tensor) -> tf.Tensor:
@@ -48,3 +46,24 @@ class FloatCode(value_code.ValueCode):
         del count
         numbers = tf.bitcast(tf.reshape(payload, [-1, self._dtype.size]), self._dtype)
         return tf.cast(numbers, tf.float32)
+
+
+class Float32Code(FloatCode):
+    """32 bits a value, exact."""
+
+    tag = 0
+    dtype_name = "float32"
+
+
+class BFloat16Code(FloatCode):
+    """16 bits a value, 8 of them precision."""
+
+    tag = 1
+    dtype_name = "bfloat16"
+
+
+class Float16Code(FloatCode):
+    """16 bits a value, 11 of them precision, saturating at 65504."""
+
+    tag = 2
+    dtype_name = "float16"

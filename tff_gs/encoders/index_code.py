@@ -1,12 +1,19 @@
-"""The interface of an index code: which entries a message holds, as bytes."""
+"""The interface of an index code: which entries a message holds, as bytes.
+
+A code of one's own is an `IndexCode` with a tag that is free (see `registry`).
+"""
+
+from __future__ import annotations
 
 import abc
 import math
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
-import tensorflow as tf
+from typing_extensions import override
 
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import Configuration
 from tff_gs.encoders import names
 
 
@@ -36,8 +43,20 @@ class Indices(NamedTuple):
     error: tf.Tensor
 
 
-class IndexCode(abc.ABC):
+class IndexChoice(Configuration, abc.ABC):
+    """What a message's indices may be written in: a code, or the best of several."""
+
+    @property
+    @abc.abstractmethod
+    def alternatives(self) -> tuple[IndexCode, ...]:
+        """The codes; of several, the smallest is taken for each message."""
+
+
+class IndexCode(IndexChoice):
     """Writes ascending indices below a fixed dimension D.
+
+    It is made from its options, and bound to D before anything else is asked of it.
+    The first sentence of its docstring is its line of help.
 
     Attributes:
       tag: The number by which a message's header names the code, 0 to 15.
@@ -49,18 +68,26 @@ class IndexCode(abc.ABC):
     needs_tensor_sizes: ClassVar[bool] = False
     writes_any: ClassVar[bool] = True
 
-    def __init__(
-        self, dimension: int, tensor_sizes: Sequence[int] | None = None
-    ) -> None:
-        """Initializes the code.
+    _dimension: ClassVar[int]
+    _tensor_sizes: ClassVar[tuple[int, ...] | None]
+
+    @property
+    @override
+    def alternatives(self) -> tuple[IndexCode, ...]:
+        return (self,)
+
+    def bind(
+        self, *, dimension: int, tensor_sizes: Sequence[int] | None = None
+    ) -> Self:
+        """The code for the messages of a model.
 
         Args:
           dimension: D.
           tensor_sizes: How many of the D coordinates each tensor of the model
             has, in order; they sum to D.
         """
-        self._dimension = dimension
-        self._tensor_sizes = tensor_sizes
+        sizes = None if tensor_sizes is None else tuple(tensor_sizes)
+        return self._bound(_dimension=dimension, _tensor_sizes=sizes)
 
     @abc.abstractmethod
     def plan(self, indices: tf.Tensor) -> Plan:

@@ -1,13 +1,18 @@
 """32 bits an index: what index-value lists commonly cost."""
 
-import tensorflow as tf
+from __future__ import annotations
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import index_code, names
 
 
 class Int32Code(index_code.IndexCode):
-    """Every index as a little-endian 32-bit integer."""
+    """32 bits an index.
+
+    A little-endian integer each.
+    """
 
     tag = 0
 

@@ -1,57 +1,22 @@
 """Messages: a header, values, indices and a checksum; one encoder for all codes."""
 
-import functools
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import tensorflow as tf
 from typing_extensions import override
 
 from tff_gs import sparse_vector
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import (
     _bit_packing,
     _leading_code,
-    bitmap_code,
     codec,
-    fixed_width_code,
-    float_code,
     index_code,
-    int32_code,
     names,
-    quantised_code,
-    rice_code,
-    rice_per_tensor_code,
-    ternary_code,
     value_code,
 )
-
-#: The codes behind each name; of several, the smallest is taken for each message.
-INDEX_CODES: dict[str, tuple[type[index_code.IndexCode], ...]] = {
-    "int32": (int32_code.Int32Code,),
-    "bitmap": (bitmap_code.BitmapCode,),
-    "fixed": (fixed_width_code.FixedWidthCode,),
-    "rice": (rice_code.RiceCode,),
-    "rice_per_tensor": (rice_per_tensor_code.RicePerTensorCode,),
-    "auto": (
-        rice_code.RiceCode,
-        rice_per_tensor_code.RicePerTensorCode,
-        fixed_width_code.FixedWidthCode,
-        bitmap_code.BitmapCode,
-        _leading_code.LeadingCode,
-    ),
-    names.NO_INDICES: (_leading_code.LeadingCode,),
-}
-
-VALUE_CODES: dict[str, Callable[[], value_code.ValueCode]] = {
-    "float32": lambda: float_code.FloatCode(tf.float32, tag=0),
-    "bfloat16": lambda: float_code.FloatCode(tf.bfloat16, tag=1),
-    "float16": lambda: float_code.FloatCode(tf.float16, tag=2),
-    "ternary": ternary_code.TernaryCode,
-    **{
-        f"quantised{bits}": functools.partial(quantised_code.QuantisedCode, bits)
-        for bits in range(1, 9)
-    },
-}
 
 #: The largest D. Bit positions are int32, and an index fits into 25 bits.
 MAX_DIMENSION = 2**_bit_packing.MAX_FIELD_BITS - 1
@@ -102,18 +67,15 @@ class MessageEncoder(codec.Codec):
         *,
         dimension: int,
     ) -> None:
-        """Initializes the encoder; see `build_encoder` for one by names.
+        """Initializes the encoder; see `Encoder.bind` for one by names.
 
         Args:
           index_codes: One, or several: then the smallest for each message is
             taken, of equal ones the first.
           value: The value code.
-          dimension: D, the dimension that all codes were built for.
+          dimension: D in [1, MAX_DIMENSION], which all codes are bound to.
 
-        Raises:
-          ValueError: If `dimension` is not in [1, MAX_DIMENSION].
         """
-        _check_dimension(dimension)
         self._index_codes = tuple(index_codes)
         self._value_code = value
         self._dimension = dimension
@@ -185,9 +147,9 @@ class MessageEncoder(codec.Codec):
         )
 
     @override
-    def without_indices(self) -> "MessageEncoder":
+    def without_indices(self) -> MessageEncoder:
         return MessageEncoder(
-            [_leading_code.LeadingCode(self._dimension)],
+            [_leading_code.LeadingCode().bind(dimension=self._dimension)],
             self._value_code,
             dimension=self._dimension,
         )
@@ -321,78 +283,10 @@ class MessageEncoder(codec.Codec):
         return sparse_vector.SparseVector(indices[:kept], values[:kept]), error
 
 
-def build_encoder(
-    index: str,
-    value: str,
-    *,
-    dimension: int,
-    tensor_sizes: Sequence[int] | None = None,
-) -> MessageEncoder:
-    """The encoder with the index code `index` and the value code `value`.
-
-    Args:
-      index: A name in `INDEX_CODES`.
-      value: A name in `VALUE_CODES`.
-      dimension: D.
-      tensor_sizes: How many of the D coordinates each tensor of the model has, in
-        order. Needed by "rice_per_tensor"; "auto" considers that code only where
-        they are given.
-
-    Returns:
-      A `MessageEncoder`.
-
-    Raises:
-      ValueError: If a name is unknown, D is not in [1, MAX_DIMENSION], sizes are
-        not positive or do not sum to D, or are missing where they are needed.
-    """
-    _check_name("index", index, INDEX_CODES)
-    _check_name("value", value, VALUE_CODES)
-    _check_dimension(dimension)
-    if tensor_sizes is not None:
-        _check_tensor_sizes(tensor_sizes, dimension)
-    classes = [
-        code
-        for code in INDEX_CODES[index]
-        if tensor_sizes is not None or not code.needs_tensor_sizes
-    ]
-    if not classes:
-        raise ValueError(
-            f"Expected tensor_sizes for the index code {index!r}, found None."
-        )
-    return MessageEncoder(
-        [code(dimension, tensor_sizes) for code in classes],
-        VALUE_CODES[value](),
-        dimension=dimension,
-    )
-
-
 def _empty() -> sparse_vector.SparseVector:
     return sparse_vector.SparseVector(
         tf.zeros([0], tf.int32), tf.zeros([0], tf.float32)
     )
-
-
-def _check_name(kind: str, name: str, registry: dict) -> None:
-    if name not in registry:
-        raise ValueError(
-            f"Expected the {kind} code to be one of {', '.join(registry)}, "
-            f"found {name!r}."
-        )
-
-
-def _check_dimension(dimension: int) -> None:
-    if not 1 <= dimension <= MAX_DIMENSION:
-        raise ValueError(
-            f"Expected a dimension from 1 to {MAX_DIMENSION}, found {dimension}."
-        )
-
-
-def _check_tensor_sizes(tensor_sizes: Sequence[int], dimension: int) -> None:
-    if min(tensor_sizes, default=0) < 1 or sum(tensor_sizes) != dimension:
-        raise ValueError(
-            f"Expected positive tensor sizes that sum to the dimension {dimension}, "
-            f"found {list(tensor_sizes)}."
-        )
 
 
 def checksum(message: tf.Tensor) -> tf.Tensor:

@@ -1,31 +1,4 @@
-"""Names of the codes and of the reasons for refusals; imports no TensorFlow."""
-
-#: What `--..._index` flags may say, each with one line of help.
-INDEX_NAMES: dict[str, str] = {
-    "int32": "32 bits an index",
-    "bitmap": "one bit for every coordinate of the model",
-    "fixed": "ceil(log2 D) bits an index",
-    "rice": "Rice/Golomb-coded gaps, one parameter a message",
-    "rice_per_tensor": "Rice/Golomb-coded gaps, a parameter for each tensor",
-    "auto": "the smallest of bitmap, fixed, rice (and rice_per_tensor) a message; no "
-    "bits where the indices are 0 to n - 1",
-}
-
-#: The code of messages whose indices both ends know. No flag may say it: it comes
-#: with the methods whose messages are such, in place of what the flag says.
-NO_INDICES = "leading"
-
-#: What `--..._value` flags may say, each with one line of help.
-VALUE_NAMES: dict[str, str] = {
-    "float32": "32 bits a value, exact",
-    "bfloat16": "16 bits a value, 8 of them precision",
-    "float16": "16 bits a value, 11 of them precision, saturating at 65504",
-    **{
-        f"quantised{bits}": f"uniform stochastic quantisation to {bits} bits, unbiased"
-        for bits in range(1, 9)
-    },
-    "ternary": "the sign, with the mean magnitude of the message",
-}
+"""Reasons for refusals, and their numbers; imports no TensorFlow."""
 
 #: Why a decoder refuses a message; position is the error number, 0 is none.
 ERRORS: tuple[str, ...] = (

@@ -1,15 +1,19 @@
 """Golomb/Rice-coded gaps with one parameter a message."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import tensorflow as tf
+from typing import ClassVar
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, _golomb, index_code, names
 
 
 class RiceCode(index_code.IndexCode):
-    """Gaps between indices in a Golomb code; the parameter is in the first byte.
+    """Gaps in a Rice/Golomb code, one parameter a message.
+
+    The parameter is in the first byte.
 
     Of uniformly random indices it is at most 1.5% above the entropy up to a density
     of 0.32. No parameter suits 0.382, where it is 4.2% above, as is a bitmap.
@@ -17,11 +21,11 @@ class RiceCode(index_code.IndexCode):
 
     tag = 3
 
-    def __init__(
-        self, dimension: int, tensor_sizes: Sequence[int] | None = None
-    ) -> None:
-        super().__init__(dimension, tensor_sizes)
-        self._golomb = _golomb.Golomb(dimension)
+    _golomb: ClassVar[_golomb.Golomb]
+
+    @override
+    def _prepare(self) -> None:
+        self._set(_golomb=_golomb.Golomb(self._dimension))
 
     @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:

@@ -1,18 +1,20 @@
 """Golomb/Rice-coded gaps with a parameter for each tensor of the model."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
-import tensorflow as tf
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, _golomb, index_code, names
 
 _CODE_BITS = 7
 
 
 class RicePerTensorCode(index_code.IndexCode):
-    """Gaps in a Golomb code whose parameter suits the tensor that they are in.
+    """Gaps in a Rice/Golomb code, a parameter for each tensor.
 
     Selections are not uniform over a model's layers, so this can be below the
     entropy of a uniformly random subset, which is what it is for. On such subsets
@@ -25,24 +27,36 @@ class RicePerTensorCode(index_code.IndexCode):
     tag = 4
     needs_tensor_sizes = True
 
-    def __init__(
-        self, dimension: int, tensor_sizes: Sequence[int] | None = None
-    ) -> None:
-        super().__init__(dimension, tensor_sizes)
-        sizes = np.array(tensor_sizes, np.int32)
-        self._sizes = sizes
-        self._ends = np.cumsum(sizes, dtype=np.int32)
-        self._starts = self._ends - sizes
-        self._golomb = _golomb.Golomb(int(sizes.max()))
+    _sizes: ClassVar[np.ndarray]
+    _starts: ClassVar[np.ndarray]
+    _ends: ClassVar[np.ndarray]
+    _golomb: ClassVar[_golomb.Golomb]
+    _field_widths: ClassVar[np.ndarray]
+    _field_offsets: ClassVar[np.ndarray]
+    _field_bits: ClassVar[int]
+    _field_bytes: ClassVar[int]
+
+    @override
+    def _prepare(self) -> None:
+        sizes = np.array(self._tensor_sizes, np.int32)
+        ends = np.cumsum(sizes, dtype=np.int32)
         count_widths = [int(size).bit_length() for size in sizes]
-        self._field_widths = np.array(
+        field_widths = np.array(
             [width for count in count_widths for width in (count, _CODE_BITS)],
             np.int32,
         )
-        field_ends = np.cumsum(self._field_widths, dtype=np.int32)
-        self._field_offsets = field_ends - self._field_widths
-        self._field_bits = int(field_ends[-1])
-        self._field_bytes = (self._field_bits + 7) // 8
+        field_ends = np.cumsum(field_widths, dtype=np.int32)
+        field_bits = int(field_ends[-1])
+        self._set(
+            _sizes=sizes,
+            _starts=ends - sizes,
+            _ends=ends,
+            _golomb=_golomb.Golomb(int(sizes.max())),
+            _field_widths=field_widths,
+            _field_offsets=field_ends - field_widths,
+            _field_bits=field_bits,
+            _field_bytes=(field_bits + 7) // 8,
+        )
 
     @override
     def plan(self, indices: tf.Tensor) -> index_code.Plan:

@@ -1,23 +1,23 @@
 """Only the sign of every value, with the mean magnitude."""
 
-import tensorflow as tf
+from __future__ import annotations
+
 from typing_extensions import override
 
+from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, value_code
 
 
 class TernaryCode(value_code.ValueCode):
-    """The mean of |v| as a float32, and a bit for every value: 1 where v < 0.
+    """The sign, with the mean magnitude of the message.
 
-    Together with the entries that are not sent, values are of three kinds (Sattler
-    et al., "Robust and communication-efficient federated learning from non-IID
-    data", IEEE TNNLS 2020). This is biased; it needs error feedback.
+    The mean of |v| as a float32, and a bit for every value: 1 if v < 0. Together with
+    the entries that are not sent, values are of three kinds (Sattler et al., "Robust
+    and communication-efficient federated learning from non-IID data", IEEE TNNLS
+    2020). This is biased; it needs error feedback.
     """
 
-    @property
-    @override
-    def tag(self) -> int:
-        return 3
+    tag = 3
 
     @override
     def num_bytes(self, count: tf.Tensor) -> tf.Tensor:

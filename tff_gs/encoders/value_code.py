@@ -1,9 +1,15 @@
-"""The interface of a value code: the values of a message's entries, as bytes."""
+"""The interface of a value code: the values of a message's entries, as bytes.
+
+A code of one's own is a `ValueCode` with a tag that is free (see `registry`).
+"""
+
+from __future__ import annotations
 
 import abc
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-import tensorflow as tf
+from tff_gs._tensorflow import tf
+from tff_gs.configuration import Configuration
 
 
 class Written(NamedTuple):
@@ -18,17 +24,18 @@ class Written(NamedTuple):
     received: tf.Tensor
 
 
-class ValueCode(abc.ABC):
+class ValueCode(Configuration, abc.ABC):
     """Writes float32 values; the length depends on how many there are, alone.
 
     A value code never writes an infinity for a finite value. What is not finite
-    stays so, for the receiver to refuse it.
+    stays so, for the receiver to refuse it. The first sentence of its docstring is
+    its line of help.
+
+    Attributes:
+      tag: The number by which a message's header names the code, 0 to 15.
     """
 
-    @property
-    @abc.abstractmethod
-    def tag(self) -> int:
-        """The number by which a message's header names the code, 0 to 15."""
+    tag: ClassVar[int]
 
     @abc.abstractmethod
     def num_bytes(self, count: tf.Tensor) -> tf.Tensor:

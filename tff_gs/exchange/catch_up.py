@@ -16,7 +16,8 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import _growing, _tensor_specs, sparse_vector
-from tff_gs.encoders import _leading_code, codec, message_encoder
+from tff_gs.encoders import _leading_code, codec, float_code, message_encoder
+from tff_gs.encoders.registry import INDEX_CODES
 from tff_gs.exchange import client_state, messages, server_update
 from tff_gs.exchange.messages import read_answer
 
@@ -35,7 +36,7 @@ class PartialParticipation:
 
     Attributes:
       index_code: How the server writes which weights have changed, a name in
-        `message_encoder.INDEX_CODES`; their values are always exact.
+        `encoders.INDEX_CODES`; their values are always exact.
     """
 
     index_code: str = "auto"
@@ -43,8 +44,8 @@ class PartialParticipation:
     def __post_init__(self) -> None:
         names = [
             name
-            for name, codes in message_encoder.INDEX_CODES.items()
-            if any(code.writes_any for code in codes)
+            for name, choice in INDEX_CODES.items()
+            if any(code.writes_any for code in choice().alternatives)
         ]
         if self.index_code not in names:
             raise ValueError(
@@ -351,11 +352,11 @@ def _encoder(
     participation: PartialParticipation, dimension: int, tensor_sizes: Sequence[int]
 ) -> codec.Codec:
     """Writes any exact list, and all weights without a word on which they are."""
-    named = message_encoder.INDEX_CODES[participation.index_code]
-    classes: list[Any] = list(dict.fromkeys((*named, _leading_code.LeadingCode)))
+    named = INDEX_CODES.build(participation.index_code).alternatives
+    codes = dict.fromkeys((*named, _leading_code.LeadingCode()))
     return message_encoder.MessageEncoder(
-        [code(dimension, tensor_sizes) for code in classes],
-        message_encoder.VALUE_CODES["float32"](),
+        [code.bind(dimension=dimension, tensor_sizes=tensor_sizes) for code in codes],
+        float_code.Float32Code(),
         dimension=dimension,
     )
 

@@ -15,6 +15,7 @@ from tff_gs.sparsifiers.sparsifier import Sparsifier
 #: From a method's name to its class, which says its options and its line of help.
 SPARSIFIERS: Registry[Sparsifier] = Registry(
     "sparsifier",
+    Sparsifier,
     {
         "fab_top_k": fab_top_k.FabTopK,
         "fub_top_k": fub_top_k.FubTopK,

@@ -1,4 +1,4 @@
-"""The metrics of a round as one row of scalars, and as what each client contributed."""
+"""The rows of metrics.csv: how a round becomes one, and what is read off them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,12 @@ import numpy as np
 from tff_gs.encoders import names as encoder_names
 
 Row = dict[str, Any]
+
+# What the column `time` is, with its unit, by the model of time.
+TIME_LABELS: Mapping[str, str] = {
+    "normalised": "normalised time (1 is a round of computing)",
+    "links": "time (seconds)",
+}
 
 _OF_CLIENTS = ("client_ids", "contributed")
 _VECTORS = (*_OF_CLIENTS, "refusals")
@@ -34,3 +40,24 @@ def contributions(metrics: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Which clients took part, and how many entries of each were selected."""
     ids, counts = (np.asarray(metrics[name]) for name in _OF_CLIENTS)
     return ids, counts
+
+
+def bits_up(row: Mapping[str, Any]) -> Any:
+    """Bits that all clients of a round together send to the server.
+
+    Args:
+      row: A row of metrics.csv, or the whole table as a data frame.
+    """
+    asked = row.get("catch_up_request_bits", 0)
+    return row["uplink_bits"] + row["report_bits"] + asked
+
+
+def bits_down(row: Mapping[str, Any]) -> Any:
+    """Bits that they receive, except a dense download before the first round.
+
+    Args:
+      row: A row of metrics.csv, or the whole table as a data frame.
+    """
+    each = row["downlink_bits"] + row["probe_downlink_bits"]
+    own = row.get("catch_up_bits", 0) + row.get("joined_bits", 0)
+    return each * row["clients"] + own

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from launch import targets
-from launch.comparison import measures
+from launch.comparison import results
 from tests.launch import made_up_runs
 
 _TIMES = [1.5, 3.0, 4.5, 6.0]
@@ -18,13 +18,13 @@ def _metrics():
     ("time", "loss"), [(3.0, 2.0), (4.5, 2.0), (5.9, 2.0), (6.0, 1.0)]
 )
 def test_the_value_at_a_time_is_of_the_last_evaluation_until_then(metrics, time, loss):
-    assert measures.value_at(metrics["test_loss"], metrics["time"], time) == loss
+    assert results.value_at(metrics["test_loss"], metrics["time"], time) == loss
 
 
 @pytest.mark.parametrize("time", [0.1, 1.5, 2.9, 6.1])
 def test_there_is_no_value_before_the_first_evaluation_or_after_the_end(metrics, time):
     accuracies = metrics["test_accuracy"]
-    assert np.isnan(measures.value_at(accuracies, metrics["time"], time))
+    assert np.isnan(results.value_at(accuracies, metrics["time"], time))
 
 
 def test_the_time_to_a_target_is_of_the_first_evaluation_that_reaches_it(metrics):
@@ -37,10 +37,10 @@ def test_the_time_to_a_target_is_of_the_first_evaluation_that_reaches_it(metrics
         (2.0, 0.5, 6.0),
     ]:
         wanted = targets.wanted(loss=loss, accuracy=accuracy)
-        assert measures.time_to(metrics, wanted) == time
+        assert results.time_to(metrics, wanted) == time
     for loss, accuracy in [(0.99, None), (2.0, 0.71)]:
         wanted = targets.wanted(loss=loss, accuracy=accuracy)
-        assert np.isnan(measures.time_to(metrics, wanted))
+        assert np.isnan(results.time_to(metrics, wanted))
 
 
 def test_a_run_and_its_table_reach_a_target_in_the_same_row():
@@ -72,11 +72,11 @@ def test_traffic_is_of_all_clients():
         probe_downlink_bits=[400_000, 0],
         clients=[4, 3],
     )
-    up, down = measures.sent_megabytes(metrics)
+    up, down = results.sent_megabytes(metrics)
     # (8 + 0) / 8, then (4 + 0.8) / 8 more; 4 (1.6 + 0.4) / 8, then 3 (0.8) / 8 more.
     np.testing.assert_allclose(up, [1.0, 1.6])
     np.testing.assert_allclose(down, [1.0, 1.3])
-    assert measures.initial_megabytes(bits=16_000_000, clients=5) == 10.0
+    assert results.initial_megabytes(bits=16_000_000, clients=5) == 10.0
 
 
 def test_traffic_of_cohorts_has_what_brings_clients_up_to_date():
@@ -90,7 +90,7 @@ def test_traffic_of_cohorts_has_what_brings_clients_up_to_date():
         catch_up_bits=[0, 800_000],
         catch_up_request_bits=[0, 1_600_000],
     )
-    up, down = measures.sent_megabytes(metrics)
+    up, down = results.sent_megabytes(metrics)
     # (2 (2) + 16) / 8, then (2 (2) + 0.8) / 8 more.
     np.testing.assert_allclose(up, [1.0, 2.2])
     np.testing.assert_allclose(down, [2.5, 3.1])
@@ -107,6 +107,6 @@ def test_traffic_of_cohorts_has_what_brings_clients_up_to_date():
     ],
 )
 def test_quarters_of_what_half_of_the_runs_reached_are_round(ends, quarters):
-    found = measures.quarters(ends)
+    found = results.quarters(ends)
     np.testing.assert_allclose(found, quarters)
     assert sum(end >= found[-1] for end in ends) >= len(ends) / 2
