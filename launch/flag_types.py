@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from tff_gs.configuration import Option, Range
 from tff_gs.controllers.amount import Amount, parse_amount
-from tff_gs.encoders import names as encoder_names
 from tff_gs.encoders.encoder import Encoder
+from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
 
 # Of an int32, which seeds, rounds and counts become.
 MAX_NUMBER = 2**31 - 1
@@ -156,15 +156,13 @@ def encoder() -> FlagType:
 
     def convert(text: str) -> Encoder:
         index, _, value = text.partition("+")
-        _check(
-            index in encoder_names.INDEX_NAMES and value in encoder_names.VALUE_NAMES
-        )
+        _check(index in INDEX_CODES and value in VALUE_CODES)
         return Encoder(index, value)
 
     return FlagType(
         convert,
-        f"INDEX+VALUE with INDEX one of {', '.join(encoder_names.INDEX_NAMES)} and "
-        f"VALUE one of {', '.join(encoder_names.VALUE_NAMES)}",
+        f"INDEX+VALUE with INDEX one of {', '.join(INDEX_CODES)} and "
+        f"VALUE one of {', '.join(VALUE_CODES)}",
     )
 
 

@@ -22,7 +22,7 @@ from launch.options import (
 from tff_gs.configuration import Option, options_of
 from tff_gs.controllers.registry import CONTROLLERS
 from tff_gs.costs.registry import COSTS
-from tff_gs.encoders import names as encoder_names
+from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
 from tff_gs.registry import Registry
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
@@ -215,8 +215,8 @@ METHOD.define(
 ENCODERS = Topic(
     "Encoders",
     choices={
-        "Index codes": encoder_names.INDEX_NAMES,
-        "Value codes": encoder_names.VALUE_NAMES,
+        "Index codes": INDEX_CODES.summaries,
+        "Value codes": VALUE_CODES.summaries,
     },
 )
 ENCODERS.define(

@@ -48,7 +48,7 @@ def test_a_cohort_takes_part_in_a_round(disk_run, metrics):
 
 
 def test_the_page_of_files_has_the_columns_of_cohorts(disk_run):
-    always, of_cohorts = files_page.tables("metrics.csv")
+    always, of_cohorts, _ = files_page.tables("metrics.csv")
     names = list(always)
     # Before the evaluation, and, placed later, before the counts of clients.
     names[-2:-2] = list(of_cohorts)[7:]

@@ -15,7 +15,7 @@ from tff_gs.controllers.amount import Amount
 from tff_gs.controllers.controller import Controller
 from tff_gs.controllers.registry import CONTROLLERS
 from tff_gs.costs.registry import COSTS
-from tff_gs.encoders import names as encoder_names
+from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
 from tff_gs.registry import Registry
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
@@ -52,8 +52,8 @@ def test_help_is_quick_and_names_everything(train, name):
         TASKS,
         CONTROLLERS,
         COSTS,
-        encoder_names.INDEX_NAMES,
-        encoder_names.VALUE_NAMES,
+        INDEX_CODES,
+        VALUE_CODES,
         SPARSIFIERS,
         populations.STORES,
     ):
@@ -196,7 +196,7 @@ def test_an_encoder_of_unknown_codes_names_those_that_exist():
         _parse("--downlink_encoder=rice+float99")
     # This one comes with the methods that can do without indices.
     with pytest.raises(ValueError, match="INDEX"):
-        _parse(f"--uplink_encoder={encoder_names.NO_INDICES}+float32")
+        _parse("--uplink_encoder=leading+float32")
 
 
 @pytest.mark.parametrize("name", SPARSIFIERS)

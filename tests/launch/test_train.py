@@ -47,6 +47,29 @@ def test_the_page_of_files_says_what_is_there(small_run, interrupted_run):
     assert files_page.keys("result.json") == list(result)
 
 
+def test_waiting_probes_nothing_and_shows_what_it_sees(train, tmp_path):
+    run = train(
+        "--controller=waiting",
+        "--clients=6",
+        "--rounds=7",
+        "--eval_every=3",
+        "--batch_size=16",
+        directory=tmp_path / "waiting",
+    )
+    assert run.code == 0, run.err
+    always, _, of_waiting = files_page.tables("metrics.csv")
+    names = [*list(always)[:-2], *of_waiting, *list(always)[-2:]]
+    columns = {name: (always | of_waiting)[name] for name in names}
+    files_page.check(run.directory / "metrics.csv", columns)
+    metrics = _metrics(run)
+    assert (metrics["k_probe"] == 0).all()
+    assert (metrics["probe_downlink_elements"] == 0).all()
+    # D = 13,706, beta = 10: sqrt(27 D) is below D / 20.
+    assert metrics["k"][0] == 608
+    assert metrics["update_elasticity"].between(0, 1).all()
+    assert metrics["k"].nunique() > 1
+
+
 def test_metrics_have_a_row_a_round(small_run):
     metrics = _metrics(small_run)
     assert metrics["round"].tolist() == list(range(1, 8))
