@@ -31,7 +31,7 @@ def closing_lines(
     count, last = len(experiment.task.clients), rows[-1]
     evaluated = [row for row in rows if row["test_accuracy"] != ""]
     ks = [row["k"] for row in rows]
-    # Clients join in different rounds where not all take part in every one.
+    # Clients join in different rounds if not all take part in every one.
     cohorts = "joined" in last
     has_checkpoint = directory.last_checkpoint() is not None
     checkpoints = f", {directory.checkpoints.name}/" if has_checkpoint else ""
@@ -59,7 +59,7 @@ def closing_lines(
 
 
 def _describe_all(rows: Sequence[Row], result: training.Result) -> dict[str, str]:
-    """The traffic, where all clients take part in every round."""
+    """The traffic, if all clients take part in every round."""
     count = rows[-1]["clients"]
     up, down = (
         sum(map(of, rows)) for of in (metrics_rows.bits_up, metrics_rows.bits_down)

@@ -1,6 +1,6 @@
 """A CSV file that grows by a row at a time.
 
-`tff.program.CSVFileReleaseManager` reads and writes the whole file anew for every
+`tff.program.CSVFileReleaseManager` reads and writes the whole file again for every
 row that it releases (0.1 s a row at a thousand rows); this one only appends.
 """
 
@@ -26,8 +26,8 @@ class CsvTable:
 
         Args:
           path: The file.
-          continued: Whether it exists and rows are added to it; else it is made, and
-            there is a FileExistsError where there is one.
+          continued: Whether it exists and rows are added to it; otherwise it is made:
+            a FileExistsError if there is one.
         """
         self._path = path
         content = path.read_bytes() if continued else b""
@@ -110,7 +110,7 @@ def cut(path: pathlib.Path, count: int) -> None:
 
 
 def _first_rounds(path: pathlib.Path, count: int) -> bytes:
-    """The header and that many rows; fewer where they are not there."""
+    """The header and that many rows; fewer if they are not there."""
     try:
         lines: Sequence[bytes] = path.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Types of flags: how a flag's text is read, and what is said where it cannot be."""
+"""Types of flags: how a flag's text is read, and what is said if it cannot be."""
 
 import functools
 import itertools
@@ -28,7 +28,7 @@ class FlagType(flags.ArgumentParser):
         """Builds the parser.
 
         Args:
-          convert: From the flag's text to its value; ValueError where it is none.
+          convert: From the flag's text to its value; ValueError if it is none.
           wanted: What is expected, as it reads in a sentence.
         """
         self.wanted = wanted
@@ -43,7 +43,7 @@ class FlagType(flags.ArgumentParser):
 
 
 class Serializer(flags.ArgumentSerializer):
-    """Writes a value so that the flag's type reads it back."""
+    """Writes a value as the flag's type reads it back."""
 
     @override
     def serialize(self, value: Any) -> str:

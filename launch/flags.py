@@ -43,7 +43,7 @@ MAY_CHANGE = (
     "client_store_dir",
 )
 
-# These choose their constants by the number of rounds, so that it cannot change.
+# These choose their constants by the number of rounds, so it cannot change.
 BANDITS = tuple(
     name
     for name, rule in CONTROLLERS.items()
@@ -277,7 +277,7 @@ TRAINING.define(
 TRAINING.define(
     "client_optimizer",
     flag_types.choice(OPTIMIZERS),
-    "takes the local steps, where clients send what these change (sgd)",
+    "takes the local steps, if clients send what these change (sgd)",
 )
 TRAINING.define(
     "server_optimizer",
@@ -307,7 +307,7 @@ TRAINING.define(
 TRAINING.define(
     "rounds",
     flag_types.whole_number(1),
-    f"the most rounds; by default {_by_task('rounds')}, and without limit where "
+    f"the most rounds; by default {_by_task('rounds')}, and without limit if "
     "time_budget is given",
 )
 TRAINING.define(
@@ -339,7 +339,7 @@ PARTICIPATION.define(
     "client_store",
     flag_types.choice(populations.STORES),
     "with clients_per_round: where clients' states are between their rounds; by "
-    "default disk, or runtime where these are all clients",
+    "default disk, or runtime if these are all clients",
 )
 PARTICIPATION.define(
     "client_store_dir",
@@ -366,14 +366,14 @@ OUTPUT.define(
     "rounds between two checkpoints, from which a run that was interrupted or killed "
     "is resumed; one is written after the first round and every 10 minutes too; two "
     "are kept, each of 8 bytes for every weight of every client, in the client store "
-    "where that is on disk; 0: none",
+    "if that is on disk; 0: none",
     "50",
 )
 OUTPUT.define(
     "resume",
     flag_types.text("the directory of a run"),
     "go on with the run in this directory, from its last checkpoint and with its "
-    f"flags; those that may be given anew: {', '.join(MAY_CHANGE)}",
+    f"flags; those that you may change: {', '.join(MAY_CHANGE)}",
 )
 
 TOPICS = (DATA, METHOD, ENCODERS, RULE, COST, TRAINING, PARTICIPATION, OUTPUT)

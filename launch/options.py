@@ -70,15 +70,15 @@ class TrainingOptions:
     """How the model is trained, and for how long.
 
     Attributes:
-      learning_rate: eta; of the local steps where clients send local updates.
+      learning_rate: eta; of the local steps if clients send local updates.
       local_steps: tau; 1 or None: clients contribute one gradient each.
       local_epochs: Instead of local_steps: passes through a client's examples; None:
         local_steps counts.
       client_optimizer: Takes the local steps; a name in
         `launch.options.OPTIMIZERS`, None: plain SGD.
       server_optimizer: Takes the server's step; likewise.
-      server_learning_rate: Of the server's step; None: eta where clients contribute
-        gradients, 1 where they contribute local updates.
+      server_learning_rate: Of the server's step; None: eta if clients contribute
+        gradients, 1 if they contribute local updates.
       batch_size: Examples of a client's minibatch.
       client_weighting: A name in `launch.options.WEIGHTINGS`.
       probe_examples: Examples on which a client evaluates the probe losses.
@@ -87,7 +87,7 @@ class TrainingOptions:
         of the model of time; None: no limit.
       target_loss: The run ends with the first evaluation whose test loss is at most
         this; None: no target.
-      target_accuracy: Likewise, whose test accuracy is at least this. Where both
+      target_accuracy: Likewise, whose test accuracy is at least this. If both
         are given, one evaluation must reach both.
       eval_every: Rounds between two evaluations on the test data.
       seed: Fixes every random draw of the run.
@@ -116,7 +116,7 @@ class TrainingOptions:
 
     @property
     def targets(self) -> tuple[targets_lib.Target, ...]:
-        """The targets that are given; the run ends where all are reached."""
+        """The targets that are given; the run ends when all are reached."""
         return targets_lib.wanted(loss=self.target_loss, accuracy=self.target_accuracy)
 
 

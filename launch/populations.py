@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tff_gs import programs, runtime
 
 STORES: Mapping[str, str] = {
-    "runtime": "in TFF's worker; only where all clients take part in every round",
+    "runtime": "in TFF's worker; only if all clients take part in every round",
     "memory": "in the program's memory",
     "disk": "in a file, of which memory holds one state at a time",
 }
@@ -83,7 +83,7 @@ def check_clients(options: ParticipationOptions, clients: int) -> None:
         )
     if options.client_store == "runtime" and cohort < clients:
         raise ValueError(
-            "Expected client_store memory or disk where not all clients take part in "
+            "Expected client_store memory or disk if not all clients take part in "
             f"every round, found runtime with {cohort} of {clients} clients: no cohort "
             "can be taken out of TFF's worker."
         )

@@ -24,7 +24,7 @@ class Progress:
         """Begins to show.
 
         Args:
-          rounds: The most rounds of the run; None where only time limits it.
+          rounds: The most rounds of the run; None if only time limits it.
           time_budget: The time at which the run ends, if any.
           stream: Where to show it; by default standard error.
         """

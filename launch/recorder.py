@@ -33,7 +33,7 @@ _EVENTS = {
 class Recorder:
     """Writes metrics.csv, timing.csv, clients.csv and TensorBoard's events.
 
-    A row is in its file when `record` returns, so that a crash loses nothing.
+    A row is in its file when `record` returns, so a crash loses nothing.
     metrics.csv and clients.csv hold no wall-clock time: two runs of one seed give
     the same bytes.
 
@@ -131,7 +131,7 @@ class Recorder:
     async def rewind(self, state: Mapping[str, np.ndarray], key: int) -> None:
         """Takes the files of an earlier run back to round `key`, and opens them.
 
-        The events are made anew: TensorBoard keeps none of a round that comes twice
+        The events are made again: TensorBoard keeps none of a round that comes twice
         apart from the other. Files that this program has open are taken back as well.
 
         Args:

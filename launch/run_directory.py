@@ -172,7 +172,7 @@ class RunDirectory:
             os.close(handle)
 
     def last_checkpoint(self) -> int | None:
-        """The round of the last checkpoint; None where there is none."""
+        """The round of the last checkpoint; None if there is none."""
         return next(iter(self._checkpoints()), None)
 
     def _checkpoints(self) -> list[int]:
@@ -188,7 +188,7 @@ class RunDirectory:
         return f" Go on: python -m launch.train --resume={self.path}"
 
     def remove_leftovers(self) -> None:
-        """Removes what was left where a run was killed while it wrote a file."""
+        """Removes what was left if a run was killed while it wrote a file."""
         for path in self.checkpoints.glob(f"{CHECKPOINT_PREFIX}*"):
             if not path.name.removeprefix(CHECKPOINT_PREFIX).isdigit():
                 shutil.rmtree(path, ignore_errors=True)
@@ -196,7 +196,7 @@ class RunDirectory:
             _temporary(self.path / name).unlink(missing_ok=True)
 
     def reopen(self, flags: Mapping[str, str]) -> None:
-        """Makes a complete run one that is not, and writes its flags anew.
+        """Makes a complete run one that is not, and writes its flags again.
 
         Args:
           flags: The flags of the run by name, as text.
@@ -221,7 +221,7 @@ class RunDirectory:
 
 
 def create_numbered(path: str, flags: Mapping[str, str]) -> RunDirectory:
-    """Makes a new directory, of that name or of a similar one where it is taken.
+    """Makes a new directory, of that name or of a similar one if it is taken.
 
     Args:
       path: The name.
@@ -248,7 +248,7 @@ def checksum(path: pathlib.Path) -> str:
 
 
 def _exists(path: pathlib.Path) -> bool:
-    """Whether there is something; an OSError where that cannot be known."""
+    """Whether there is something; an OSError if that cannot be known."""
     try:
         path.lstat()
     except FileNotFoundError:

@@ -112,7 +112,7 @@ def _build(
 
 
 def _check_versions() -> None:
-    """Raises ValueError where an installed package would fail only after a while."""
+    """Raises ValueError if an installed package would fail only after a while."""
     found = metadata.version(_PACKAGE)
     if tuple(int(number) for number in found.split(".")[:2]) > _LAST:
         raise ValueError(

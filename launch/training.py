@@ -33,7 +33,7 @@ class Ending(NamedTuple):
     """How a run ended.
 
     Attributes:
-      exit_code: The program's exit code; 0 where the run is complete.
+      exit_code: The program's exit code; 0 if the run is complete.
       sentence: What went wrong, or "".
     """
 
@@ -47,9 +47,9 @@ class Result(NamedTuple):
     Attributes:
       ending: How it ended.
       initial_bits: The size of the dense download of each client before the first
-        round; 0 where clients begin later.
+        round; 0 if clients begin later.
       seconds: Wall-clock time of the rounds and evaluations that this program ran.
-      resumed_from: The round that it went on from; 0 where it began anew.
+      resumed_from: The round that it went on from; 0 if it began from the start.
     """
 
     ending: Ending

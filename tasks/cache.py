@@ -26,14 +26,14 @@ def load_or_build(
     sources: Sequence[pathlib.Path],
     cache_dir: str | None = None,
 ) -> Arrays:
-    """Returns the arrays of `build()`, from a cache file where that is valid.
+    """Returns the arrays of `build()`, from a cache file if that is valid.
 
     The cache is an uncompressed .npz file. It is valid while `version` and the
     names, sizes and modification times of the sources stay what they were. It lies
     in `cache_dir` if that is given; else beside the data if that directory is
     writable; else in the user's cache directory ($XDG_CACHE_HOME or ~/.cache). It
-    is replaced in one step, so that a reader never meets half a file; a damaged one
-    is built anew.
+    is replaced in one step, so a reader never meets half a file; a damaged one
+    is built again.
 
     Args:
       build: Reads the sources.
@@ -67,7 +67,7 @@ def load_or_build(
             logging.info("No cache at %s: %s", place, error)
         else:
             return arrays
-    logging.warning("No cache for %s could be written; it is read anew.", data_dir)
+    logging.warning("No cache for %s could be written; it is read again.", data_dir)
     return arrays
 
 
@@ -81,7 +81,7 @@ def default_dir() -> pathlib.Path | None:
 
 
 def find_home() -> pathlib.Path | None:
-    """The user's home directory; None where there is none."""
+    """The user's home directory; None if there is none."""
     try:
         return pathlib.Path.home()
     except RuntimeError:
@@ -130,7 +130,7 @@ def _read(path: pathlib.Path, fingerprint: str) -> Arrays | None:
         RuntimeError,
         zipfile.BadZipFile,
     ) as error:
-        logging.warning("Damaged cache %s is built anew: %s", path, error)
+        logging.warning("Damaged cache %s is built again: %s", path, error)
         return None
 
 

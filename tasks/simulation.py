@@ -1,7 +1,7 @@
 """The data sets of `tff.simulation.datasets` as arrays.
 
 TFF keeps each in one SQLite file, in ~/.tff unless told otherwise, and downloads it
-where it is absent.
+if it is absent.
 """
 
 import functools
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Examples = Mapping[str, np.ndarray]
 
-# TFF's download has no limit of its own: where a network swallows packets, it hangs.
+# TFF's download has no limit of its own: if a network swallows packets, it hangs.
 _NETWORK_SECONDS = 30.0
 _CHUNK = 512
 
@@ -89,7 +89,7 @@ def read(
     """
     import tensorflow as tf
 
-    # What it calls is converted where it needs to be; its own source cannot be.
+    # What it calls is converted if it needs to be; its own source cannot be.
     @tf.autograph.experimental.do_not_convert
     def chunks(client_id: tf.Tensor) -> tf.data.Dataset:
         dataset = data.serializable_dataset_fn(client_id).batch(_CHUNK)
@@ -117,7 +117,7 @@ def read(
 
 
 def checked_labels(client_id: str, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Returns the labels as int32; DataError where one is not in [0, classes)."""
+    """Returns the labels as int32; DataError if one is not in [0, classes)."""
     wrong = labels[(labels < 0) | (labels >= classes)]
     if wrong.size:
         raise DataError(
@@ -169,6 +169,6 @@ def _absent(place: pathlib.Path, file_name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what the error says, or its name where it says nothing."""
+    """The first line of what the error says, or its name if it says nothing."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".:")

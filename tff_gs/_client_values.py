@@ -38,7 +38,7 @@ def flatten(value: Any, value_type: tff.Type, where: str) -> list[Any]:
 
     Another dtype of the same kind is cast if that changes no entry; a Python number, or
     a list of such, has no dtype of its own. The parts of a mapping or a named tuple are
-    found by their names. A `tf.data.Dataset` stands for its elements where the type is
+    found by their names. A `tf.data.Dataset` stands for its elements if the type is
     a sequence, else for its examples, stacked.
 
     Args:

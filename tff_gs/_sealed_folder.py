@@ -88,7 +88,7 @@ def sync(path: pathlib.Path) -> None:
 
 
 def remove(folder: pathlib.Path) -> None:
-    """Removes a folder with all that is in it; nothing where there is none.
+    """Removes a folder with all that is in it; nothing if there is none.
 
     Its name is gone first: no part of it is ever taken for a whole folder.
     """

@@ -33,7 +33,7 @@ def to_dense(sparse: SparseVector, dimension: int) -> tf.Tensor:
 def take(vector: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """The entries of `vector` ([D], of any type) at `indices` (int32 [n]).
 
-    Like `put` and `subtract`, it is quick where these are all entries in order: to
+    Like `put` and `subtract`, it is quick if these are all entries in order: to
     gather or scatter a whole vector takes ten times as long as to look at it.
     """
     return _choose(
@@ -72,7 +72,7 @@ def subtract(vector: tf.Tensor, indices: tf.Tensor, values: tf.Tensor) -> tf.Ten
         lambda: vector - values,
         lambda: tf.tensor_scatter_nd_sub(vector, indices[:, tf.newaxis], values),
     )
-    # Known anyway, but where D is 1 and `values` might be broadcast.
+    # Known anyway, except if D is 1 and `values` might be broadcast.
     difference.set_shape(vector.shape)
     return difference
 

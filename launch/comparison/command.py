@@ -158,7 +158,7 @@ def build(values: absl_flags.FlagValues, others: Mapping[str, str]) -> preset.Pr
 
 
 def distinct(methods: Sequence[preset.Method]) -> tuple[preset.Method, ...]:
-    """The methods; ValueError where two have one name or label."""
+    """The methods; ValueError if two have one name or label."""
     for key in ("name", "label"):
         seen = [getattr(method, key) for method in methods]
         for value in seen:
@@ -214,10 +214,10 @@ def run(
 
     Args:
       values: The program's flags, parsed.
-      build: Gives what to run; ValueError where the command line is wrong.
+      build: Gives what to run; ValueError if the command line is wrong.
       report: From the preset, its runs, what is complete of them and their directory
         to what is printed; writes files.
-      check: Raises ValueError where the program has no use for such runs.
+      check: Raises ValueError if the program has no use for such runs.
 
     Returns:
       The program's exit code.

@@ -90,7 +90,7 @@ class Preset:
     sizes: Mapping[str, Size] = dataclasses.field(default_factory=dict)
 
     def sized(self, name: str) -> "Preset":
-        """The preset at the size called `name`; ValueError where there is none."""
+        """The preset at the size called `name`; ValueError if there is none."""
         if name not in self.sizes:
             known = f"one of {', '.join(self.sizes)}" if self.sizes else "none"
             raise ValueError(

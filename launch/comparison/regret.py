@@ -18,7 +18,7 @@ class Reach(NamedTuple):
     Attributes:
       label: What the method is called.
       k: The k of a fixed k; NaN for a rule.
-      times: The time of each complete run; NaN where it did not reach the target.
+      times: The time of each complete run; NaN if it did not reach the target.
       runs: How many runs there should be.
     """
 

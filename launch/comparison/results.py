@@ -99,13 +99,13 @@ def value_at(values: pd.Series, positions: pd.Series, position: float) -> float:
     """The value of the last evaluation at or before a position.
 
     Args:
-      values: Of each round, at least one: `test_accuracy` or `test_loss`, NaN where
+      values: Of each round, at least one: `test_accuracy` or `test_loss`, NaN if
         it was not evaluated.
       positions: Where each round ended, such as its time; ascending.
       position: Such as a time.
 
     Returns:
-      The value; NaN where the run ended before that position, or was not evaluated
+      The value; NaN if the run ended before that position, or was not evaluated
       until then.
     """
     if positions.iloc[-1] < position:
@@ -115,7 +115,7 @@ def value_at(values: pd.Series, positions: pd.Series, position: float) -> float:
 
 
 def time_to(metrics: pd.DataFrame, targets: Sequence[targets_lib.Target]) -> float:
-    """The time of the first evaluation that reaches all targets; NaN where none does.
+    """The time of the first evaluation that reaches all targets; NaN if none does.
 
     Args:
       metrics: The rows of metrics.csv.

@@ -57,7 +57,7 @@ class _Active(NamedTuple):
 
 @contextlib.contextmanager
 def lock(comparison: pathlib.Path) -> Iterator[None]:
-    """Holds the directory of a comparison, which is made where it is missing.
+    """Holds the directory of a comparison, which is made if it is missing.
 
     Raises:
       ValueError: If another program holds it, or it cannot be written.
@@ -218,7 +218,7 @@ class _Execution:
         self._say(f"{run} failed: {sentence}")
 
     def _stop(self) -> None:
-        """Ends what is at work; nothing where all has ended."""
+        """Ends what is at work; nothing if all has ended."""
         for active in self._active:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(active.process.pid, signal.SIGINT)

@@ -25,7 +25,7 @@ def log(run: plan.Run) -> pathlib.Path:
 
 
 def read_result(run: plan.Run) -> dict[str, Any] | None:
-    """What result.json holds; None where the run is not complete.
+    """What result.json holds; None if the run is not complete.
 
     Raises:
       ValueError: If the file is not what a run leaves.

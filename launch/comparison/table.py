@@ -17,7 +17,7 @@ def choose_positions(
 ) -> tuple[float, ...]:
     """Where to compare when nobody says it.
 
-    The quarters of what half of the runs have reached, but for those where no method
+    The quarters of what half of the runs have reached, except those at which no method
     has a value.
     """
     ends = [over.positions(r).iloc[-1] for line in lines for r in line.results]
@@ -35,7 +35,7 @@ def build(
     """The table with numbers.
 
     The value at T is that of the last evaluation at or before it. It is missing (NaN)
-    where a run of the method ended before, or had not been evaluated.
+    if a run of the method ended before, or had not been evaluated.
 
     Args:
       lines: What to compare.
@@ -45,7 +45,7 @@ def build(
     Returns:
       A row for each line with the columns `method`, `runs` (those that are
       complete); for each T the mean over runs of `accuracy_at_T` and
-      `loss_at_T` and, where a line has several runs, their `..._min` and
+      `loss_at_T` and, if a line has several runs, their `..._min` and
       `..._max`; the means of `rounds`, `time` (at the end), `megabytes_up` and
       `megabytes_down` (of all clients, the first dense download included) and
       `final_k`.
@@ -57,7 +57,7 @@ def build(
 def _values_at(
     line: results.Line, column: str, over: results.Abscissa, position: float
 ) -> list[float]:
-    """The value of each run of a line; empty where one of them has none."""
+    """The value of each run of a line; empty if one of them has none."""
     values = [
         results.value_at(r.metrics[column], over.positions(r), position)
         for r in line.results
@@ -173,7 +173,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def with_spread(values: Sequence[float], form: str) -> str:
-    """The mean of the values and, where they are several, the least and the largest.
+    """The mean of the values and, if they are several, the least and the largest.
 
     Args:
       values: Numbers, at least one.

@@ -203,7 +203,7 @@ def random_k_factory(
     unbiased: bool = False,
     seed: int = 0,
 ) -> tff.aggregators.AggregationFactory:
-    """Aggregation of k coordinates that are drawn anew in every round.
+    """Aggregation of k coordinates that are drawn again in every round.
 
     The created `tff.templates.AggregationProcess` reads each value as one float32
     vector of D and computes, in its `next`:
@@ -213,7 +213,7 @@ def random_k_factory(
        values there, float32 [k], to the inner aggregation.
     3. The server puts the inner result at these coordinates; elsewhere it is zero.
 
-    A coordinate is in a round with probability k / D, so that the result is, in
+    A coordinate is in a round with probability k / D, so the result is, in
     expectation, k / D times what the inner aggregation would give for the whole value.
     With `unbiased` it is multiplied by D / k at the server, after the inner
     aggregation: clipping norms and noise inside refer to the vector of k before that.
@@ -235,14 +235,14 @@ def random_k_factory(
     Args:
       k: A count (int) or a fraction of D (float).
       inner_agg_factory: What aggregates the vectors of k; the returned factory is
-        weighted where it is. By default a weighted mean that is 0 where all weights
+        weighted if it is. By default a weighted mean that is 0 if all weights
         are.
       unbiased: Whether to multiply the result by D / k.
       seed: Fixes the coordinates of all rounds.
 
     Returns:
-      A factory; its `create` raises TypeError where the value is not a structure of
-      floats or the inner result not a float32 [k], and ValueError where k is out of
+      A factory; its `create` raises TypeError if the value is not a structure of
+      floats or the inner result not a float32 [k], and ValueError if k is out of
       its range.
 
     Raises:

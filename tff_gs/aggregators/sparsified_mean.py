@@ -78,13 +78,13 @@ class SparsifiedMeanFactory(tff.aggregators.WeightedAggregationFactory):
 
     1. Client i takes the k entries of largest magnitude of its value a_i, a structure
        of floats read as one vector of D, and sends them as one encoded message with
-       its weight C_i. It sends no zeros, and no entry at all where its weight is 0.
+       its weight C_i. It sends no zeros, and no entry at all if its weight is 0.
     2. The server decodes and checks every message. What it refuses (a value that is
        not finite, damaged bytes, a weight that is negative or not finite) counts for
        nothing, neither its entries nor its weight.
     3. `sparsifier` selects the coordinates J of the result. At j in J, the result is
        (sum over i that sent j of C_i a_ij) / (sum over i of C_i); elsewhere zero.
-       Where the weights sum to 0, the result is zero.
+       If the weights sum to 0, the result is zero.
 
     With error feedback, what arrived and was not selected is not lost: the server
     keeps its mean and adds it to the next round as the upload of one more client whose
@@ -374,7 +374,7 @@ class UnweightedSparsifiedMeanFactory(_Unweighted):
 class SparsifiedSumFactory(_Unweighted):
     """Sum of updates of which clients send a few entries, encoded.
 
-    What TFF's own factories take where they divide, or add noise, themselves: in
+    What TFF's own factories take if they divide, or add noise, themselves: in
     `MeanFactory(value_sum_factory=)`, `UnweightedMeanFactory(value_sum_factory=)` and
     `DifferentiallyPrivateFactory(record_aggregation_factory=)`. A mean in these places
     would be divided by the number of clients once more.
@@ -382,8 +382,8 @@ class SparsifiedSumFactory(_Unweighted):
     `UnweightedSparsifiedMeanFactory` without the division: at j in J, the result is the
     sum of a_ij over the clients i that sent j. With error feedback, the server keeps
     the sum of what it did not select. With all entries sent and selected (k = 1.0) it
-    is `tff.aggregators.SumFactory`, but for the order of the additions. What is refused
-    adds nothing, but the factory around it may count it all the same.
+    is `tff.aggregators.SumFactory`, except for the order of the additions. What is
+    refused adds nothing, but the factory around it may count it nevertheless.
     """
 
     _divides = False

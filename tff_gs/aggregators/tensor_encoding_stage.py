@@ -25,7 +25,7 @@ class SparseTopKEncodingStage(te.core.AdaptiveEncodingStageInterface):
     There is no residual here: what is not sent is lost, unlike in the sparse
     exchange. A message that does not pass the receiver's checks decodes to zeros.
 
-    The state is a round number, so that a stochastic value code rounds differently
+    The state is a round number, so a stochastic value code rounds differently
     in every round; tensors with other content draw other numbers.
     """
 

@@ -23,11 +23,11 @@ class Traffic(NamedTuple):
       downlink_units: float64 scalar, numbers sent to every client.
       downlink_bits: float64 scalar, bits sent to every client.
       probe_downlink_units: float64 scalar, numbers that told every client the
-        probe's update; 0 where nothing was probed.
+        probe's update; 0 if nothing was probed.
       probe_downlink_bits: float64 scalar, the bits of that message, likewise.
       probed: bool scalar, whether the clients evaluated the probe losses.
       catch_up_units: float64 [N], numbers that brought each client up to date
-        before its work; 0 where all take part in every round.
+        before its work; 0 if all take part in every round.
       catch_up_bits: float64 [N], the bits of these messages, likewise.
       local_steps: float64 [N], tau, minibatch gradients that each client computed.
     """
@@ -103,8 +103,8 @@ class Cost(configuration.Configuration, abc.ABC):
     ) -> tf.Tensor:
         """theta(k'): the time that the round would have taken with other messages.
 
-        Everything else of `traffic` stays, the probe included, so that theta(k)
-        and theta(k') differ by k and k' only.
+        Everything else of `traffic` stays, including the probe. So theta(k) and
+        theta(k') differ by k and k' only.
 
         Args:
           traffic: What travelled in the round.
@@ -146,7 +146,7 @@ class Computing:
     def factor(self, traffic: Traffic) -> tf.Tensor:
         """Computing of clients relative to one minibatch gradient, float64 [N].
 
-        tau local steps, and probe_examples / batch_size where the round was probed
+        tau local steps, and probe_examples / batch_size if the round was probed
         (Han, Wang, Leung, ICDCS 2020, section V).
         """
         probe = self.probe_examples / self.batch_size

@@ -173,11 +173,11 @@ class LinkTime(cost.Cost):
     A synchronous round lasts as long as its slowest client. A client computes, sends
     its message and receives the server's:
 
-        compute (tau + probe_examples / batch_size where probed), tau its local steps,
+        compute (tau + probe_examples / batch_size if probed), tau its local steps,
         + latency + uplink bits / up bandwidth
         + latency + (downlink bits + probe's downlink bits) / down bandwidth,
 
-    and before that, where it has to be brought up to date,
+    and before that, if it has to be brought up to date,
 
         latency + catch-up bits / down bandwidth.
 

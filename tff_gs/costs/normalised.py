@@ -15,13 +15,13 @@ class NormalisedTime(cost.Cost):
     Han, Wang, Leung (ICDCS 2020, section V): with U the most numbers that any
     client sent and V the numbers sent to every client, a round takes
 
-        tau (+ probe_examples / batch_size where probed) + beta / (2 D) (U + V)
+        tau (+ probe_examples / batch_size if probed) + beta / (2 D) (U + V)
 
-    with tau the most local steps of any client; the paper makes one. Where clients have
+    with tau the most local steps of any client; the paper makes one. If clients have
     to be brought up to date before, the most numbers that any of them received for it
     are added to V.
 
-    Every number costs the same, so that k index-value pairs up and down cost
+    Every number costs the same, so k index-value pairs up and down cost
     beta / (2 D) (2 k + 2 k), and D dense numbers up and down beta.
     """
 
@@ -51,5 +51,5 @@ class NormalisedTime(cost.Cost):
 
 
 def _most(of_clients: tf.Tensor) -> tf.Tensor:
-    """The largest of numbers that are not negative; 0 where there are no clients."""
+    """The largest of numbers that are not negative; 0 if there are no clients."""
     return tf.maximum(tf.reduce_max(of_clients), 0.0)

@@ -50,13 +50,13 @@ def build_sparse_broadcast_process(
     What the message lacks, left out or rounded away, stays in w - v and grows into
     the next selection: error feedback for the downlink.
 
-    **What is simulated.** TFF's clients keep nothing between rounds, so that this
+    **What is simulated.** TFF's clients keep nothing between rounds, so this
     process also broadcasts v itself, in place of the copy that a client of a real
     deployment would have kept. Clients apply the encoded message to it, to the bit as
     the server did. The measured `downlink_bits` take it as kept: they are those of a
     client that heard every message so far, dense first. A client that missed some
     has to be brought up to date first, by those messages or by v (`cached_bits`);
-    where cohorts are sampled, `downlink_bits` are a lower bound therefore. The first
+    if cohorts are sampled, `downlink_bits` are a lower bound. The first
     round sends the model dense, and says so in its measurements.
 
     Of a `tff.learning.models.ModelWeights`, the trainable weights are sparsified, and
@@ -68,7 +68,7 @@ def build_sparse_broadcast_process(
     * `k`: int32, entries in the message; 0 in the first round;
     * `downlink_bits`: int64, for one client: the sum of the next three;
     * `message_bits`: int64, the encoded change; 0 in the first round;
-    * `dense_bits`: int64, the dense model; 0 but for the first round;
+    * `dense_bits`: int64, the dense model; 0 except in the first round;
     * `whole_bits`: int64, the weights that are not trainable;
     * `cached_bits`: int64, the replica that clients are taken to have kept; 0 in the
       first round;
@@ -91,7 +91,7 @@ def build_sparse_broadcast_process(
       seed: Of value codes that round stochastically.
 
     Returns:
-      A `tff.learning.templates.DistributionProcess`. A round fails where a trainable
+      A `tff.learning.templates.DistributionProcess`. A round fails if a trainable
       weight is not finite: such a change has no message.
 
     Raises:

@@ -59,7 +59,7 @@ def write_fields(
       num_bytes: int32 scalar, the length of the result.
 
     Returns:
-      uint8 [num_bytes], zero where no field is.
+      uint8 [num_bytes], zero outside the fields.
     """
     # A field and the bits before it in its first word of 32 bits fit into 64 bits,
     # so it is two sums by words; sums of disjoint bits are disjunctions.

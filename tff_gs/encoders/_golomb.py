@@ -3,7 +3,7 @@
 Golomb, "Run-length encodings", IEEE Transactions on Information Theory 12, 1966; with a
 power of two for the parameter M it is Rice's code (Rice and Plaunt, 1971). A gap
 g = q M + r is the quotient q in unary and the remainder r in truncated binary:
-with w = floor(log2 M) and u = 2**(w + 1) - M, r in w bits where r < u, else
+with w = floor(log2 M) and u = 2**(w + 1) - M, r in w bits if r < u, else
 r + u in w + 1 bits.
 
 Codewords one after the other can only be read one after the other. So the parts
@@ -76,7 +76,7 @@ class Planes(NamedTuple):
       widths: int32 [n] or scalar, how many bits each has.
       ones: int32 [n], positions of the ones of the unary plane.
       extra: int32 [n], positions of the ones of the extra plane in the tail, or
-        -1 where a gap has none.
+        -1 if a gap has none.
       fixed_bytes: int32 scalar, the length of the fixed plane.
       tail_bytes: int32 scalar, the length of the tail.
     """
@@ -94,7 +94,7 @@ class Gaps(NamedTuple):
     """What `read` found.
 
     Attributes:
-      gaps: int64 [count], or empty where `error` is not 0.
+      gaps: int64 [count], or empty if `error` is not 0.
       error: int32 scalar, an error number (see `names.ERRORS`).
     """
 
@@ -306,5 +306,5 @@ def _offsets(widths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
 
 
 def _last(ascending: tf.Tensor, empty: int = -1) -> tf.Tensor:
-    """The last of `ascending`, int32 [n], or `empty` where there is none."""
+    """The last of `ascending`, int32 [n], or `empty` if there is none."""
     return tf.concat([[empty], ascending], 0)[-1]

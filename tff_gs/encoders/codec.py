@@ -17,7 +17,7 @@ class Encoded(NamedTuple):
       message: uint8 [bytes].
       received: float32 [n], the values that a receiver decodes, to the bit; what
         they lack of the values that were encoded is left to error feedback. Not
-        meaningful where a value was not finite: then the message is refused.
+        meaningful if a value was not finite: then the message is refused.
     """
 
     message: tf.Tensor
@@ -28,8 +28,8 @@ class Decoded(NamedTuple):
     """What a receiver makes of a message.
 
     Attributes:
-      vector: The decoded `SparseVector`; empty where the message was refused.
-      error: int32 scalar: 0 where the message was accepted, else the number of
+      vector: The decoded `SparseVector`; empty if the message was refused.
+      error: int32 scalar: 0 if the message was accepted, otherwise the number of
         the reason (see `Codec.ERRORS`).
     """
 

@@ -14,7 +14,7 @@ class FloatCode(value_code.ValueCode):
     """Every value as a little-endian floating-point number of a type.
 
     Narrower types round to nearest; a finite value beyond the largest number of
-    the type becomes that number, so that error feedback can send the rest later.
+    the type becomes that number; error feedback can send the rest later.
 
     Attributes:
       dtype_name: The type: float32, bfloat16 or float16.

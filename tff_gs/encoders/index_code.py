@@ -22,8 +22,8 @@ class Plan(NamedTuple):
 
     Attributes:
       num_bytes: int32 scalar, the exact length that `write` will give, or the
-        largest int32 where it cannot write these indices.
-      tensors: What `write` needs besides, so that nothing is computed twice.
+        largest int32 if it cannot write these indices.
+      tensors: What `write` also needs, to compute nothing twice.
     """
 
     num_bytes: tf.Tensor
@@ -34,7 +34,7 @@ class Indices(NamedTuple):
     """What was read.
 
     Attributes:
-      indices: int32 [count], strictly ascending and in [0, D) where `error` is 0;
+      indices: int32 [count], strictly ascending and in [0, D) if `error` is 0;
         otherwise of any length and content.
       error: int32 scalar, an error number (see `names.ERRORS`).
     """

@@ -206,7 +206,7 @@ class MessageEncoder(codec.Codec):
         """Checks all but the payloads.
 
         Returns:
-          The error number; the header, with a count in [0, max_count] where there
+          The error number; the header, with a count in [0, max_count] if there
           was no error; the position of the index code in `_index_codes`.
         """
         limit = tf.clip_by_value(tf.cast(max_count, tf.int32), 0, self._dimension)

@@ -17,7 +17,7 @@ class QuantisedCode(value_code.ValueCode):
 
     The payload is the scale s = max |v| and for every value a level of `bits` bits.
 
-    With L = 2**bits - 1 steps, level l stands for s (2 l - L) / L, so that levels
+    With L = 2**bits - 1 steps, level l stands for s (2 l - L) / L, so levels
     are evenly spaced from -s to s. A value between two levels becomes either, with
     the probabilities that make its expectation the value itself (Alistarh et al.,
     "QSGD", NeurIPS 2017, with the maximum as norm). The payload is s as a float32,

@@ -16,7 +16,7 @@ class RiceCode(index_code.IndexCode):
     The parameter is in the first byte.
 
     Of uniformly random indices it is at most 1.5% above the entropy up to a density
-    of 0.32. No parameter suits 0.382, where it is 4.2% above, as is a bitmap.
+    of 0.32. No parameter suits 0.382: there it is 4.2% above, as a bitmap is.
     """
 
     tag = 3

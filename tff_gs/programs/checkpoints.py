@@ -46,7 +46,7 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
         keep_total: int = 2,
         notes: Mapping[str, Any] | None = None,
     ):
-        """Makes the directory where it is missing.
+        """Makes the directory if it is missing.
 
         Args:
           root_dir: Where the states go; no other program uses it at the same time.

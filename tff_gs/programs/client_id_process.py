@@ -50,8 +50,8 @@ class ClientIdProcess:
     The state that drivers hold, save and load is the server's, a `ServerState`. The
     store belongs to one sequence of such states:
 
-    * Where a driver discards a round and repeats it, the store goes back too.
-    * Where it goes on from any other state, such as one that an earlier program saved,
+    * If a driver discards a round and repeats it, the store goes back too.
+    * If it goes on from any other state, such as one that an earlier program saved,
       clients begin again: each receives the dense model when it takes part, and its
       residual is lost. Metrics count it, and there is a warning. A program that goes on
       with the same numbers to the bit is `tff_gs.programs.train_model`.
@@ -75,7 +75,7 @@ class ClientIdProcess:
             round.
           data: From each client's id to its examples, as of
             `tff_gs.learning.check_data`; or TFF's clients, whose examples are read for
-            every round anew.
+            every round again.
           store: Where clients' states are between their rounds.
           context: Where rounds run, such as what `tff_gs.runtime.execution_context`
             gives; None: in the context that is installed then. Needed in a
@@ -201,7 +201,7 @@ class ClientIdProcess:
         return learning.clients_from_client_data(self._data, names).data
 
     def _follow(self, state: learning.ServerState) -> learning.ServerState:
-        """Takes the store to where the state is; else no client has the model."""
+        """Takes the store to where the state is; otherwise no client has the model."""
         mark = _mark(state)
         if not np.size(state.client_ids) or mark in self._marks:
             return state

@@ -48,7 +48,7 @@ class Population(abc.ABC):
     def next(self, state: sparsified_process.ServerState) -> tuple[Any, Any, Any]:
         """Runs a round.
 
-        Where it raises an error, the clients' states are those from before it.
+        If it raises an error, the clients' states are those from before it.
 
         Returns:
           The server's state, the metrics and the timing, as in `RoundOutput`.

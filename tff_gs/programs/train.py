@@ -1,7 +1,7 @@
 """Program logic for training with client state.
 
 It is organised as `tff.learning.programs.train_model` is: it goes on from the latest
-saved program state where there is one, runs rounds, evaluates some of them, releases
+saved program state if there is one, runs rounds, evaluates some of them, releases
 their metrics and saves the program state. What differs, and why:
 
 * The program state holds the states of all clients, which TFF's clients do not have,
@@ -12,10 +12,10 @@ their metrics and saves the program state. What differs, and why:
   call returns the values of the server. So any TFF execution context will do, the
   resident one of `tff_gs.runtime` or another; it need not be a
   `tff.program.FederatedContext`.
-* A round is released, and where due evaluated and saved, before the next one begins,
-  so that a program that is killed has released all rounds that it completed.
+* A round is released, and if due evaluated and saved, before the next one begins.
+  So a program that is killed has released all rounds that it completed.
 * The initial state is not saved: it follows from the seed. The state after the first
-  round is, whatever the period, so that a program that is killed early can go on.
+  round is, whatever the period, so a program that is killed early can go on.
 * A saved state that is damaged is passed over for the one before it.
 """
 
@@ -79,7 +79,7 @@ class Release(NamedTuple):
 
     Attributes:
       train: The metrics of `SparsifiedProcess.next`.
-      evaluation: What the evaluation returned; None where there was none.
+      evaluation: What the evaluation returned; None if there was none.
       timing: Wall-clock seconds: `round_seconds`, `evaluation_seconds`, and what
         `SparsifiedProcess.next` measured.
     """
@@ -95,10 +95,10 @@ class TrainOutput(NamedTuple):
     Attributes:
       state: `tff_gs.learning.ServerState` after the last round.
       round_number: The last round that has been run, in this call or an earlier one.
-      resumed_from: The round that this call went on from; 0 where it began anew.
+      resumed_from: The round that this call went on from; 0 if it began from the start.
       stop: Why it ended.
       initial_bits: The size of each client's dense download before the first round;
-        0 where clients begin later, each with its own first round.
+        0 if clients begin later, each with its own first round.
       seconds: Wall-clock time of the rounds of this call, with all that belongs to
         them.
     """
@@ -136,7 +136,7 @@ async def train_model(
     Args:
       population: The clients, with the process that trains their model.
       initial_weights: Those of a trained model to start from, as of
-        `SparsifiedProcess.set_model_weights`; None: the model's own. Not used where
+        `SparsifiedProcess.set_model_weights`; None: the model's own. Not used if
         the program goes on from a saved state.
       total_rounds: The most rounds, those of an earlier call included; None: no
         limit.

@@ -52,7 +52,7 @@ class Executors:
     def use(self, clients: int) -> Executor:
         """The executor for `clients` clients.
 
-        Where it is a new one, those that hold no value are closed, but for one whose
+        If it is a new one, those that hold no value are closed, except one whose
         number of clients has come back before and so can be expected to come again.
         """
         if next(reversed(self._executors), None) != clients:

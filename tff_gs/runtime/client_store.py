@@ -93,7 +93,7 @@ class ClientStore(abc.ABC):
         states = snapshots.take_apart(snapshot)
         self.write(list(states), list(states.values()))
 
-    # Nothing is to be done where snapshots are copies.
+    # Nothing is to be done if snapshots are copies.
     def forget_earlier_snapshots(self) -> None:  # noqa: B027
         """Called when the last snapshot is saved.
 

@@ -76,7 +76,7 @@ def run_round(
 
     Clients that the store or the server does not know receive the dense model first;
     the states of the cohort, and of nobody else, are read from the store and written
-    back. Where the round raises an error, the store is as it was before.
+    back. If the round raises an error, the store is as it was before.
 
     Args:
       process: Built with `participation`, unless all clients take part every time.
@@ -123,7 +123,7 @@ def _states(
     new = [place for place, client in enumerate(ids) if client not in known]
     if not new:
         return state, store.read(ids), 0, 0
-    # Of all, so that the worker needs no executor for another number of clients.
+    # Of all: the worker then needs no executor for another number of clients.
     state, begun, bits = process.initialize_clients(state, list(ids))
     joined_bits = int(bits) * len(new)
     if len(new) == len(ids):

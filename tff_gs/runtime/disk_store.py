@@ -7,7 +7,7 @@ that someone cuts short, is then an error that can be told, and no signal.
 
 A snapshot copies nothing: it says which records the states are in, and these are left
 alone from then on. A client whose record belongs to a snapshot is written to another
-one. The two latest saved snapshots are kept, so that the file holds at most three
+one. The two latest saved snapshots are kept, so the file holds at most three
 records of a client.
 
 Every record has a checksum of all that it says.
@@ -74,7 +74,7 @@ class DiskStore(client_store.ClientStore):
     """
 
     def __init__(self, path: str | os.PathLike[str], state_type: tff.Type) -> None:
-        """Opens the file, or makes it where there is none.
+        """Opens the file, or makes it if there is none.
 
         Args:
           path: The file; its folder exists.
@@ -307,7 +307,7 @@ class DiskStore(client_store.ClientStore):
         )
 
     def _load(self, slot: int) -> np.ndarray:
-        """The record in an array of one element; zeros where the file ends early."""
+        """The record in an array of one element; zeros if the file ends early."""
         record = np.zeros(1, self._record)
         os.preadv(self._file, [record.view(np.uint8).data], self._position(slot))
         return record
@@ -338,7 +338,7 @@ class DiskStore(client_store.ClientStore):
             slot = self._free.pop() if self._free else self._append()
         else:
             slot = place.slot
-        # Later than all others, even where the clock is set back.
+        # Later than all others, even if the clock is set back.
         self._newest = stamp = max(self._newest + 1, time.time_ns())
         record = np.zeros(1, self._record)
         for name, leaf in zip(self._names, leaves, strict=True):
@@ -395,7 +395,7 @@ class DiskStore(client_store.ClientStore):
 
 
 def _checksum(record: np.ndarray) -> int:
-    """Of all that a record says, but for the checksum itself."""
+    """Of all that a record says, except the checksum itself."""
     numbers = record["numbers"][0]
     found = zlib.crc32(numbers[[_STAMP, _ID]].tobytes())
     return zlib.crc32(record.view(np.uint8)[_NUMBERS_BYTES:].data, found)

@@ -192,7 +192,7 @@ class ResidentContext(tff.framework.SyncContext):
     def _compile(self, comp: tff.Computation) -> Any:
         if id(comp) not in self._compiled:
             native = _native_form(comp)
-            # With the computation itself, so that its id stays taken.
+            # With the computation itself: its id then stays taken.
             self._compiled[id(comp)] = (comp, native)
         return self._compiled[id(comp)][1]
 
@@ -345,7 +345,7 @@ async def _compute(value: Any, type_signature: tff.Type) -> Any:
 
 
 class _Fetched(NamedTuple):
-    """A fetched structure; held here, so that its id stays taken."""
+    """A fetched structure; held here to keep its id taken."""
 
     structure: Any
     value: Any
@@ -361,7 +361,7 @@ def _is_frozen(value: Any) -> bool:
 
 
 def _native_form(comp: tff.Computation) -> tff.Computation:
-    """What the worker runs: as TFF's native contexts compile it, but for Grappler.
+    """What the worker runs: as TFF's native contexts compile it, except for Grappler.
 
     Those let Grappler trade time for memory (activations are computed twice), which
     costs a third of a CNN's gradient; its default settings do not.

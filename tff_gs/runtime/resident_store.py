@@ -1,4 +1,4 @@
-"""Clients' states that never leave the worker, where all clients take part."""
+"""Clients' states that never leave the worker, if all clients take part."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ class ResidentStore(client_store.ClientStore):
     """Keeps the handle of all clients' states, which stay in the worker.
 
     The fastest store, and the narrowest: TFF's executors cannot take a cohort out of a
-    CLIENTS-placed value or put several together, so that every round is of the same
+    CLIENTS-placed value or put several together, so every round is of the same
     clients, in the same order. Nothing survives the execution context.
     """
 

@@ -13,7 +13,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
       known: bool [N], of which clients there is a state.
-      states: A client's state with arrays [N, ...] in place of its own; zeros where
+      states: A client's state with arrays [N, ...] in place of its own; zeros if
         there is none.
     """
 

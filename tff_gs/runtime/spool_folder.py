@@ -91,7 +91,7 @@ def _make(parent: pathlib.Path) -> tuple[pathlib.Path, int]:
         path = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         with contextlib.suppress(OSError):
-            # Where folders cannot be locked, no program removes another's either.
+            # If folders cannot be locked, no program removes another's either.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Another program can have taken it for dead before it was locked.
         if path.is_dir():
