@@ -34,7 +34,7 @@ def scripted_controller():
             unknown = [tf.constant(np.nan, tf.float64) for _ in range(6)]
             return ScriptedState(
                 *(tf.constant(number) for number in self._decision),
-                controller.Feedback(*unknown),
+                controller.Feedback(*unknown, round=tf.constant(0)),
             )
 
         def decide(self, state):
