@@ -39,6 +39,13 @@ def test_every_name_has_a_class_and_help():
 
 
 @pytest.mark.parametrize("name", registry.CONTROLLERS)
+def test_binds_to_all_that_a_process_knows(name, needed):
+    rule = registry.CONTROLLERS.build(name, needed.get(name, {}))
+    bound = rule.bind(1000, rounds=40, seed=1, balanced_k=lambda: 50)
+    assert bound.dimension == 1000
+
+
+@pytest.mark.parametrize("name", registry.CONTROLLERS)
 def test_runs_in_tff_with_a_state_of_fixed_type(name, needed, feedback):
     rule = _build(name, 1000, **needed.get(name, {}), rounds=40, seed=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
@@ -102,16 +102,14 @@ class ReplayFile(configuration.Configuration):
         help="a CSV file with a column k, such as an earlier run's metrics.csv"
     )
 
-    def bind(
-        self, dimension: int, *, rounds: int | None = None, seed: int = 0
-    ) -> Replay:
+    def bind(self, dimension: int, **known: Any) -> Replay:
         """Reads the file; see `Controller.bind`.
 
         Raises:
           ValueError: As `read_sequence`, and as `Replay` does.
         """
         recording = Replay(sequence=tuple(read_sequence(self.replay_file)))
-        return recording.bind(dimension, rounds=rounds, seed=seed)
+        return recording.bind(dimension, **known)
 
 
 def read_sequence(path: str | os.PathLike[str]) -> list[int]:
