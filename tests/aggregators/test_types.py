@@ -172,9 +172,7 @@ def test_weights_that_are_no_numbers(weight_type):
     "build", [aggregators.fab_top_k_factory, aggregators.random_k_factory]
 )
 def test_k_out_of_range(build, k):
-    with pytest.raises(
-        ValueError, match=r"k to be a (count \(int\) in \[1, 4\]|number)"
-    ):
+    with pytest.raises(ValueError, match=r"k to be a count \(int\) in \[1, 4\]"):
         build(k).create(tff.TensorType(np.float32, [4]), _FLOAT)
 
 

@@ -88,10 +88,12 @@ def test_two_rounds_by_hand(usual):
     }
 
 
+# TensorFlow takes subnormal numbers for zeros.
+_ENTRIES = st.floats(-8, 8, width=32, allow_subnormal=False)
 _ROUNDS = st.lists(
     st.tuples(
         st.lists(
-            st.tuples(st.integers(0, _D - 1), st.floats(-8, 8, width=32)),
+            st.tuples(st.integers(0, _D - 1), _ENTRIES),
             unique_by=lambda entry: entry[0],
             max_size=9,
         ),

@@ -88,9 +88,7 @@ def test_values_that_are_no_floats(value_type, found):
 
 @pytest.mark.parametrize("k", [0, 8, 1.5, -0.1, None])
 def test_k_out_of_range(k):
-    with pytest.raises(
-        ValueError, match=r"k to be a (count \(int\) in \[1, 7\]|number)"
-    ):
+    with pytest.raises(ValueError, match=r"k to be a count \(int\) in \[1, 7\]"):
         distributors.build_sparse_broadcast_process(_MODEL, k=k)
 
 

@@ -27,7 +27,8 @@ def build_rule(k: KOption, dimension: int, *, seed: int = 0) -> controller.Contr
       ValueError: If an amount is out of its range, or the rule needs feedback.
     """
     if not isinstance(k, configuration.Configuration):
-        k = fixed.FixedK(k=k)
+        # Its sentence says what an amount can be.
+        k = fixed.FixedK(k=amount.to_count(k, dimension, "k"))
     rule = k.bind(dimension, seed=seed)
     if rule.probes or rule.needs:
         raise ValueError(
