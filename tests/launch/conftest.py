@@ -122,6 +122,12 @@ def repeated_run(small_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def waiting_run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "waiting"
+    return train(*SMALL, "--controller=waiting", directory=directory)
+
+
+@pytest.fixture(scope="session")
 def diverged_run(tmp_path_factory):
     return train(
         *SMALL,

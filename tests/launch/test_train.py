@@ -47,15 +47,8 @@ def test_the_page_of_files_says_what_is_there(small_run, interrupted_run):
     assert files_page.keys("result.json") == list(result)
 
 
-def test_waiting_probes_nothing_and_shows_what_it_sees(train, tmp_path):
-    run = train(
-        "--controller=waiting",
-        "--clients=6",
-        "--rounds=7",
-        "--eval_every=3",
-        "--batch_size=16",
-        directory=tmp_path / "waiting",
-    )
+def test_waiting_probes_nothing_and_shows_what_it_sees(waiting_run):
+    run = waiting_run
     assert run.code == 0, run.err
     always, _, of_waiting = files_page.tables("metrics.csv")
     names = [*list(always)[:-2], *of_waiting, *list(always)[-2:]]

@@ -60,15 +60,31 @@ class Elasticities(NamedTuple):
     progress: tf.Tensor
 
 
+def time_elasticity(
+    time: tf.Tensor, smaller_time: tf.Tensor, k: tf.Tensor, smaller_k: tf.Tensor
+) -> tf.Tensor:
+    """K theta'(k) / theta(k), where theta is taken to be affine; float64 scalar.
+
+    Args:
+      time: float64 scalar, theta(k).
+      smaller_time: float64 scalar, theta at the smaller k.
+      k: int32 scalar.
+      smaller_k: int32 scalar.
+    """
+    k, smaller_k = tf.cast(k, tf.float64), tf.cast(smaller_k, tf.float64)
+    per_entry = (time - smaller_time) / (k - smaller_k)
+    return k * per_entry / time
+
+
 def estimate_elasticities(
     feedback: controller.Feedback, k: tf.Tensor, k_probe: tf.Tensor
 ) -> Elasticities:
     """Estimates both from a round with k and k' (int32 scalars).
 
-    The time is taken to be affine in the entries, the progress to be a power of them.
+    The progress is taken to be a power of the entries.
     """
+    time = time_elasticity(feedback.round_time, feedback.probe_time, k, k_probe)
     k, k_probe = tf.cast(k, tf.float64), tf.cast(k_probe, tf.float64)
-    per_entry = (feedback.round_time - feedback.probe_time) / (k - k_probe)
     distance = tf.math.log(k / k_probe)
     decrease = feedback.loss_before - feedback.loss_after
     decrease_probe = feedback.loss_before - feedback.loss_probe
@@ -77,7 +93,7 @@ def estimate_elasticities(
         tf.math.log(tf.maximum(x, tf.zeros_like(x))) for x in (decrease, decrease_probe)
     )
     return Elasticities(
-        time=k * per_entry / feedback.round_time,
+        time=time,
         progress=tf.where(
             # A maximum with NaN need not be NaN.
             tf.math.is_finite(decrease + decrease_probe),

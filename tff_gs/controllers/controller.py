@@ -104,9 +104,12 @@ class Controller(configuration.Configuration, abc.ABC):
         )
 
     @property
-    @abc.abstractmethod
     def probes(self) -> bool:
-        """Whether rounds have to measure the probe losses (static)."""
+        """Whether rounds have to measure the probe losses (static).
+
+        Unless a rule says otherwise: no.
+        """
+        return False
 
     @property
     def needs(self) -> frozenset[str]:

@@ -294,7 +294,5 @@ class ElasticitySlope(Descent):
 
     def _slope(self, state: DescentState, feedback: controller.Feedback) -> tf.Tensor:
         time, progress = _losses.estimate_elasticities(feedback, state.k, state.k_probe)
-        bounded = tf.clip_by_value(
-            progress, tf.zeros_like(progress), tf.ones_like(progress)
-        )
+        bounded = tf.clip_by_value(progress, 0.0, 1.0)
         return tf.where(tf.math.is_nan(progress), progress, time - bounded)

@@ -34,11 +34,6 @@ class FixedK(controller.Controller):
 
     @property
     @override
-    def probes(self) -> bool:
-        return False
-
-    @property
-    @override
     def needs(self) -> frozenset[str]:
         return frozenset()
 

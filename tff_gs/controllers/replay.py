@@ -56,11 +56,6 @@ class Replay(controller.Controller):
 
     @property
     @override
-    def probes(self) -> bool:
-        return False
-
-    @property
-    @override
     def needs(self) -> frozenset[str]:
         return frozenset()
 

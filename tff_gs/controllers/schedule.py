@@ -62,11 +62,6 @@ class Schedule(controller.Controller):
 
     @property
     @override
-    def probes(self) -> bool:
-        return False
-
-    @property
-    @override
     def needs(self) -> frozenset[str]:
         return frozenset()
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from tff_gs import sparse_vector
+from tff_gs import _sums, sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
@@ -97,17 +97,12 @@ class Waiting(controller.Controller):
         if first is None:
             middle = round(math.sqrt(low * high))
             balanced = self._balanced_k() if self._balanced_k else high
-            first = min(max(min(balanced, middle), low), high)
+            first = max(min(balanced, middle), low)
         self._set(
             _least=low,
             _largest=high,
             _first=amount.to_initial(first, low, high, self.dimension),
         )
-
-    @property
-    @override
-    def probes(self) -> bool:
-        return False
 
     @property
     @override
@@ -169,8 +164,8 @@ class Waiting(controller.Controller):
         slope = tf.where(tf.math.is_finite(slope), slope, 0.0)
         log_k = tf.clip_by_value(
             state.log_k - tf.maximum(tf.math.rsqrt(rounds), self.gain) * slope,
-            tf.constant(math.log(self._least), tf.float64),
-            tf.constant(math.log(self._largest), tf.float64),
+            math.log(self._least),
+            math.log(self._largest),
         )
         k = amount.stochastic_round(tf.exp(log_k), uniform)
         return state._replace(
@@ -199,18 +194,13 @@ class Waiting(controller.Controller):
         waited = tf.cast(waited, tf.float64)
         sizes = tf.abs(tf.cast(values, tf.float64))
         half = tf.size(values) // 2
-        # One after another, so the sums do not depend on threads.
-        progress = tf.cumsum(tf.square(sizes) / waited)
-        total, first = (
-            tf.concat([[0.0], progress], axis=0)[count]
-            for count in (tf.size(values), half)
-        )
+        progress = _sums.running_sums(tf.square(sizes) / waited)
+        total, first = progress[-1], progress[half]
         seen = (first > 0.0) & tf.math.is_finite(total)
         share = tf.cast(tf.size(values), tf.float64) / tf.cast(half, tf.float64)
         elasticity = tf.math.log(total / first) / tf.math.log(share)
         lengths, weights = (
-            tf.cumsum(tf.pad(column, [[1, 0]]))[-1]
-            for column in (waited * sizes, sizes)
+            _sums.running_sums(column)[-1] for column in (waited * sizes, sizes)
         )
         scarcity = tf.maximum(self.early / tf.cast(number, tf.float64), 1.0)
 
@@ -221,7 +211,7 @@ class Waiting(controller.Controller):
         return state._replace(
             elasticity=averaged(
                 state.elasticity,
-                tf.minimum(tf.maximum(elasticity, 0.0), 1.0),
+                tf.clip_by_value(elasticity, 0.0, 1.0),
             ),
             wait=averaged(state.wait, lengths / weights * scarcity),
         )

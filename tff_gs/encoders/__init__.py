@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         EXACT as EXACT,
         Encoder as Encoder,
     )
-    from tff_gs.encoders.index_code import entropy_bits as entropy_bits
     from tff_gs.encoders.fixed_width_code import FixedWidthCode as FixedWidthCode
     from tff_gs.encoders.float_code import FloatCode as FloatCode
     from tff_gs.encoders.index_code import (
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
         IndexCode as IndexCode,
         Indices as Indices,
         Plan as Plan,
+        entropy_bits as entropy_bits,
     )
     from tff_gs.encoders.int32_code import Int32Code as Int32Code
     from tff_gs.encoders.message_encoder import (

@@ -68,9 +68,6 @@ class IndexCode(IndexChoice):
     needs_tensor_sizes: ClassVar[bool] = False
     writes_any: ClassVar[bool] = True
 
-    _dimension: ClassVar[int]
-    _tensor_sizes: ClassVar[tuple[int, ...] | None]
-
     @property
     @override
     def alternatives(self) -> tuple[IndexCode, ...]:

@@ -74,7 +74,6 @@ class MessageEncoder(codec.Codec):
             taken, of equal ones the first.
           value: The value code.
           dimension: D in [1, MAX_DIMENSION], which all codes are bound to.
-
         """
         self._index_codes = tuple(index_codes)
         self._value_code = value

@@ -103,7 +103,7 @@ class SparseSgd(ServerUpdate):
         update: sparse_vector.SparseVector,
         differences: sparse_vector.SparseVector,
     ) -> tf.Tensor:
-        """W(m) but for the coordinates that k' changes."""
+        """As w(m), except for the coordinates that k' changes."""
         del update
         return sparse_vector.put(
             after.weights,

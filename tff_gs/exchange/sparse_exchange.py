@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _checks, _seeds, sparse_vector
+from tff_gs import _checks, _seeds, _sums, sparse_vector
 from tff_gs.encoders import codec, names
 from tff_gs.exchange import (
     _stopwatch,
@@ -394,7 +394,7 @@ class SparseExchange:
     ) -> tuple[messages.DownlinkMessage, server_update.Replica, Outcome]:
         """Steps 3 to 5 at the server: selection, the answer, the step of the model."""
         accumulator, received, seconds = self.read(collected, config, roster)
-        total = _sum_in_order(received.weights)
+        total = _sums.running_sums(received.weights)[-1]
         aggregate = self.sparsifier.report(accumulator)
         selection = self.sparsifier.select(
             aggregate,
@@ -591,11 +591,6 @@ class SparseExchange:
 
 def _is_finite(tensor: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(tf.math.is_finite(tensor))
-
-
-def _sum_in_order(values: tf.Tensor) -> tf.Tensor:
-    """The sum from the first to the last, so that it never depends on threads."""
-    return tf.concat([[tf.constant(0.0, tf.float64)], tf.cumsum(values)], axis=0)[-1]
 
 
 def _was_accepted(

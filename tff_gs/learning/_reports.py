@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tff_gs import _growing
+from tff_gs import _growing, _sums
 from tff_gs.exchange import catch_up, messages, receipts
 
 #: The most minibatch gradients of a client and round that are believed.
@@ -234,8 +234,7 @@ def _means(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     values = tf.where(is_finite[:, tf.newaxis], values, 0.0)
     weights = tf.where(is_finite, weights, 0.0)[:, tf.newaxis]
     sums, total = (
-        tf.cumsum(tf.pad(column, [[1, 0], [0, 0]]))[-1]
-        for column in (weights * values, weights)
+        _sums.running_sums(column)[-1] for column in (weights * values, weights)
     )
     nan = tf.constant(float("nan"), tf.float64)
     return tf.where(total > 0.0, sums / tf.where(total > 0.0, total, 1.0), nan)

@@ -172,7 +172,7 @@ class LocalWork(client_work.ClientWork):
     def _local_steps(self, data: Any) -> tf.Tensor:
         """Minibatch gradients of a round, int32 scalar; the same in every round."""
         del data
-        return tf.constant(1)
+        return tf.constant(self.expected_steps)
 
     def _contribution(
         self,
@@ -254,7 +254,7 @@ class LocalUpdates(LocalWork):
 
     def _local_steps(self, data: Any) -> tf.Tensor:
         if self.epochs is None:
-            return tf.constant(self.steps)
+            return super()._local_steps(data)
         examples = count_examples(data)
         # Rounded up.
         return -(-self.epochs * examples // tf.minimum(self.batch_size, examples))

@@ -4,11 +4,12 @@ import bisect
 import collections
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tff_gs.controllers import _losses
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.costs import cost as cost_lib
 from tff_gs.encoders import codec, index_code, names
@@ -17,7 +18,6 @@ from tff_gs.exchange import receipts as receipts_lib
 from tff_gs.learning import _reports
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
-_FROM_0_TO_1 = (np.float64(0.0), np.float64(1.0))
 #: A note is an int32.
 _NOTE_BITS = 32
 
@@ -53,37 +53,30 @@ class RoundMetrics:
           outcome: What the server knows after the exchange.
           report: What the clients reported.
         """
-        traffic = self._traffic(decision, outcome, report)
-        round_time = self.cost.round_time(traffic)
-        probed = traffic.probed
+        shown = self._shown(decision, outcome, report)
+        round_time = self.cost.round_time(shown.traffic)
         unknown = tf.constant(np.nan, tf.float64)
-        probe_time = self._time_at(
-            decision.k_probe,
-            (outcome.probe_count, outcome.probe_notes_elements),
-            traffic,
-            decision.k,
-            outcome,
-            report,
-        )
-        before, after, at_k_probe = [unknown] * 3
+        probe_time, before, after, probed_loss = [unknown] * 4
         if report.losses.shape[0]:
-            before, after, at_k_probe = tf.unstack(
+            probed = shown.traffic.probed
+            answered = outcome.probe_count, outcome.probe_notes_elements
+            at_k_probe = self._time_at(decision.k_probe, answered, shown)
+            probe_time = tf.where(probed, at_k_probe, unknown)
+            before, after, probed_loss = tf.unstack(
                 tf.where(probed, report.losses, unknown)
             )
         feedback = controller_lib.Feedback(
             round_time,
-            tf.where(probed, probe_time, unknown),
+            probe_time,
             before,
             after,
-            at_k_probe,
+            probed_loss,
             report.training_loss,
             update=outcome.ordered_update,
         )
         if "time_elasticity" in self.needs:
             feedback = feedback._replace(
-                time_elasticity=self._elasticity(
-                    round_time, traffic, decision.k, outcome, report
-                )
+                time_elasticity=self._elasticity(round_time, shown)
             )
         if report.energies.shape[0]:
             whole, sent = tf.unstack(report.energies)
@@ -91,21 +84,21 @@ class RoundMetrics:
                 residual_norm=tf.sqrt(tf.maximum(whole, 0.0)),
                 # No client is believed to have sent more than it had.
                 energy_share=tf.clip_by_value(
-                    tf.math.divide_no_nan(sent, whole), *_FROM_0_TO_1
+                    tf.math.divide_no_nan(sent, whole), 0.0, 1.0
                 ),
             )
         return feedback
 
-    def _traffic(
+    def _shown(
         self,
         decision: controller_lib.Decision,
         outcome: sparse_exchange.Outcome,
         report: _reports.RoundReport,
-    ) -> cost_lib.Traffic:
-        """What travelled in the round."""
+    ) -> "_Shown":
+        """What the round showed of its price."""
         units = self.method.units
         participants = report.participants
-        shared_units, notes, selected = (
+        shared_units, notes, probe_elements = (
             tf.cast(count, tf.float64)
             for count in (
                 outcome.shared_elements,
@@ -113,14 +106,14 @@ class RoundMetrics:
                 outcome.probe_elements,
             )
         )
-        return cost_lib.Traffic(
+        traffic = cost_lib.Traffic(
             client_ids=participants.client_ids,
             uplink_units=units(participants.elements),
             uplink_bits=tf.cast(participants.bits, tf.float64),
             downlink_units=units(outcome.downlink_elements) + notes + shared_units,
             downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
             # Index-value pairs, whatever the method.
-            probe_downlink_units=2.0 * selected,
+            probe_downlink_units=2.0 * probe_elements,
             probe_downlink_bits=tf.cast(
                 messages.size_in_bits(outcome.probe_message), tf.float64
             ),
@@ -128,17 +121,15 @@ class RoundMetrics:
             local_steps=tf.cast(report.local_steps, tf.float64),
             **_catch_up_traffic(report),
         )
+        return _Shown(decision.k, traffic, participants.elements, outcome)
 
     def _time_at(
         self,
         smaller_k: tf.Tensor,
         answered: tuple[tf.Tensor, tf.Tensor],
-        traffic: cost_lib.Traffic,
-        k: tf.Tensor,
-        outcome: sparse_exchange.Outcome,
-        report: _reports.RoundReport,
+        shown: "_Shown",
     ) -> tf.Tensor:
-        """Theta at a smaller k, from what travelled at k; float64 scalar.
+        """What theta would have been at a smaller k; float64 scalar.
 
         The bits are those that were measured at k and the encoders' estimate of the
         difference, bounded as `_bounded` says.
@@ -146,13 +137,10 @@ class RoundMetrics:
         Args:
           smaller_k: int32 scalar.
           answered: int32 scalars, how many entries and notes the server would send.
-          traffic: What travelled.
-          k: int32 scalar.
-          outcome: What the server knows after the exchange.
-          report: What the clients reported.
+          shown: What the round showed at k.
         """
         units = self.method.units
-        elements = report.participants.elements
+        k, traffic, elements, outcome = shown
         uplink_count = tf.minimum(elements, self.method.max_sent(smaller_k))
         selected, notes = answered
         fewer_notes = tf.cast(notes - outcome.notes_elements, tf.float64)
@@ -173,33 +161,26 @@ class RoundMetrics:
             traffic, **_bounded(smaller, traffic, smaller_k, k)
         )
 
-    def _elasticity(
-        self,
-        round_time: tf.Tensor,
-        traffic: cost_lib.Traffic,
-        k: tf.Tensor,
-        outcome: sparse_exchange.Outcome,
-        report: _reports.RoundReport,
-    ) -> tf.Tensor:
+    def _elasticity(self, round_time: tf.Tensor, shown: "_Shown") -> tf.Tensor:
         """See `Feedback.time_elasticity`.
 
-        theta is taken to be affine between k and seven eighths of it, where what the
-        server sends is taken to shrink as what clients send.
+        theta is taken to be affine between k and seven eighths of it, and what the
+        server sends to shrink as what clients send.
         """
-        less = tf.maximum(k // 8, 1)
+        k = shown.k
+        smaller_k = k - tf.maximum(k // 8, 1)
         sent, fewer, *counts = (
             tf.cast(count, tf.int64)
             for count in (
                 self.method.max_sent(k),
-                self.method.max_sent(k - less),
-                outcome.downlink_elements,
-                outcome.notes_elements,
+                self.method.max_sent(smaller_k),
+                shown.outcome.downlink_elements,
+                shown.outcome.notes_elements,
             )
         )
         selected, notes = (tf.cast(count * fewer // sent, tf.int32) for count in counts)
-        time = self._time_at(k - less, (selected, notes), traffic, k, outcome, report)
-        per_entry = (round_time - time) / tf.cast(less, tf.float64)
-        return per_entry * tf.cast(k, tf.float64) / round_time
+        time = self._time_at(smaller_k, (selected, notes), shown)
+        return _losses.time_elasticity(round_time, time, k, smaller_k)
 
     def balanced_k(self, *, clients: int, local_steps: int) -> int:
         """The least k at which communication takes as long as all else of a round.
@@ -232,9 +213,7 @@ class RoundMetrics:
 
         with tf.init_scope():
             goal = 2.0 * time(0)
-            return 1 + bisect.bisect_left(
-                range(1, method.dimension), goal, key=lambda k: time(k)
-            )
+            return 1 + bisect.bisect_left(range(1, method.dimension), goal, key=time)
 
     def metrics(
         self,
@@ -304,6 +283,15 @@ class RoundMetrics:
             refusals=report.participants.errors,
             contributed=report.contributed,
         )
+
+
+class _Shown(NamedTuple):
+    """What a round showed of its price."""
+
+    k: tf.Tensor  # int32 scalar
+    traffic: cost_lib.Traffic
+    elements: tf.Tensor  # int32 [n], what each participant sent
+    outcome: sparse_exchange.Outcome
 
 
 def _bounded(

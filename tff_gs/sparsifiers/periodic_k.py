@@ -56,7 +56,7 @@ class PeriodicK(positional_sums.PositionalSums):
 
     @override
     def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """K or what the pass has left."""
+        """As many as k, or as the pass has left."""
         return tf.minimum(k, self.dimension - shared[1])
 
     @override

@@ -38,7 +38,7 @@ class RandomK(positional_sums.PositionalSums):
 
     @override
     def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
-        """K."""
+        """As many as k."""
         del shared
         return k
 
