@@ -43,7 +43,7 @@ class Rounds:
             self._replica(self.weights, ()),
             self._config(
                 self._decision(np.int32(k), np.int32(k_probe)),
-                method.share(self.method_state, _SEED),
+                method.share(self.method_state, _SEED, np.int32(k)),
             ),
             self.roster,
             _SEED,
@@ -54,7 +54,12 @@ class Rounds:
             ],
         )
         self.weights, self.clients = output.replica.weights, output.clients
-        self.method_state = method.advance(self.method_state, k)
+        self.method_state = method.advance(
+            self.method_state,
+            k,
+            output.outcome.kappa,
+            output.outcome.downlink_elements,
+        )
         return output
 
 

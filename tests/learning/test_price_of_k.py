@@ -91,7 +91,7 @@ def _traced_encoder(index, value, implicit):
 def _traced_method(name):
     """The method, what a client sends and what the server selects, traced once."""
     method = registry.SPARSIFIERS.build(name).bind(dimension=_D, probes=True)
-    shared = method.share(method.initialize(), _SEED)
+    shared = method.share(method.initialize(), _SEED, tf.constant(1))
     number = _vector(tf.int32)
 
     @tf.function(input_signature=[_vector(tf.float32, _D), number])
