@@ -56,7 +56,9 @@ class MagnitudeCode(value_code.ValueCode):
         first = value_code.bytes_float32(payload)
         bits = _bit_packing.unpack_bits(payload[4:])
         ones = tf.cast(tf.where(bits > 0)[:, 0], tf.int32)
-        valid = tf.equal(tf.size(ones), count) & (first >= 0.0)
+        # By the sign bit: TensorFlow takes denormal numbers for zero.
+        positive = tf.bitcast(first, tf.int32) >= 0
+        valid = tf.equal(tf.size(ones), count) & positive
         levels = tf.where(valid, ones, 0)[:count]
         levels -= tf.where(valid, tf.range(tf.size(ones)), 0)[:count]
         valid &= tf.reduce_all(levels <= _LAST_LEVEL)

@@ -282,7 +282,8 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
     def _build_send(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
         """See `SparseExchange`."""
         replica_type, config_type = (part.member for part in arguments[:2])
-        collect = self._build_collect()
+        collect_ballots = self._build_collect(self._ballot_encoder)
+        collect = self._build_collect(self.uplink_encoder)
         collected_type = collect.type_signature.result.member
         tell = tff.tensorflow.computation(self.tell, (config_type, np.int32))
         nominate = tff.tensorflow.computation(
@@ -323,7 +324,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
                 nominate, (clients, inputs, tff.federated_broadcast(told))
             )
             announcement, election = tff.federated_map(
-                elect, (collect(ballots), told, roster)
+                elect, (collect_ballots(ballots), told, roster)
             )
             message, pending = tff.federated_map(
                 send_values, (nominated, tff.federated_broadcast(announcement))

@@ -321,12 +321,21 @@ class SparseExchange:
         self, collected: messages.CollectedMessages, message: messages.UplinkMessage
     ) -> messages.CollectedMessages:
         """Takes one more message in; nothing is read yet."""
+        return self._collect(collected, message, self.uplink_encoder)
+
+    def _collect(
+        self,
+        collected: messages.CollectedMessages,
+        message: messages.UplinkMessage,
+        code: codec.Codec,
+    ) -> messages.CollectedMessages:
+        """Takes one more message in whose entries are written by `code`."""
         return messages.collect(
             collected,
             messages.UplinkHeader(message.client_id, message.weight),
             message.entries,
             bits=messages.size_in_bits(message),
-            max_bytes=self.uplink_encoder.max_bytes(),
+            max_bytes=code.max_bytes(),
         )
 
     def select(
@@ -485,12 +494,13 @@ class SparseExchange:
             tff.FederatedType(self._work.inputs_type, tff.CLIENTS),
         )
 
-    def _build_collect(self) -> tff.Computation:
-        """From the clients' messages to all of them at the server."""
+    def _build_collect(self, code: codec.Codec) -> tff.Computation:
+        """From the clients' messages, written by `code`, to all at the server."""
         zero = tff.tensorflow.computation(self.no_messages)
         collected_type = zero.type_signature.result
         collect = tff.tensorflow.computation(
-            self.collect, (collected_type, messages.UPLINK_TYPE)
+            lambda collected, message: self._collect(collected, message, code),
+            (collected_type, messages.UPLINK_TYPE),
         )
         join = tff.tensorflow.computation(
             messages.join, (collected_type, collected_type)
@@ -505,7 +515,7 @@ class SparseExchange:
 
     def _build_send(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
         """See the class."""
-        collect = self._build_collect()
+        collect = self._build_collect(self.uplink_encoder)
         upload = tff.tensorflow.computation(
             self.upload,
             (self.state_type, self._work.inputs_type, self._config_type),
