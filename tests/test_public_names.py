@@ -38,8 +38,8 @@ PACKAGES = {
     """,
     "exchange": """
         CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
-        Contribution DownlinkMessage ExchangeOutput Given GivenVector MessageBounds
-        MomentumCorrection OptimizerUpdate Outcome PartialParticipation Receipts
+        ConsensusExchange Contribution DownlinkMessage Election ExchangeOutput Given
+        GivenVector MessageBounds MomentumCorrection OptimizerUpdate Outcome PartialParticipation Receipts
         Replica RoundConfig ServerUpdate SparseExchange SparseSgd UplinkMessage
         build_update
     """,
@@ -62,7 +62,7 @@ PACKAGES = {
         WorkerLostError build_cohort_fn execution_context run_round
     """,
     "sparsifiers": """
-        FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
+        FabConsensus FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
         SPARSIFIERS Selection SendAll SparseVector Sparsifier UnidirectionalTopK Upload
         top_k_indices
     """,
