@@ -52,9 +52,9 @@ PACKAGES = {
         with_classification_metrics
     """,
     "programs": """
-        CheckpointManager ClientIdProcess CohortPopulation Population
+        CheckpointManager ClientIdProcess Population
         ProgramState ProgramStateError Record RecordReleaseManager Release
-        ResumableReleaseManager Stop TrainOutput WholePopulation train_model
+        ResumableReleaseManager Stop TrainOutput train_model
     """,
     "runtime": """
         ClientStore CohortOutput DiskSnapshot DiskStore MemoryStore

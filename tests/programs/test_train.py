@@ -48,7 +48,7 @@ def _saved(path):
 
 
 def _train(process, data, context, *managers, path=None, **options):
-    population = programs.WholePopulation(process, data, context=context)
+    population = programs.Population(process, data)
     options = {"total_rounds": _ROUNDS, **options}
     output = asyncio.run(
         programs.train_model(
@@ -187,14 +187,14 @@ def test_the_reason_to_stop_decides_what_is_saved(
 
 
 def test_an_error_is_none_where_the_program_is_to_pause(process, data, context):
-    class Broken(programs.WholePopulation):
+    class Broken(programs.Population):
         def next(self, state):
             raise _BreakError
 
     def train(should_stop):
         return asyncio.run(
             programs.train_model(
-                population=Broken(process, data, context=context),
+                population=Broken(process, data),
                 should_stop=should_stop,
             )
         )
