@@ -73,7 +73,7 @@ class Answered(NamedTuple):
     Attributes:
       client: `tff_gs.exchange.client_state.ClientReplica`.
       pending: `tff_gs.exchange.sparse_exchange.PendingUpload`, with
-        `local_work.Kept`.
+        `local_work.TrainingRecord`.
       non_trainable: The model's weights that training leaves alone.
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt`; `()` if all clients take
         part in every round.
@@ -213,24 +213,7 @@ class Round:
         feedback = self.measure.feedback(decision, outcome, report)._replace(
             round=state.round + 1
         )
-        updated = state._replace(
-            weights=replica.weights,
-            optimizer=replica.optimizer,
-            controller=self.rule.update(
-                state.controller,
-                feedback,
-                _seeds.derive(state.seed, _seeds.Purpose.CONTROLLER, state.round),
-            ),
-            sparsifier=self.method.advance(state.sparsifier, decision.k),
-            round=state.round + 1,
-            time=state.time + feedback.round_time,
-        )
-        if catching_up:
-            updated = updated._replace(
-                last_changed=catching_up.advance(
-                    state.last_changed, state.weights, replica.weights, updated.round
-                )
-            )
+        updated = self._advance(state, replica, decision, feedback)
         metrics = collections.OrderedDict(
             round=updated.round,
             time=updated.time,
@@ -244,6 +227,34 @@ class Round:
             decode_seconds=outcome.decode_seconds,
         )
         return updated, metrics, timing
+
+    def _advance(
+        self,
+        state: ServerState,
+        replica: server_update.Replica,
+        decision: controller_lib.Decision,
+        feedback: controller_lib.Feedback,
+    ) -> ServerState:
+        """The server's state after a round with this model and this feedback."""
+        updated = state._replace(
+            weights=replica.weights,
+            optimizer=replica.optimizer,
+            controller=self.rule.update(
+                state.controller,
+                feedback,
+                _seeds.derive(state.seed, _seeds.Purpose.CONTROLLER, state.round),
+            ),
+            sparsifier=self.method.advance(state.sparsifier, decision.k),
+            round=state.round + 1,
+            time=state.time + feedback.round_time,
+        )
+        if self.catching_up:
+            updated = updated._replace(
+                last_changed=self.catching_up.advance(
+                    state.last_changed, state.weights, replica.weights, updated.round
+                )
+            )
+        return updated
 
     @property
     def _reports_energies(self) -> bool:
