@@ -39,8 +39,9 @@ PACKAGES = {
     "exchange": """
         CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
         ConsensusExchange Contribution DownlinkMessage Election ExchangeOutput Given
-        GivenVector MessageBounds MomentumCorrection OptimizerUpdate Outcome PartialParticipation Receipts
-        Replica RoundConfig ServerUpdate SparseExchange SparseSgd UplinkMessage
+        GivenVector MessageBounds MomentumCorrection OptimizerUpdate Outcome
+        PartialParticipation Receipts Replica RoundConfig ServerUpdate
+        SparseExchange SparseSgd UplinkMessage
         build_update
     """,
     "learning": """
@@ -52,9 +53,9 @@ PACKAGES = {
         with_classification_metrics
     """,
     "programs": """
-        CheckpointManager ClientIdProcess CohortPopulation Population
+        CheckpointManager ClientIdProcess Population
         ProgramState ProgramStateError Record RecordReleaseManager Release
-        ResumableReleaseManager Stop TrainOutput WholePopulation train_model
+        ResumableReleaseManager Stop TrainOutput train_model
     """,
     "runtime": """
         ClientStore CohortOutput DiskSnapshot DiskStore MemoryStore

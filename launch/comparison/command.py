@@ -24,6 +24,26 @@ _HELP = ("help", "helpshort", "helpfull", "?", "h")
 def define(values: absl_flags.FlagValues) -> flags.Topic:
     """Defines what the programs share; returns it as a topic of the help."""
     topic = flags.Topic("Runs", values=values)
+    _define_runs(topic)
+    topic.define(
+        "output_dir",
+        flag_types.text("a directory"),
+        "where the results go, NAME/seed_SEED for each run; the same command "
+        "continues there and repeats no complete run",
+    )
+    topic.define(
+        "jobs",
+        flag_types.whole_number(1, _MOST_JOBS),
+        "runs to have at work at a time",
+        "1",
+    )
+    topic.define_switch("dry_run", "show the runs and make none")
+    topic.define_switch("list", "show the presets and make no run")
+    return topic
+
+
+def _define_runs(topic: flags.Topic) -> None:
+    """Which runs there are."""
     topic.define(
         "preset",
         flag_types.text("a name or the path of a .toml file"),
@@ -50,21 +70,6 @@ def define(values: absl_flags.FlagValues) -> flags.Topic:
     topic.define(
         "seeds", flag_types.whole_numbers(), "the seeds, in place of the preset's"
     )
-    topic.define(
-        "output_dir",
-        flag_types.text("a directory"),
-        "where the results go, NAME/seed_SEED for each run; the same command "
-        "continues there and repeats no complete run",
-    )
-    topic.define(
-        "jobs",
-        flag_types.whole_number(1, _MOST_JOBS),
-        "runs to have at work at a time",
-        "1",
-    )
-    topic.define_switch("dry_run", "show the runs and make none")
-    topic.define_switch("list", "show the presets and make no run")
-    return topic
 
 
 def paths(values: absl_flags.FlagValues) -> dict[str, str]:

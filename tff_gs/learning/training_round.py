@@ -71,7 +71,7 @@ class Answered(NamedTuple):
     Attributes:
       client: `tff_gs.exchange.client_state.ClientReplica`.
       pending: `tff_gs.exchange.sparse_exchange.PendingUpload`, with
-        `local_work.Kept`.
+        `local_work.TrainingRecord`.
       non_trainable: The model's weights that training leaves alone.
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt`; `()` if all clients take
         part in every round.
@@ -208,6 +208,30 @@ class Round:
         feedback = self.measure.feedback(decision, outcome, report)._replace(
             round=state.round + 1
         )
+        updated = self._advance(state, replica, decision, outcome, feedback)
+        metrics = collections.OrderedDict(
+            round=updated.round,
+            time=updated.time,
+            sign=self.rule.sign(updated.controller),
+            sign_defined=tf.cast(self.rule.sign_defined(updated.controller), tf.int32),
+            **self.measure.metrics(decision, outcome, report, feedback),
+            **self.rule.metrics(updated.controller),
+        )
+        timing = collections.OrderedDict(
+            encode_seconds=report.encode_seconds,
+            decode_seconds=outcome.decode_seconds,
+        )
+        return updated, metrics, timing
+
+    def _advance(
+        self,
+        state: ServerState,
+        replica: server_update.Replica,
+        decision: controller_lib.Decision,
+        outcome: sparse_exchange.Outcome,
+        feedback: controller_lib.Feedback,
+    ) -> ServerState:
+        """The server's state after a round with this model and this feedback."""
         updated = state._replace(
             weights=replica.weights,
             optimizer=replica.optimizer,
@@ -222,25 +246,13 @@ class Round:
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
-        if catching_up:
+        if self.catching_up:
             updated = updated._replace(
-                last_changed=catching_up.advance(
+                last_changed=self.catching_up.advance(
                     state.last_changed, state.weights, replica.weights, updated.round
                 )
             )
-        metrics = collections.OrderedDict(
-            round=updated.round,
-            time=updated.time,
-            sign=self.rule.sign(updated.controller),
-            sign_defined=tf.cast(self.rule.sign_defined(updated.controller), tf.int32),
-            **self.measure.metrics(decision, outcome, report, feedback),
-            **self.rule.metrics(updated.controller),
-        )
-        timing = collections.OrderedDict(
-            encode_seconds=report.encode_seconds,
-            decode_seconds=outcome.decode_seconds,
-        )
-        return updated, metrics, timing
+        return updated
 
     @property
     def _reports_energies(self) -> bool:
