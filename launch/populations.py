@@ -48,7 +48,7 @@ def build(setting: Setting) -> Iterator["programs.Population"]:
     Raises:
       tff_gs.programs.ProgramStateError: If the store on disk cannot be used.
     """
-    name = _store(setting.options, len(setting.experiment.task.clients))
+    name = _store(setting.options, len(setting.experiment.clients))
     with contextlib.ExitStack() as held:
         yield _BUILDERS[name](setting, held)
 
@@ -187,5 +187,5 @@ def _of_cohorts(
 
 
 def _data(setting: Setting) -> list:
-    clients = setting.experiment.task.clients
+    clients = setting.experiment.clients
     return [(client.features, client.labels) for client in clients]
