@@ -1,8 +1,10 @@
 """Reads the flags of `launch.train`, from a command line or an earlier run."""
 
+import contextlib
 import copy
 import dataclasses
 import datetime
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +13,7 @@ from absl import flags
 import tasks
 from launch import (
     flag_types,
+    plugins,
     populations,
     run_directory,
     targets,
@@ -97,8 +100,48 @@ def _targets(values: flags.FlagValues) -> tuple[targets.Target, ...]:
     return tuple(targets.Target(measures[name], given[name]) for name in given)
 
 
+def load_plugins(argv: Sequence[str]) -> None:
+    """Loads the plugins that a command line names; their options become flags.
+
+    Args:
+      argv: Flags, also those of other programs.
+
+    Raises:
+      ValueError: In one sentence, if a plugin cannot be loaded, or an option of its
+        parts can be no flag.
+    """
+    plugins.load_installed()
+    plugins.load(_named(argv))
+    train_flags.define_parts()
+
+
+def _named(argv: Sequence[str]) -> Sequence[str]:
+    """The plugins that flags name, those of a run that is resumed included."""
+    words = list(argv)
+    # What is wrong with a file is said when it is read for good.
+    with contextlib.suppress(flags.Error):
+        words = flags.FLAGS.read_flags_from_files(words, force_gnu=False)
+    directory = _last(words, "resume")
+    if directory is not None:
+        recorded = run_directory.RunDirectory(directory).flags
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            words += recorded.read_text(encoding="utf-8").splitlines()
+    named = _last(words, "plugins")
+    return [name.strip() for name in named.split(",")] if named else []
+
+
+def _last(words: Sequence[str], flag: str) -> str | None:
+    """The value of a flag, before flags are parsed."""
+    found = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        name, equals, value = word.partition("=")
+        if name in (f"--{flag}", f"-{flag}"):
+            found = value if equals else following
+    return found
+
+
 def read(argv: Sequence[str], values: flags.FlagValues) -> None:
-    """Reads flags into `values`.
+    """Reads flags into `values`, after plugins are loaded.
 
     Args:
       argv: The program's name and the flags.
@@ -107,6 +150,7 @@ def read(argv: Sequence[str], values: flags.FlagValues) -> None:
     Raises:
       ValueError: As `parse` does.
     """
+    load_plugins(argv)
     try:
         rest = values(list(argv))
     except flags.UnrecognizedFlagError as error:
@@ -124,6 +168,11 @@ def used(values: flags.FlagValues | None = None) -> dict[str, str]:
     """
     text = _as_text(values or flags.FLAGS, lambda flag: flag.value is not None)
     return {name: text[name] for name in text if name not in _OF_ONE_START}
+
+
+def plugins_used() -> Sequence[str]:
+    """The plugins that the run's flags name."""
+    return flags.FLAGS.plugins or ()
 
 
 def paths(values: flags.FlagValues | None = None) -> dict[str, str]:
@@ -186,13 +235,29 @@ def _check_recorded(
         raise ValueError(
             f"Expected the flags of a run in {directory.flags}, found none."
         )
-    saved = directory.saved_flags() or {}
+    notes = directory.saved_notes()
+    saved = notes.get("flags", {})
     for name in dict.fromkeys([*saved, *recorded] if saved else ()):
         found, wanted = recorded.get(name), saved.get(name)
         if found != wanted and (_is_fixed(name, saved) or found is None):
             raise ValueError(
                 f"Expected in {directory.flags} {_shown(name, wanted)}, which the last "
                 f"checkpoint was written with, found {_shown(name, found)}."
+            )
+    _check_plugins(notes.get("plugins", {}), directory)
+
+
+def _check_plugins(
+    saved: Mapping[str, str], directory: run_directory.RunDirectory
+) -> None:
+    """Raises ValueError unless plugins are as the last checkpoint knows them."""
+    now = plugins.checksums(saved)
+    for name, checksum in saved.items():
+        if now[name] != checksum:
+            raise ValueError(
+                f"Expected the plugin {name} as it was when the run in "
+                f"{directory.path} was made, found that it has changed: put it back, "
+                "or begin another run."
             )
 
 
@@ -213,6 +278,8 @@ def given(arguments: Sequence[str]) -> dict[str, str]:
 
     For a program that runs this one, and itself has none of its flags.
     """
+    # Before the copy is made, so that it has their flags.
+    load_plugins(arguments)
     values = copy.deepcopy(flags.FLAGS)
     read(["", *arguments], values)
     return _as_text(values, lambda flag: flag.present)
@@ -220,8 +287,10 @@ def given(arguments: Sequence[str]) -> dict[str, str]:
 
 def completed(given_flags: Mapping[str, str]) -> dict[str, str]:
     """What `used` is for a run with the flags given; see `parse` for the errors."""
+    arguments = [f"--{name}={text}" for name, text in given_flags.items()]
+    load_plugins(arguments)
     values = copy.deepcopy(flags.FLAGS)
-    parse(["", *(f"--{name}={text}" for name, text in given_flags.items())], values)
+    parse(["", *arguments], values)
     return used(values)
 
 

@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import functools
 import logging as std_logging
 import os
 import sys
@@ -24,6 +25,7 @@ from launch import (
     flags,
     interruption,
     metrics_rows,
+    plugins,
     populations,
     run_directory,
     screen,
@@ -170,7 +172,7 @@ def _train(
             limits,
             options.participation,
             directory,
-            flags.used(),
+            _notes(),
             options.checkpoint_every,
             options.resumed,
         )
@@ -238,13 +240,20 @@ def _summary(
     """What result.json holds of a run whose last row of metrics.csv is `last`."""
     measured = [measure.column for measure in experiment.task.measures()]
     return {
-        "flags": flags.used(),
+        **_notes(),
         "dimension": experiment.dimension,
         "clients": len(experiment.clients),
         "initial_bits": initial_bits,
         "rounds": last["round"],
         **{column: last[column] for column in ("time", "k", *measured)},
     }
+
+
+def _notes() -> dict[str, Any]:
+    """What the run was made with."""
+    notes: dict[str, Any] = {"flags": flags.used()}
+    named = flags.plugins_used()
+    return {**notes, "plugins": plugins.checksums(named)} if named else notes
 
 
 def _title(experiment: "Experiment", options: RunOptions) -> str:
@@ -261,12 +270,13 @@ def _title(experiment: "Experiment", options: RunOptions) -> str:
 def _parse(argv: Sequence[str]) -> RunOptions:
     """The options of the command line; help and errors end the program."""
     names = [argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")]
-    if any(name in topic.HELP for name in names):
-        screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
-        if "helpfull" in names:
-            screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
-        sys.exit(0)
     try:
+        if any(name in topic.HELP for name in names):
+            flags.load_plugins(argv)
+            screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
+            if "helpfull" in names:
+                screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
+            sys.exit(0)
         return flags.parse(argv)
     except ValueError as error:
         sys.exit(_fail(str(error), _WRONG_INPUT))
@@ -279,6 +289,7 @@ def _fail(sentence: str, exit_code: int) -> int:
     return exit_code
 
 
+@functools.cache
 def _silence_tensorflow() -> None:
     """Keeps what TensorFlow and its dependencies say of themselves off the screen.
 
@@ -308,6 +319,8 @@ def _let_go_of_default_context() -> None:
 
 def run() -> None:
     """Runs the program on the command line; the entry point of the package."""
+    # Before flags are read: a plugin may import TensorFlow.
+    _silence_tensorflow()
     app.run(main, flags_parser=_parse)
 
 

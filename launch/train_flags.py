@@ -47,6 +47,14 @@ def _by_task(name: str) -> str:
     return ", ".join(f"{value} for {', '.join(of)}" for value, of in by_value.items())
 
 
+OWN = Topic("Parts of your own")
+OWN.define(
+    "plugins",
+    flag_types.names(),
+    "modules in the current directory or on Python's path that register tasks, "
+    "sparsifiers, codes, rules or costs, with their options as flags",
+)
+
 DATA = Topic("Data and task", choices={"Tasks": tasks.TASKS})
 DATA.define(
     "task", flag_types.choice(tasks.TASKS), "what is learned, from which data", "digits"
@@ -218,6 +226,7 @@ TOPICS = (
     TARGETS,
     PARTICIPATION,
     OUTPUT,
+    OWN,
 )
 
 #: The parts that a flag names and whose options are flags: the flag, the parts, and
