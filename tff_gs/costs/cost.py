@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 from tff_gs import _checks, configuration
 from tff_gs._tensorflow import tf
@@ -59,7 +59,10 @@ class Cost(configuration.Configuration, abc.ABC):
       computing: What clients' computing is measured by.
       num_clients: Clients that may take part, with ids below it; None: not known.
       seed: Of the run.
+      time_label: What its time is, with the unit, for tables and pictures.
     """
+
+    time_label: ClassVar[str] = "time"
 
     def bind(
         self,

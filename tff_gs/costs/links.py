@@ -186,12 +186,15 @@ class LinkTime(cost.Cost):
     probe losses travel free, and so does the server's own computing.
     """
 
+    time_label = "time (seconds)"
+
     links: Links | None = option(
         default=None, help="the clients' links, if they are known", has_flag=False
     )
     links_file: str | None = option(
         default=None,
         help="a CSV file with a row for each client, in place of the options below",
+        is_path=True,
     )
     compute_seconds: float = option(
         default=_MEDIANS["compute_seconds"],
