@@ -161,7 +161,7 @@ def _attempt(
         resident.execution_context(),
         populations.build(
             experiment.process,
-            experiment.task.clients,
+            experiment.clients,
             plan.participation,
             seed=options.seed,
             file=populations.states_file(plan.participation, plan.directory),
