@@ -1,6 +1,8 @@
 """Federated training over sparse messages, with a k that is learned on the way.
 
-A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
+A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it, with the
+paper's FAB-top-k; by default coordinates are elected before values travel, see
+`tff_gs.exchange.consensus_exchange`:
 
     server  k, k' <- the rule's decision                   `Round.begin`
     client  a_i <- a_i + gradient, or local updates        `SparseExchange.upload`
@@ -23,7 +25,7 @@ import tensorflow_federated as tff
 
 from tff_gs import _growing
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.controllers import elasticity_descent
+from tff_gs.controllers import waiting
 from tff_gs.costs import cost as cost_lib
 from tff_gs.costs import normalised
 from tff_gs.encoders import encoder
@@ -45,7 +47,7 @@ from tff_gs.learning import (
 )
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
-from tff_gs.sparsifiers import fab_top_k
+from tff_gs.sparsifiers import fab_consensus
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -140,8 +142,14 @@ class SparsifiedProcess:
     * `probe_downlink_elements` int32 and `probe_downlink_bits` int64: the message
       that tells each client what k' would have changed;
     * `report_bits` int64: losses and counts that all clients report after a round;
+    * if coordinates are elected before values travel, `ballot_ranks` int32, r: how many
+      ranks clients nominated, `ballot_bits` int64, of all clients, and
+      `announcement_bits` int64, what told each client J (in `uplink_bits` and
+      `downlink_bits`, both), and `short_union` int32, 1 if the ballots held fewer than
+      k coordinates;
     * `kappa` int32, `contributed_min`, `contributed_median`, `contributed_max`:
-      |J and J_i| over clients; `overlap` float64: how many clients sent a selected
+      |J and J_i| over clients (J_i are a client's nominees if there is an election);
+      `overlap` float64: how many clients sent a selected
       coordinate, on average;
     * `local_steps` int32: tau of the client that computed most, and `training_loss`
       float64, the clients' minibatch losses at w(m-1);
@@ -222,8 +230,8 @@ def build_sparsified_process(
     work: local_work.LocalWork,
     update: server_update.ServerUpdate,
     cost: cost_lib.Cost = normalised.NormalisedTime(),
-    sparsifier: sparsifier_lib.Sparsifier = fab_top_k.FabTopK(),
-    controller: controller_lib.Controller = elasticity_descent.ElasticityDescent(),
+    sparsifier: sparsifier_lib.Sparsifier = fab_consensus.FabConsensus(),
+    controller: controller_lib.Controller = waiting.Waiting(),
     uplink_encoder: encoder.Encoder = encoder.Encoder(),
     downlink_encoder: encoder.Encoder = encoder.Encoder(),
     probe_encoder: encoder.Encoder = encoder.Encoder(),
