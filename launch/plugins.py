@@ -31,9 +31,11 @@ def load(names: Iterable[str]) -> None:
       ValueError: In one sentence, if there is no such module, or it raises an error.
     """
     for name in names:
-        if not _NAME.fullmatch(name) or name.partition(".")[0] in _OURS:
-            module = ".".join(pathlib.PurePath(name).with_suffix("").parts)
-            meant = f": did you mean --plugins={module}?" if module != name else "."
+        path = pathlib.PurePath(name)
+        is_file = path.suffix == ".py" or len(path.parts) > 1
+        if is_file or not _NAME.fullmatch(name) or name.partition(".")[0] in _OURS:
+            module = ".".join(path.with_suffix("").parts)
+            meant = f": did you mean --plugins={module}?" if is_file else "."
             raise ValueError(
                 "Expected --plugins as names of modules of your own with commas "
                 f"between, such as my_module, found {name!r}{meant}"
