@@ -18,20 +18,26 @@ from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 _HEAD = """# Parts and their options
 
-A part is chosen by a flag, and its options are flags too. An option that the chosen part
-does not take is an error. In Python the same names are arguments of the part's class:
-`--controller=sign --alpha=2` is `controllers.SignDescent(alpha=2)`. Words and symbols are
-explained in [words.md](words.md).
+A part is chosen by a flag, and its options are flags too. An option that the chosen
+part does not take is an error. In Python the same names are arguments of the part's
+class: `--controller=sign --alpha=2` is `controllers.SignDescent(alpha=2)`. Words and
+symbols are explained in [words.md](words.md).
 
-A count of entries is a whole number from 1 on. A fraction of D is above 0 and at most 1;
-1.0 is all.
+A count of entries is a whole number from 1 on. A fraction of D is above 0 and at most
+1; 1.0 is all.
 
 The classes of the parts say all of this. To write this page again, type
-`python -m launch.options_page > docs/options.md`. With `--plugins=my_module` it also has
-the parts of that module ([how to write one](../CONTRIBUTING.md#parts-of-your-own)).
+`python -m launch.options_page > docs/options.md`. With `--plugins=my_module` it also
+has the parts of that module
+([how to write one](../CONTRIBUTING.md#parts-of-your-own)).
 """
 
 _OPTIONS = ("option", "type", "default", "range", "meaning", "taken by")
+
+_OF_TASKS = """What a task measures on its test data is a column `test_NAME` of
+metrics.csv, and a target, `--target_NAME`. Some flags have another default with each
+task:
+"""
 
 
 def page() -> str:
@@ -99,11 +105,7 @@ def _task_section() -> str:
         )
         for name, task in tasks.TASKS.items()
     ]
-    return (
-        "What a task measures on its test data is a column `test_NAME` of metrics.csv,\n"
-        "and a target, `--target_NAME`. Some flags have another default with each task:\n"
-        f"\n{_table(header, rows)}"
-    )
+    return f"{_OF_TASKS}\n{_table(header, rows)}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -124,26 +124,52 @@ def test_help_shows_own_parts_and_their_options(directory):
     assert "--period" not in _start("train", "--help", directory=directory).stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--controller=halvin"], "halving: did you mean 'halving'?"),
-        (["--perod=1"], "found --perod: did you mean --period?"),
-        (["--part=2"], "Flag --part=2: expected a number in (0, 1]."),
-        (["--period=3"], "--controller=elasticity only its options"),
-        (
-            ["--task=line", "--target_accuracy=0.5"],
-            "Expected for --task=line a target of what it measures (--target_mae, "
-            "--target_loss), found --target_accuracy.",
-        ),
-        (["--task=line", "--target_mae=low"], "expected a number."),
-        (["--target_mae=1"], "(--target_accuracy, --target_loss), found --target_mae."),
-    ],
-)
-def test_what_is_wrong_with_an_own_part_is_one_sentence(arguments, sentence, directory):
-    run = _start("train", "--plugins=mine", *arguments, directory=directory)
+_WRONG = {
+    "--controller=halvin": "halving: did you mean 'halving'?",
+    "--perod=1": "found --perod: did you mean --period?",
+    "--part=2": "Flag --part=2: expected a number in (0, 1].",
+    "--period=3": "--controller=elasticity only its options",
+    "--task=line --target_accuracy=0.5": "Expected for --task=line a target of what it "
+    "measures (--target_mae, --target_loss), found --target_accuracy.",
+    "--task=line --target_mae=low": "Flag --target_mae=low: expected a number.",
+    "--target_mae=1": "(--target_accuracy, --target_loss), found --target_mae.",
+}
+
+
+def test_what_is_wrong_with_an_own_part_is_one_sentence(directory):
+    code = f"""
+import copy, sys
+from launch import flags
+
+plugin = "--plugins=mine"
+flags.load_plugins([plugin])
+for words in {list(_WRONG)}:
+    try:
+        values = copy.deepcopy(flags.flags.FLAGS)
+        flags.parse(["", plugin, *words.split()], values)
+    except ValueError as error:
+        print(error)
+print([m for m in sys.modules if m.startswith("tensorflow")])
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *found, modules = ran.stdout.splitlines()
+    for line, sentence in zip(found, _WRONG.values(), strict=True):
+        assert sentence in line
+    # All of it before TensorFlow is imported.
+    assert modules == "[]"
+
+
+def test_the_program_ends_with_the_sentence(directory):
+    run = _start("train", "--plugins=mine", "--period=0", directory=directory)
     assert (run.returncode, run.stdout) == (2, "")
-    assert sentence in run.stderr
+    assert run.stderr.startswith("Flag --period=0: expected a whole number from 1")
     assert len(run.stderr.splitlines()) == 1
 
 
