@@ -22,7 +22,6 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _OWN = """
 from examples import own_parts
 from tff_gs import option
-from tff_gs._tensorflow import tf
 from tff_gs.costs import COSTS, Cost
 from tff_gs.encoders import INDEX_CODES, VALUE_CODES, FloatCode, Int32Code
 from tff_gs.sparsifiers import SPARSIFIERS, FubTopK
@@ -35,6 +34,8 @@ class Half(FubTopK):
     part: float = option(default=0.5, help="of the coordinates", above=0, at_most=1)
 
     def sparsify(self, residual, k, shared):
+        import tensorflow as tf
+
         kept = tf.cast(tf.cast(k, tf.float32) * self.part, tf.int32)
         return super().sparsify(residual, tf.maximum(kept, 1), shared)
 
@@ -62,6 +63,8 @@ class Constant(Cost):
     lap: float = option(default=1.0, help="time of a round", above=0)
 
     def round_time(self, traffic):
+        import tensorflow as tf
+
         return tf.constant(self.lap, tf.float64)
 """
 _PARTS = (
