@@ -1,17 +1,16 @@
 """Who takes part in the rounds of a run, and where clients' states are meanwhile."""
 
 import contextlib
-import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import tasks
 from launch import run_directory
 from launch.options import ParticipationOptions
 
 if TYPE_CHECKING:
-    from launch.experiment import Experiment
-    from tff_gs import programs, runtime
+    from tff_gs import learning, programs, runtime
 
 STORES: Mapping[str, str] = {
     "runtime": "in TFF's worker; only if all clients take part in every round",
@@ -22,35 +21,37 @@ STORES: Mapping[str, str] = {
 _TAKES_DIRECTORY = "disk"
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What a population is built from.
+@contextlib.contextmanager
+def build(
+    process: "learning.SparsifiedProcess",
+    clients: Sequence[tasks.ClientData],
+    options: ParticipationOptions,
+    *,
+    seed: int,
+    file: pathlib.Path,
+) -> Iterator["programs.Population"]:
+    """The population, for as long as the `with` block lasts.
 
-    Attributes:
-      experiment: The clients' data, and what a round computes.
+    Args:
+      process: What a round computes.
+      clients: Their data.
       options: Who takes part.
       seed: Draws the cohorts.
       file: Where a store on disk is.
-      context: Where computations run.
-    """
-
-    experiment: "Experiment"
-    options: ParticipationOptions
-    seed: int
-    file: pathlib.Path
-    context: "runtime.ResidentContext"
-
-
-@contextlib.contextmanager
-def build(setting: Setting) -> Iterator["programs.Population"]:
-    """The population, for as long as the `with` block lasts.
 
     Raises:
       tff_gs.programs.ProgramStateError: If the store on disk cannot be used.
     """
-    name = _store(setting.options, len(setting.experiment.clients))
-    with contextlib.ExitStack() as held:
-        yield _BUILDERS[name](setting, held)
+    from tff_gs import programs, runtime
+
+    data = [(client.features, client.labels) for client in clients]
+    name = _store_name(options, len(data))
+    cohort = None
+    if name != "runtime":
+        size = options.clients_per_round or len(data)
+        cohort = runtime.build_cohort_fn(range(len(data)), size, seed=seed)
+    with _store(name, process, file) as store:
+        yield programs.Population(process, data, cohort=cohort, store=store)
 
 
 def check_options(options: ParticipationOptions) -> None:
@@ -127,7 +128,7 @@ def check_directory(options: ParticipationOptions, *, resumed: bool) -> None:
         )
 
 
-def _store(options: ParticipationOptions, clients: int) -> str:
+def _store_name(options: ParticipationOptions, clients: int) -> str:
     if options.client_store is not None:
         return options.client_store
     everybody = options.clients_per_round in (None, clients)
@@ -135,57 +136,16 @@ def _store(options: ParticipationOptions, clients: int) -> str:
     return "runtime" if everybody and options.client_store_dir is None else "disk"
 
 
-def _runtime(
-    setting: Setting, held: contextlib.ExitStack
-) -> "programs.WholePopulation":
-    from tff_gs import programs
-
-    del held  # The worker's own.
-    return programs.WholePopulation(
-        setting.experiment.process, _data(setting), context=setting.context
-    )
-
-
-def _memory(
-    setting: Setting, held: contextlib.ExitStack
-) -> "programs.CohortPopulation":
-    from tff_gs import runtime
-
-    return _of_cohorts(setting, held.enter_context(runtime.MemoryStore()))
-
-
-def _disk(setting: Setting, held: contextlib.ExitStack) -> "programs.CohortPopulation":
+def _store(
+    name: str, process: "learning.SparsifiedProcess", file: pathlib.Path
+) -> "runtime.ClientStore":
     from tff_gs import programs, runtime
 
-    process = setting.experiment.process
-    state_type = process.next.type_signature.parameter.clients
+    if name == "runtime":
+        return runtime.ResidentStore()
+    if name == "memory":
+        return runtime.MemoryStore()
     try:
-        store = runtime.DiskStore(setting.file, state_type)
+        return runtime.DiskStore(file, process.next.type_signature.parameter.clients)
     except ValueError as error:
         raise programs.ProgramStateError(str(error)) from error
-    return _of_cohorts(setting, held.enter_context(store))
-
-
-_BUILDERS: Mapping[
-    str, Callable[[Setting, contextlib.ExitStack], "programs.Population"]
-] = {"runtime": _runtime, "memory": _memory, "disk": _disk}
-
-
-def _of_cohorts(
-    setting: Setting, store: "runtime.ClientStore"
-) -> "programs.CohortPopulation":
-    from tff_gs import programs, runtime
-
-    data = _data(setting)
-    cohort = setting.options.clients_per_round or len(data)
-    return programs.CohortPopulation(
-        setting.experiment.process,
-        data,
-        cohort=runtime.build_cohort_fn(range(len(data)), cohort, seed=setting.seed),
-        store=store,
-    )
-
-
-def _data(setting: Setting) -> list:
-    clients = setting.experiment.clients
-    return [(client.features, client.labels) for client in clients]

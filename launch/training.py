@@ -20,7 +20,7 @@ from launch import (
 from launch.options import ParticipationOptions, TrainingOptions
 
 if TYPE_CHECKING:
-    from tff_gs import programs, runtime
+    from tff_gs import programs
 
 # Rounds in a row in which no client's work can be used, after which a run ends.
 _LOST_ROUNDS = 5
@@ -158,8 +158,14 @@ def _attempt(
         return programs.Stop.PAUSED if interrupted() else None
 
     with (
-        resident.execution_context() as context,
-        populations.build(_setting(experiment, plan, context)) as population,
+        resident.execution_context(),
+        populations.build(
+            experiment.process,
+            experiment.clients,
+            plan.participation,
+            seed=options.seed,
+            file=populations.states_file(plan.participation, plan.directory),
+        ) as population,
     ):
         return asyncio.run(
             programs.train_model(
@@ -174,20 +180,6 @@ def _attempt(
                 program_state_seconds=_CHECKPOINT_SECONDS,
             )
         )
-
-
-def _setting(
-    experiment: experiment_lib.Experiment,
-    plan: Plan,
-    context: "runtime.ResidentContext",
-) -> populations.Setting:
-    return populations.Setting(
-        experiment,
-        plan.participation,
-        plan.training.seed,
-        populations.states_file(plan.participation, plan.directory),
-        context,
-    )
 
 
 class _Rounds:

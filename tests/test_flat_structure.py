@@ -28,7 +28,7 @@ def _value():
 
 
 def test_there_and_back():
-    flat = _flat_structure.FlatStructure(_TYPE)
+    flat = _flat_structure.FlatStructure.of_type(_TYPE)
     assert flat.dimension == 7
     assert flat.tensor_sizes == [4, 1, 2]
     vector = flat.flatten(_value())
@@ -44,11 +44,21 @@ def test_there_and_back():
 
 
 def test_a_single_tensor():
-    flat = _flat_structure.FlatStructure(tff.TensorType(np.float32, [2, 3]))
+    flat = _flat_structure.FlatStructure.of_type(tff.TensorType(np.float32, [2, 3]))
     assert flat.unflatten(tf.range(6, dtype=tf.float32)).shape == [2, 3]
 
 
 def test_a_struct_without_a_python_container():
     value_type = tff.StructType([("a", np.float32)])
     with pytest.raises(TypeError, match="StructWithPythonType of such, found"):
-        _flat_structure.FlatStructure(value_type)
+        _flat_structure.FlatStructure.of_type(value_type)
+
+
+def test_specs_without_a_tff_type():
+    specs = {"b": tf.TensorSpec([2]), "a": tf.TensorSpec([0]), "c": tf.TensorSpec([])}
+    flat = _flat_structure.FlatStructure(specs)
+    assert flat.tensor_sizes == [2, 1]
+    value = flat.unflatten(tf.constant([1.0, 2.0, 3.0]))
+    assert value["b"].numpy().tolist() == [1, 2]
+    assert value["a"].shape == [0]
+    np.testing.assert_array_equal(flat.flatten(value), [1, 2, 3])

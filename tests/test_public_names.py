@@ -38,9 +38,10 @@ PACKAGES = {
     """,
     "exchange": """
         CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
-        Contribution DownlinkMessage ExchangeOutput Given GivenVector MessageBounds
-        MomentumCorrection OptimizerUpdate Outcome PartialParticipation Receipts
-        Replica RoundConfig ServerUpdate SparseExchange SparseSgd UplinkMessage
+        ConsensusExchange Contribution DownlinkMessage Election ExchangeOutput Given
+        GivenVector MessageBounds MomentumCorrection OptimizerUpdate Outcome
+        PartialParticipation Receipts Replica RoundConfig ServerUpdate
+        SparseExchange SparseSgd UplinkMessage
         build_update
     """,
     "learning": """
@@ -52,9 +53,9 @@ PACKAGES = {
         with_metrics
     """,
     "programs": """
-        CheckpointManager ClientIdProcess CohortPopulation Population
+        CheckpointManager ClientIdProcess Population
         ProgramState ProgramStateError Record RecordReleaseManager Release
-        ResumableReleaseManager Stop TrainOutput WholePopulation train_model
+        ResumableReleaseManager Stop TrainOutput train_model
     """,
     "runtime": """
         ClientStore CohortOutput DiskSnapshot DiskStore MemoryStore
@@ -62,7 +63,7 @@ PACKAGES = {
         WorkerLostError build_cohort_fn execution_context run_round
     """,
     "sparsifiers": """
-        FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
+        FabConsensus FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
         SPARSIFIERS Selection SendAll SparseVector Sparsifier UnidirectionalTopK Upload
         top_k_indices
     """,

@@ -1,7 +1,7 @@
 """A structure of float tensors as one vector, and back."""
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -10,7 +10,7 @@ from tff_gs import _tensor_specs
 
 
 class FlatStructure:
-    """How values of a TFF type lie in one float32 vector: leaf after leaf.
+    """How a structure of tensors lies in one float32 vector: leaf after leaf.
 
     Attributes:
       dimension: D, the number of entries of all tensors.
@@ -18,8 +18,17 @@ class FlatStructure:
         left out.
     """
 
-    def __init__(self, value_type: tff.Type) -> None:
-        """Reads the type.
+    def __init__(self, specs: Any) -> None:
+        """Reads a structure of `tf.TensorSpec`: floats, fully defined shapes."""
+        self._specs = specs
+        leaves = tf.nest.flatten(specs)
+        self._leaf_sizes = [math.prod(leaf.shape) for leaf in leaves]
+        self.tensor_sizes = [size for size in self._leaf_sizes if size > 0]
+        self.dimension = sum(self._leaf_sizes)
+
+    @classmethod
+    def of_type(cls, value_type: tff.Type) -> Self:
+        """That of the values of a TFF type.
 
         Args:
           value_type: A `tff.TensorType`, or a `tff.StructWithPythonType` of such, in
@@ -30,19 +39,17 @@ class FlatStructure:
             defined shape, or there is no entry at all.
         """
         _check_is_structure_of_tensors(value_type)
-        self._specs = _tensor_specs.structure(value_type)
-        leaves = tf.nest.flatten(self._specs)
-        for leaf in leaves:
+        specs = _tensor_specs.structure(value_type)
+        for leaf in tf.nest.flatten(specs):
             if not leaf.dtype.is_floating or not leaf.shape.is_fully_defined():
                 raise TypeError(
                     "Expected float tensors of fully defined shapes, found "
                     f"{leaf.dtype.name}{leaf.shape} in {value_type}."
                 )
-        self._leaf_sizes = [math.prod(leaf.shape) for leaf in leaves]
-        self.tensor_sizes = [size for size in self._leaf_sizes if size > 0]
-        self.dimension = sum(self._leaf_sizes)
-        if not self.dimension:
+        flat = cls(specs)
+        if not flat.dimension:
             raise TypeError(f"Expected a type with entries, found {value_type}.")
+        return flat
 
     def flatten(self, value: Any) -> tf.Tensor:
         """The value as float32 [D]; other floats are cast."""

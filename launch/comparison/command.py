@@ -23,6 +23,26 @@ _MOST_JOBS = 1024
 def define(values: absl_flags.FlagValues) -> topic.Topic:
     """Defines what the programs share; returns it as a topic of the help."""
     runs = topic.Topic("Runs", values=values)
+    _define_runs(runs)
+    runs.define(
+        "output_dir",
+        flag_types.text("a directory"),
+        "where the results go, NAME/seed_SEED for each run; the same command "
+        "continues there and repeats no complete run",
+    )
+    runs.define(
+        "jobs",
+        flag_types.whole_number(1, _MOST_JOBS),
+        "runs to have at work at a time",
+        "1",
+    )
+    runs.define_switch("dry_run", "show the runs and make none")
+    runs.define_switch("list", "show the presets and make no run")
+    return runs
+
+
+def _define_runs(runs: topic.Topic) -> None:
+    """Which runs there are."""
     runs.define(
         "preset",
         flag_types.text("a name or the path of a .toml file"),
@@ -49,21 +69,6 @@ def define(values: absl_flags.FlagValues) -> topic.Topic:
     runs.define(
         "seeds", flag_types.whole_numbers(), "the seeds, in place of the preset's"
     )
-    runs.define(
-        "output_dir",
-        flag_types.text("a directory"),
-        "where the results go, NAME/seed_SEED for each run; the same command "
-        "continues there and repeats no complete run",
-    )
-    runs.define(
-        "jobs",
-        flag_types.whole_number(1, _MOST_JOBS),
-        "runs to have at work at a time",
-        "1",
-    )
-    runs.define_switch("dry_run", "show the runs and make none")
-    runs.define_switch("list", "show the presets and make no run")
-    return runs
 
 
 def paths(values: absl_flags.FlagValues) -> dict[str, str]:

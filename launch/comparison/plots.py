@@ -244,18 +244,7 @@ def _draw_fixed(
         alpha=plot_style.BAND_ALPHA,
         lw=0,
     )
-    missed = [reach.k for reach in fixed if math.isnan(reach.mean)]
-    if missed:
-        # At the upper edge, whatever the times: there is no time to show.
-        axes.plot(
-            missed,
-            np.full(len(missed), 0.97),
-            "x",
-            color="#30343b",
-            ms=7,
-            transform=axes.get_xaxis_transform(),
-            label=f"fixed k: {regret.NOT_REACHED}",
-        )
+    _draw_missed(axes, [reach.k for reach in fixed if math.isnan(reach.mean)])
     if best is not None:
         axes.plot(
             [best.k],
@@ -272,6 +261,22 @@ def _draw_fixed(
     axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.tick_params(axis="x", labelrotation=30)
+
+
+def _draw_missed(axes: "Axes", missed: Sequence[float]) -> None:
+    """The fixed k that reached no target."""
+    if not missed:
+        return
+    # At the upper edge, whatever the times: there is no time to show.
+    axes.plot(
+        missed,
+        np.full(len(missed), 0.97),
+        "x",
+        color="#30343b",
+        ms=7,
+        transform=axes.get_xaxis_transform(),
+        label=f"fixed k: {regret.NOT_REACHED}",
+    )
 
 
 def _draw_rule(

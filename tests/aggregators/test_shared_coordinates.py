@@ -6,7 +6,8 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from tensorflow_model_optimization.python.core.internal import tensor_encoding as te
 
-from tff_gs import _seeds, aggregators
+from tff_gs import _flat_structure, _seeds, aggregators
+from tff_gs.aggregators import shared_coordinates
 from tff_gs.sparsifiers import _seeded_permutation
 
 _FLOAT = tff.TensorType(np.float32)
@@ -177,3 +178,19 @@ def test_an_encoded_sum_inside():
     value = np.linspace(0, 1, _D).astype(np.float32)
     result = _results(process, 1, [value, value])[0]
     np.testing.assert_allclose(result, 2 * value, atol=2 / 255)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_the_steps_run_eagerly(periodic):
+    flat = _flat_structure.FlatStructure.of_type(tff.TensorType(np.float32, [6]))
+    draws = shared_coordinates.SharedDraws(
+        flat, 2, periodic=periodic, unbiased=True, seed=1
+    )
+    drawn = draws.draw(tf.constant(1))
+    assert drawn.start == (2 if periodic else 0)
+    coordinates = draws.coordinates(drawn).numpy()
+    picked = draws.pick(tf.range(6, dtype=tf.float32), drawn)
+    np.testing.assert_array_equal(picked, coordinates)
+    expected = np.zeros(6)
+    expected[coordinates] = 3.0 * coordinates
+    np.testing.assert_array_equal(draws.put_back(picked, drawn), expected)

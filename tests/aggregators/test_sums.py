@@ -134,3 +134,9 @@ def test_a_sum_is_unweighted():
         factory = _SUMS[name](2)
         assert isinstance(factory, _AGGREGATORS.UnweightedAggregationFactory)
         assert not isinstance(factory, _AGGREGATORS.WeightedAggregationFactory)
+
+
+def test_a_sum_that_float32_cannot_hold_is_an_error():
+    large = _value(3e38, 0, 0, 0, 0)
+    with pytest.raises(Exception, match="Expected updates whose sum the floats"):
+        _run(_SUMS["fab_top_k"](1), [[large, large]])

@@ -3,6 +3,7 @@
 import hypothesis
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_federated as tff
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -10,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from tests.oracles import sparsification
 from tff_gs import distributors
 from tff_gs.controllers import fixed, schedule
+from tff_gs.distributors import sparse_broadcast
 from tff_gs.encoders import encoder
 
 _Model = tff.learning.models.ModelWeights
@@ -172,3 +174,15 @@ def test_a_model_that_diverged(of_vector, distribute):
     message = r"Expected finite trainable weights to send, found.*2.*that are not"
     with pytest.raises(Exception, match=message):
         distribute(of_vector, output.state, weights)
+
+
+def test_the_steps_run_eagerly(exact_encoder):
+    steps = sparse_broadcast.SparseBroadcast(
+        tff.TensorType(np.float32, [3]), k=1, downlink_encoder=exact_encoder, seed=0
+    )
+    first, broadcast, _ = steps.write(steps.initial_state(), tf.constant([1.0, 2, 3]))
+    assert steps.read(broadcast).numpy().tolist() == [1, 2, 3]
+    second, broadcast, measured = steps.write(first, tf.constant([1.5, 2, 5]))
+    assert steps.read(broadcast).numpy().tolist() == [1, 2, 5]
+    assert second.replica.numpy().tolist() == [1, 2, 5]
+    assert measured["pending_norm"] == 0.5

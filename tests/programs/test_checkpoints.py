@@ -139,7 +139,7 @@ def _train(process, data, path, rounds, **options):
     state_type = process.next.type_signature.parameter.clients.member
     numbers = _Numbers()
     with runtime.DiskStore(path / "clients", state_type) as store:
-        population = programs.CohortPopulation(
+        population = programs.Population(
             process,
             data,
             cohort=runtime.build_cohort_fn(range(len(data)), 2, seed=7),

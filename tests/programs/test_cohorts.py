@@ -40,7 +40,7 @@ def _train(process, data, path, store, **options):
         path / "saved", keep_total=1, keep_first=False
     )
     with _STORES[store](path / "clients", state_type) as opened:
-        population = programs.CohortPopulation(
+        population = programs.Population(
             process,
             data,
             cohort=runtime.build_cohort_fn(range(len(data)), 2, seed=7),

@@ -47,8 +47,8 @@ def _saved(path):
     return sorted(entry.name for entry in pathlib.Path(path).iterdir())
 
 
-def _train(process, data, context, *managers, path=None, **options):
-    population = programs.WholePopulation(process, data, context=context)
+def _train(process, data, *managers, path=None, **options):
+    population = programs.Population(process, data)
     options = {"total_rounds": _ROUNDS, **options}
     output = asyncio.run(
         programs.train_model(
@@ -79,7 +79,7 @@ def _mean_weight(state):
 @pytest.fixture(name="whole", scope="module")
 def _whole(process, data, context):
     memory = _Memory()
-    output, population = _train(process, data, context, memory, evaluation=_mean_weight)
+    output, population = _train(process, data, memory, evaluation=_mean_weight)
     return output, population.client_states(), memory
 
 
@@ -95,9 +95,9 @@ def test_every_round_is_released_and_the_last_state_returned(whole):
     assert output.state.round == _ROUNDS
     # Weights; accumulator, learning rate and momentum; the seed.
     assert output.initial_bits == 32 * (16 + 16 + 2 + 2)
-    for weights in clients.exchange.weights:
+    for weights in clients.states.exchange.weights:
         np.testing.assert_array_equal(weights, output.state.weights)
-    assert clients.exchange.residual.any()
+    assert clients.states.exchange.residual.any()
 
 
 @pytest.mark.parametrize("resident", [True, False])
@@ -107,7 +107,7 @@ def test_a_program_that_broke_off_goes_on_to_the_bit(
     first = _Memory(breaks_at=5)
     options = {"path": tmp_path, "program_state_periodicity": 2}
     with pytest.raises(_BreakError):
-        _train(process, data, context, first, evaluation=_mean_weight, **options)
+        _train(process, data, first, evaluation=_mean_weight, **options)
     assert _saved(tmp_path) == ["program_state_4"]
     assert list(first.released) == [1, 2, 3, 4, 5]
     second = _Memory()
@@ -119,7 +119,6 @@ def test_a_program_that_broke_off_goes_on_to_the_bit(
         output, population = _train(
             process,
             data,
-            context if resident else None,
             second,
             evaluation=_mean_weight,
             **options,
@@ -135,11 +134,11 @@ def test_a_program_that_broke_off_goes_on_to_the_bit(
 
 def test_a_complete_program_runs_no_round_again(process, data, context, tmp_path):
     memory = _Memory()
-    _train(process, data, context, memory, path=tmp_path, total_rounds=2)
-    output, _ = _train(process, data, context, memory, path=tmp_path, total_rounds=2)
+    _train(process, data, memory, path=tmp_path, total_rounds=2)
+    output, _ = _train(process, data, memory, path=tmp_path, total_rounds=2)
     assert (output.resumed_from, output.round_number) == (2, 2)
     assert output.stop is programs.Stop.COMPLETE
-    output, _ = _train(process, data, context, memory, path=tmp_path, total_rounds=3)
+    output, _ = _train(process, data, memory, path=tmp_path, total_rounds=3)
     assert (output.resumed_from, output.round_number) == (2, 3)
 
 
@@ -148,7 +147,6 @@ def test_due_rounds_and_the_last_one_are_evaluated(process, data, context):
     output, _ = _train(
         process,
         data,
-        context,
         memory,
         total_rounds=None,
         is_last_round=lambda metrics: metrics["round"] == 4,
@@ -175,7 +173,6 @@ def test_the_reason_to_stop_decides_what_is_saved(
     output, _ = _train(
         process,
         data,
-        context,
         memory,
         path=tmp_path,
         program_state_periodicity=2,
@@ -187,14 +184,14 @@ def test_the_reason_to_stop_decides_what_is_saved(
 
 
 def test_an_error_is_none_where_the_program_is_to_pause(process, data, context):
-    class Broken(programs.WholePopulation):
+    class Broken(programs.Population):
         def next(self, state):
             raise _BreakError
 
     def train(should_stop):
         return asyncio.run(
             programs.train_model(
-                population=Broken(process, data, context=context),
+                population=Broken(process, data),
                 should_stop=should_stop,
             )
         )
@@ -209,20 +206,20 @@ def test_an_error_is_none_where_the_program_is_to_pause(process, data, context):
 @pytest.fixture(name="saved", scope="module")
 def _saved_state(process, data, context, tmp_path_factory):
     path = tmp_path_factory.mktemp("saved")
-    _train(process, data, context, path=path, total_rounds=1)
+    _train(process, data, path=path, total_rounds=1)
     return path
 
 
-def _refused(process, data, context, path, match, *managers):
+def _refused(process, data, path, match, *managers):
     before = {p: p.read_bytes() for p in pathlib.Path(path).rglob("*") if p.is_file()}
     with pytest.raises(programs.ProgramStateError, match=match) as error:
-        _train(process, data, context, *managers, path=path)
+        _train(process, data, *managers, path=path)
     assert len(str(error.value).splitlines()) == 1
     assert {p: p.read_bytes() for p in before} == before
 
 
 def test_a_state_of_other_clients_is_refused(process, data, context, saved):
-    _refused(process, data[:2], context, saved, "of 2 clients, found one of 3")
+    _refused(process, data[:2], saved, "of 2 clients, found one of 3")
 
 
 def test_a_state_of_another_model_is_refused(larger_process, data, context, saved):
@@ -230,7 +227,6 @@ def test_a_state_of_another_model_is_refused(larger_process, data, context, save
     _refused(
         larger_process,
         wider,
-        context,
         saved,
         r"with float32 \[20\], found float32 \[16\] in its place",
     )
@@ -239,28 +235,25 @@ def test_a_state_of_another_model_is_refused(larger_process, data, context, save
 def test_what_release_managers_cannot_take_back_is_said(
     process, data, context, tmp_path
 ):
-    _train(process, data, context, _Memory(), path=tmp_path, total_rounds=1)
-    _refused(
-        process, data, context, tmp_path, "the rounds that were released", _Memory()
-    )
+    _train(process, data, _Memory(), path=tmp_path, total_rounds=1)
+    _refused(process, data, tmp_path, "the rounds that were released", _Memory())
 
 
 @pytest.mark.parametrize("part", ["saved_model.pb", "variables/*.data*"])
-def test_a_damaged_state_is_refused(process, data, context, tmp_path, part):
-    _train(process, data, context, path=tmp_path, total_rounds=1)
+def test_a_damaged_state_is_refused(process, data, tmp_path, part):
+    _train(process, data, path=tmp_path, total_rounds=1)
     (file,) = (tmp_path / "program_state_1").glob(part)
     content = bytearray(file.read_bytes())
     content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
     file.write_bytes(content)
-    _refused(process, data, context, tmp_path, "that is whole, found one that cannot")
+    _refused(process, data, tmp_path, "that is whole, found one that cannot")
 
 
 def test_period_zero_restores_and_saves_nothing(process, data, context, tmp_path):
-    _train(process, data, context, path=tmp_path, total_rounds=1)
+    _train(process, data, path=tmp_path, total_rounds=1)
     output, _ = _train(
         process,
         data,
-        context,
         path=tmp_path,
         total_rounds=2,
         program_state_periodicity=0,
@@ -271,7 +264,7 @@ def test_period_zero_restores_and_saves_nothing(process, data, context, tmp_path
 
 def test_a_program_without_an_end_is_refused(process, data, context):
     with pytest.raises(ValueError, match="Expected total_rounds, is_last_round or"):
-        _train(process, data, context, total_rounds=None)
+        _train(process, data, total_rounds=None)
 
 
 def test_metrics_go_to_the_managers_of_tff(process, data, context, tmp_path):
@@ -279,7 +272,6 @@ def test_metrics_go_to_the_managers_of_tff(process, data, context, tmp_path):
     _train(
         process,
         data,
-        context,
         memory,
         tff.program.TensorBoardReleaseManager(tmp_path / "events"),
         total_rounds=2,
@@ -294,7 +286,6 @@ def test_a_trained_model_to_start_from(process, data, context, whole, tmp_path):
     output, _ = _train(
         process,
         data,
-        context,
         path=tmp_path,
         initial_weights=trained,
         total_rounds=1,
@@ -305,7 +296,7 @@ def test_a_trained_model_to_start_from(process, data, context, whole, tmp_path):
     _assert_equal(output.state, expected.state)
     # It goes on from its own state, not from the trained model again.
     output, _ = _train(
-        process, data, context, path=tmp_path, initial_weights=trained, total_rounds=2
+        process, data, path=tmp_path, initial_weights=trained, total_rounds=2
     )
     assert output.resumed_from == 1
     expected = process.next(expected.state, expected.clients, data)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from tff_gs import _lazy
 
 if TYPE_CHECKING:
+    from tff_gs.aggregators.sparse_mean import (
+        SparsifiedMeanState as SparsifiedMeanState,
+    )
     from tff_gs.aggregators.shared_coordinates import (
         SharedCoordinatesState as SharedCoordinatesState,
         periodic_k_factory as periodic_k_factory,
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     )
     from tff_gs.aggregators.sparsified_mean import (
         SparsifiedMeanFactory as SparsifiedMeanFactory,
-        SparsifiedMeanState as SparsifiedMeanState,
         SparsifiedSumFactory as SparsifiedSumFactory,
         UnweightedSparsifiedMeanFactory as UnweightedSparsifiedMeanFactory,
         fab_top_k_factory as fab_top_k_factory,

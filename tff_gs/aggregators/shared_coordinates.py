@@ -6,6 +6,7 @@ inner aggregation may be any of TFF's: secure, differentially private, encoded.
 """
 
 import collections
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,42 +31,75 @@ class SharedCoordinatesState(NamedTuple):
     round: tf.Tensor
 
 
-class _Draw(NamedTuple):
-    """The coordinates of a round: positions start, start + 1, ... of a permutation."""
+class Draw(NamedTuple):
+    """The coordinates of a round: positions start, start + 1, ... of a permutation.
 
-    seed: tf.Tensor  # int32 [2]
-    start: tf.Tensor  # int32 scalar
+    Attributes:
+      seed: int32 [2], what the permutation is drawn with.
+      start: int32 scalar.
+    """
+
+    seed: tf.Tensor
+    start: tf.Tensor
 
 
-class _Draws:
-    """Which coordinates a round has; random-k and periodic-k differ in `periodic`."""
+class SharedDraws:
+    """What server and clients compute; TensorFlow code, which also runs eagerly.
 
-    def __init__(self, dimension: int, count: int, seed: int, *, periodic: bool):
-        self._dimension = dimension
-        self._count = count
-        self._seed = seed
+    Random-k and periodic-k differ in `periodic`.
+
+    Attributes:
+      count: k.
+    """
+
+    def __init__(
+        self,
+        flat: _flat_structure.FlatStructure,
+        k: amount.Amount,
+        *,
+        periodic: bool,
+        unbiased: bool,
+        seed: int,
+    ) -> None:
+        """Makes the steps for values of `flat.dimension` (D) entries."""
+        self._flat = flat
+        self._dimension = flat.dimension
+        self.count = amount.to_count(k, flat.dimension, "k")
+        self._scale = flat.dimension / self.count if unbiased else 1.0
         self._periodic = periodic
+        self._seed = seed
 
-    def draw(self, number: tf.Tensor) -> _Draw:
-        """What the server tells the clients in round `number`."""
+    def draw(self, number: tf.Tensor) -> Draw:
+        """What the server tells the clients in round `number` (int32 scalar)."""
         # Periodic-k walks through one permutation, random-k begins a new one.
         epoch = tf.zeros_like(number) if self._periodic else number
-        passed = tf.cast(number - epoch, tf.int64) * self._count
-        return _Draw(
+        passed = tf.cast(number - epoch, tf.int64) * self.count
+        return Draw(
             _seeds.derive(_seeds.of_run(self._seed), _seeds.Purpose.UPLINK, epoch),
             tf.cast(passed % self._dimension, tf.int32),
         )
 
-    def coordinates(self, drawn: _Draw) -> tf.Tensor:
+    def coordinates(self, drawn: Draw) -> tf.Tensor:
         """The coordinates, int32 [k], distinct, in the order of the draw."""
         positions = tf.cast(drawn.start, tf.int64) + tf.range(
-            self._count, dtype=tf.int64
+            self.count, dtype=tf.int64
         )
         return _seeded_permutation.permute(
             tf.cast(positions % self._dimension, tf.int32),
             drawn.seed,
             dimension=self._dimension,
         )
+
+    def pick(self, value: Any, drawn: Draw) -> tf.Tensor:
+        """A client's values at the coordinates, float32 [k]."""
+        picked = tf.gather(self._flat.flatten(value), self.coordinates(drawn))
+        return tf.ensure_shape(picked, [self.count])
+
+    def put_back(self, picked: tf.Tensor, drawn: Draw) -> Any:
+        """The value that has float32 [k] at the coordinates, and zeros elsewhere."""
+        coordinates = self.coordinates(drawn)[:, tf.newaxis]
+        vector = tf.scatter_nd(coordinates, self._scale * picked, [self._dimension])
+        return self._flat.unflatten(vector)
 
 
 class _SharedCoordinates:
@@ -89,68 +123,22 @@ class _SharedCoordinates:
     def _create(
         self, value_type: tff.Type, *weight_types: tff.Type
     ) -> tff.templates.AggregationProcess:
-        flat = _flat_structure.FlatStructure(value_type)
-        dimension = flat.dimension
-        count = amount.to_count(self._k, dimension, "k")
-        scale = dimension / count if self._unbiased else 1.0
-        draws = _Draws(dimension, count, self._seed, periodic=self._periodic)
-        picked_type = tff.TensorType(np.float32, [count])
+        draws = SharedDraws(
+            _flat_structure.FlatStructure.of_type(value_type),
+            self._k,
+            periodic=self._periodic,
+            unbiased=self._unbiased,
+            seed=self._seed,
+        )
+        picked_type = tff.TensorType(np.float32, [draws.count])
         inner = self._inner.create(picked_type, *weight_types)
         _check_inner_result(inner, picked_type)
-
-        @tff.tensorflow.computation(np.int32)
-        def draw(number: tf.Tensor) -> _Draw:
-            return draws.draw(number)
-
-        draw_type = draw.type_signature.result
-
-        @tff.tensorflow.computation(value_type, draw_type)
-        def pick(value: Any, drawn: _Draw) -> tf.Tensor:
-            picked = tf.gather(flat.flatten(value), draws.coordinates(drawn))
-            return tf.ensure_shape(picked, [count])
-
-        @tff.tensorflow.computation(picked_type, draw_type)
-        def put_back(picked: tf.Tensor, drawn: _Draw) -> Any:
-            coordinates = draws.coordinates(drawn)[:, tf.newaxis]
-            vector = tf.scatter_nd(coordinates, scale * picked, [dimension])
-            return flat.unflatten(vector)
-
-        @tff.tensorflow.computation
-        def first_round() -> tf.Tensor:
-            return tf.constant(0)
-
-        @tff.tensorflow.computation(np.int32)
-        def next_round(number: tf.Tensor) -> tf.Tensor:
-            return number + 1
-
-        @tff.federated_computation
-        def initialize_fn() -> tff.Value:
-            return tff.federated_zip(
-                SharedCoordinatesState(
-                    inner.initialize(), tff.federated_eval(first_round, tff.SERVER)
-                )
-            )
-
-        def run(
-            state: tff.Value, value: tff.Value, *weights: tff.Value
-        ) -> tff.templates.MeasuredProcessOutput:
-            drawn = tff.federated_map(draw, state.round)
-            picked = tff.federated_map(pick, (value, tff.federated_broadcast(drawn)))
-            output = inner.next(state.inner, picked, *weights)
-            measurements = collections.OrderedDict(
-                k=tff.federated_value(count, tff.SERVER),
-                value_bits=tff.federated_value(32 * count, tff.SERVER),
-                inner_agg=output.measurements,
-            )
-            return tff.templates.MeasuredProcessOutput(
-                state=tff.federated_zip(
-                    SharedCoordinatesState(
-                        output.state, tff.federated_map(next_round, state.round)
-                    )
-                ),
-                result=tff.federated_map(put_back, (output.result, drawn)),
-                measurements=tff.federated_zip(measurements),
-            )
+        initialize_fn = _build_initialize(inner)
+        types = (
+            initialize_fn.type_signature.result,
+            *(tff.FederatedType(t, tff.CLIENTS) for t in (value_type, *weight_types)),
+        )
+        run = _build_round(draws, inner, value_type)
 
         def run_weighted(
             state: tff.Value, value: tff.Value, weight: tff.Value
@@ -162,16 +150,61 @@ class _SharedCoordinates:
         ) -> tff.templates.MeasuredProcessOutput:
             return run(state, value)
 
-        types = (
-            initialize_fn.type_signature.result,
-            *(tff.FederatedType(t, tff.CLIENTS) for t in (value_type, *weight_types)),
-        )
         next_fn = tff.federated_computation(
             # TFF reads how many arguments there are, and takes no *weights.
             run_weighted if weight_types else run_unweighted,
             *types,
         )
         return tff.templates.AggregationProcess(initialize_fn, next_fn)
+
+
+def _build_initialize(inner: tff.templates.AggregationProcess) -> tff.Computation:
+    first_round = tff.tensorflow.computation(lambda: tf.constant(0))
+
+    @tff.federated_computation
+    def initialize_fn() -> tff.Value:
+        return tff.federated_zip(
+            SharedCoordinatesState(
+                inner.initialize(), tff.federated_eval(first_round, tff.SERVER)
+            )
+        )
+
+    return initialize_fn
+
+
+def _build_round(
+    draws: SharedDraws,
+    inner: tff.templates.AggregationProcess,
+    value_type: tff.Type,
+) -> Callable[..., tff.templates.MeasuredProcessOutput]:
+    """Wires the steps around the inner aggregation; for a federated computation."""
+    draw = tff.tensorflow.computation(draws.draw, np.int32)
+    draw_type = draw.type_signature.result
+    pick = tff.tensorflow.computation(draws.pick, (value_type, draw_type))
+    put_back = tff.tensorflow.computation(
+        draws.put_back, (pick.type_signature.result, draw_type)
+    )
+    next_round = tff.tensorflow.computation(lambda number: number + 1, np.int32)
+
+    def run(
+        state: tff.Value, value: tff.Value, *weights: tff.Value
+    ) -> tff.templates.MeasuredProcessOutput:
+        drawn = tff.federated_map(draw, state.round)
+        picked = tff.federated_map(pick, (value, tff.federated_broadcast(drawn)))
+        output = inner.next(state.inner, picked, *weights)
+        number = tff.federated_map(next_round, state.round)
+        measurements = collections.OrderedDict(
+            k=tff.federated_value(draws.count, tff.SERVER),
+            value_bits=tff.federated_value(32 * draws.count, tff.SERVER),
+            inner_agg=output.measurements,
+        )
+        return tff.templates.MeasuredProcessOutput(
+            state=tff.federated_zip(SharedCoordinatesState(output.state, number)),
+            result=tff.federated_map(put_back, (output.result, drawn)),
+            measurements=tff.federated_zip(measurements),
+        )
+
+    return run
 
 
 class _WeightedSharedCoordinates(

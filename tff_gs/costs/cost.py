@@ -30,6 +30,8 @@ class Traffic(NamedTuple):
         before its work; 0 if all take part in every round.
       catch_up_bits: float64 [N], the bits of these messages, likewise.
       local_steps: float64 [N], tau, minibatch gradients that each client computed.
+      trips: How many times a client sends and receives: 2 if coordinates are elected
+        before values travel.
     """
 
     client_ids: tf.Tensor
@@ -43,6 +45,7 @@ class Traffic(NamedTuple):
     catch_up_units: tf.Tensor | float = 0.0
     catch_up_bits: tf.Tensor | float = 0.0
     local_steps: tf.Tensor | float = 1.0
+    trips: float = 1.0
 
 
 class Cost(configuration.Configuration, abc.ABC):

@@ -27,12 +27,104 @@ class SparseBroadcastState(NamedTuple):
     rule: Any
 
 
-class _Broadcast(NamedTuple):
-    """What travels to the clients; `cached` does so in simulation only."""
+class Broadcast(NamedTuple):
+    """What travels to the clients.
 
-    cached: tf.Tensor  # float32 [D], the replica before this round's message
-    message: tf.Tensor  # uint8 [bytes]
-    whole: Any  # what is not sparsified
+    Attributes:
+      cached: float32 [D], the replica before this round's message; it travels in
+        simulation only.
+      message: uint8 [bytes].
+      whole: What is not sparsified.
+    """
+
+    cached: tf.Tensor
+    message: tf.Tensor
+    whole: Any
+
+
+class SparseBroadcast:
+    """What server and clients compute; TensorFlow code, which also runs eagerly."""
+
+    def __init__(
+        self,
+        value_type: tff.Type,
+        *,
+        k: count_rule.KOption,
+        downlink_encoder: encoder.Encoder,
+        seed: int,
+    ) -> None:
+        """Makes the steps; arguments as of `build_sparse_broadcast_process`."""
+        self._parts = _Parts(value_type)
+        self._flat = _flat_structure.FlatStructure.of_type(self._parts.sparse_type)
+        self._dimension = self._flat.dimension
+        self._rule = count_rule.build_rule(k, self._dimension, seed=seed)
+        self._code = downlink_encoder.bind(
+            dimension=self._dimension, tensor_sizes=self._flat.tensor_sizes
+        )
+        self._seed = seed
+
+    def initial_state(self) -> SparseBroadcastState:
+        """The state before the first round."""
+        return SparseBroadcastState(
+            replica=tf.zeros([self._dimension], tf.float32),
+            round=tf.constant(0),
+            rule=self._rule.initialize(),
+        )
+
+    def write(
+        self, state: SparseBroadcastState, value: Any
+    ) -> tuple[SparseBroadcastState, Broadcast, Any]:
+        """At the server: the next state, what travels, and the measurements."""
+        sparse, whole = self._parts.split(value)
+        weights = _require_finite(self._flat.flatten(sparse))
+        is_first = tf.equal(state.round, 0)
+        cached = tf.where(is_first, weights, state.replica)
+        change = weights - cached
+        count = tf.where(is_first, 0, self._rule.choose(state.rule, change))
+        entries = sparse_vector.gather(change, top_k.top_k_indices(change, count))
+        run_seed = _seeds.of_run(self._seed)
+        encoded = self._code.encode(
+            entries, _seeds.derive(run_seed, _seeds.Purpose.DOWNLINK, state.round)
+        )
+        replica = _apply(cached, entries._replace(values=encoded.received))
+        updated = SparseBroadcastState(
+            replica=replica,
+            round=state.round + 1,
+            rule=self._rule.update(state.rule, run_seed, state.round),
+        )
+        measurements = collections.OrderedDict(
+            k=count,
+            **self._sizes(encoded.message, count, is_first),
+            change_norm=tf.norm(change),
+            pending_norm=tf.norm(weights - replica),
+        )
+        return updated, Broadcast(cached, encoded.message, whole), measurements
+
+    def read(self, received: Broadcast) -> Any:
+        """At a client: the value that the server has from now on, too."""
+        change = messages.read_answer(self._code, received.message, self._dimension)
+        weights = _apply(received.cached, change)
+        return self._parts.join(self._flat.unflatten(weights), received.whole)
+
+    def _sizes(
+        self, message: tf.Tensor, count: tf.Tensor, is_first: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The measurements of size; the first message is not sent."""
+        first = tf.cast(is_first, tf.int64)
+        dense_bits = 32 * self._dimension
+        whole_bits = _size_in_bits(self._parts.whole_type)
+        message_bits = (1 - first) * messages.size_in_bits(message)
+        index_bits = self._code.sizes(message).index_bits
+        return collections.OrderedDict(
+            downlink_bits=message_bits + first * dense_bits + whole_bits,
+            message_bits=message_bits,
+            dense_bits=first * dense_bits,
+            whole_bits=tf.constant(whole_bits, tf.int64),
+            cached_bits=(1 - first) * dense_bits,
+            bits_per_index=tf.math.divide_no_nan(
+                tf.cast(index_bits, tf.float32), tf.cast(count, tf.float32)
+            ),
+        )
 
 
 def build_sparse_broadcast_process(
@@ -98,68 +190,13 @@ def build_sparse_broadcast_process(
       TypeError: If the sparsified part is not a structure of floats with entries.
       ValueError: If k is out of its range for D, or its rule needs probes.
     """
-    parts = _Parts(value_type)
-    flat = _flat_structure.FlatStructure(parts.sparse_type)
-    dimension = flat.dimension
-    rule = count_rule.build_rule(k, dimension, seed=seed)
-    code = downlink_encoder.bind(dimension=dimension, tensor_sizes=flat.tensor_sizes)
-    dense_bits = 32 * dimension
-    whole_bits = _size_in_bits(parts.whole_type)
-
-    @tff.tensorflow.computation
-    def initial_state() -> SparseBroadcastState:
-        return SparseBroadcastState(
-            replica=tf.zeros([dimension], tf.float32),
-            round=tf.constant(0),
-            rule=rule.initialize(),
-        )
-
+    steps = SparseBroadcast(
+        value_type, k=k, downlink_encoder=downlink_encoder, seed=seed
+    )
+    initial_state = tff.tensorflow.computation(steps.initial_state)
     state_type = initial_state.type_signature.result
-
-    @tff.tensorflow.computation(state_type, value_type)
-    def write(
-        state: SparseBroadcastState, value: Any
-    ) -> tuple[SparseBroadcastState, _Broadcast, Any]:
-        sparse, whole = parts.split(value)
-        weights = _require_finite(flat.flatten(sparse))
-        is_first = tf.equal(state.round, 0)
-        cached = tf.where(is_first, weights, state.replica)
-        change = weights - cached
-        count = tf.where(is_first, 0, rule.choose(state.rule, change))
-        entries = sparse_vector.gather(change, top_k.top_k_indices(change, count))
-        run_seed = _seeds.of_run(seed)
-        encoded = code.encode(
-            entries, _seeds.derive(run_seed, _seeds.Purpose.DOWNLINK, state.round)
-        )
-        replica = _apply(cached, entries._replace(values=encoded.received))
-        updated = SparseBroadcastState(
-            replica=replica,
-            round=state.round + 1,
-            rule=rule.update(state.rule, run_seed, state.round),
-        )
-        first = tf.cast(is_first, tf.int64)
-        message_bits = (1 - first) * messages.size_in_bits(encoded.message)
-        index_bits = code.sizes(encoded.message).index_bits
-        measurements = collections.OrderedDict(
-            k=count,
-            downlink_bits=message_bits + first * dense_bits + whole_bits,
-            message_bits=message_bits,
-            dense_bits=first * dense_bits,
-            whole_bits=tf.constant(whole_bits, tf.int64),
-            cached_bits=(1 - first) * dense_bits,
-            bits_per_index=tf.math.divide_no_nan(
-                tf.cast(index_bits, tf.float32), tf.cast(count, tf.float32)
-            ),
-            change_norm=tf.norm(change),
-            pending_norm=tf.norm(weights - replica),
-        )
-        return updated, _Broadcast(cached, encoded.message, whole), measurements
-
-    @tff.tensorflow.computation(write.type_signature.result[1])
-    def read(received: _Broadcast) -> Any:
-        change = messages.read_answer(code, received.message, dimension)
-        weights = _apply(received.cached, change)
-        return parts.join(flat.unflatten(weights), received.whole)
+    write = tff.tensorflow.computation(steps.write, (state_type, value_type))
+    read = tff.tensorflow.computation(steps.read, write.type_signature.result[1])
 
     @tff.federated_computation
     def initialize_fn() -> tff.Value:

@@ -243,31 +243,12 @@ class Golomb:
             for values in (parameter.width, parameter.cut, parameter.divisor)
         )
         fixed = _bit_packing.read_fields(fixed_plane, offsets[:keep], widths)
-        all_ones = tf.cast(tf.where(bits)[:, 0], tf.int32)
-        complete = tf.size(all_ones) >= keep
-        missing = tf.maximum(keep - tf.size(all_ones), 0)
-        ones = tf.pad(all_ones, [[0, missing]])[:keep]
-        unary_bits = _last(ones) + 1
-        quotients = ones - tf.concat([[-1], ones[:-1]], 0)[:keep] - 1
-        has_extra = tf.cast(fixed >= cuts, tf.int32)
-        extra_ends = tf.cumsum(has_extra)
-        tail_bits = unary_bits + _last(extra_ends, empty=0)
-        # A malformed tail may end before its extra bits do: read the added zero.
-        places = tf.minimum(unary_bits + extra_ends - 1, tf.size(bits))
-        extra_bits = tf.cast(
-            tf.gather(tf.pad(bits, [[0, 1]]), tf.maximum(places, 0)), tf.int32
-        )
-        extra_bits *= has_extra
-        remainders = tf.where(has_extra > 0, 2 * fixed + extra_bits - cuts, fixed)
+        quotients, extra_bits, well_formed = _read_tail(bits, keep, fixed >= cuts)
+        remainders = tf.where(fixed >= cuts, 2 * fixed + extra_bits - cuts, fixed)
         gaps = tf.cast(quotients, tf.int64) * tf.cast(divisors, tf.int64) + tf.cast(
             remainders, tf.int64
         )
-        well_formed = (
-            complete
-            & tf.equal(tf.size(bits), 8 * _bit_packing.bytes_for(tail_bits))
-            & tf.equal(tf.size(all_ones), keep + tf.reduce_sum(extra_bits))
-            & _bit_packing.zero_padded(fixed_plane, fixed_bits)
-        )
+        well_formed &= _bit_packing.zero_padded(fixed_plane, fixed_bits)
         error = tf.where(
             fits,
             tf.where(well_formed, names.ACCEPTED, names.MALFORMED_INDICES),
@@ -308,3 +289,38 @@ def _offsets(widths: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
 def _last(ascending: tf.Tensor, empty: int = -1) -> tf.Tensor:
     """The last of `ascending`, int32 [n], or `empty` if there is none."""
     return tf.concat([[empty], ascending], 0)[-1]
+
+
+def _read_tail(
+    bits: tf.Tensor, count: tf.Tensor, has_extra: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Reads the unary and the extra plane.
+
+    Args:
+      bits: bool [8 n], those of the tail.
+      count: int32 scalar, how many gaps there are.
+      has_extra: bool [count], which of them have an extra bit.
+
+    Returns:
+      int32 [count], the quotients; int32 [count], the extra bits, 0 if there is none;
+      bool scalar, whether the tail is one that is written for such gaps.
+    """
+    all_ones = tf.cast(tf.where(bits)[:, 0], tf.int32)
+    missing = tf.maximum(count - tf.size(all_ones), 0)
+    ones = tf.pad(all_ones, [[0, missing]])[:count]
+    quotients = ones - tf.concat([[-1], ones[:-1]], 0)[:count] - 1
+    unary_bits = _last(ones) + 1
+    extra_ends = tf.cumsum(tf.cast(has_extra, tf.int32))
+    # A malformed tail may end before its extra bits do: read the added zero.
+    places = tf.minimum(unary_bits + extra_ends - 1, tf.size(bits))
+    extra_bits = tf.cast(
+        tf.gather(tf.pad(bits, [[0, 1]]), tf.maximum(places, 0)), tf.int32
+    )
+    extra_bits *= tf.cast(has_extra, tf.int32)
+    tail_bits = unary_bits + _last(extra_ends, empty=0)
+    well_formed = (
+        tf.equal(missing, 0)
+        & tf.equal(tf.size(bits), 8 * _bit_packing.bytes_for(tail_bits))
+        & tf.equal(tf.size(all_ones), count + tf.reduce_sum(extra_bits))
+    )
+    return quotients, extra_bits, well_formed

@@ -12,6 +12,7 @@ from tff_gs._tensorflow import tf
 from tff_gs.encoders import (
     _bit_packing,
     _leading_code,
+    _no_values_code,
     codec,
     index_code,
     names,
@@ -153,6 +154,12 @@ class MessageEncoder(codec.Codec):
             dimension=self._dimension,
         )
 
+    @override
+    def without_values(self) -> MessageEncoder:
+        return MessageEncoder(
+            self._index_codes, _no_values_code.NoValuesCode(), dimension=self._dimension
+        )
+
     def _longest(self, count: tf.Tensor) -> tf.Tensor:
         """No message of up to `count` entries is longer; bytes, int32 scalar."""
         index_bytes = [code.max_bytes(count) for code in self._index_codes]
@@ -209,55 +216,47 @@ class MessageEncoder(codec.Codec):
           was no error; the position of the index code in `_index_codes`.
         """
         limit = tf.clip_by_value(tf.cast(max_count, tf.int32), 0, self._dimension)
-        longest = self._longest(limit)
         size = tf.size(message)
-        not_short, not_long = size >= self._shortest, size <= longest
+        not_short, not_long = size >= self._shortest, size <= self._longest(limit)
         right_size = not_short & not_long
         header = self._read_header(message)
         allowed = (header.count >= 0) & (header.count <= limit)
         # What has no possible size is not looked at, however large.
-        known = tf.pad(message[: tf.where(right_size, size, 0)], [[0, _CHECKSUM_BYTES]])
         body_size = tf.where(right_size, size - _CHECKSUM_BYTES, 0)
-        right_checksum = tf.reduce_all(
-            tf.equal(
-                known[body_size : body_size + _CHECKSUM_BYTES],
-                checksum(known[:body_size]),
-            )
-        )
-        start, codes = header.start[0], header.start[1]
-        dimension = list(self._dimension.to_bytes(self._width, "little"))
-        same_dimension = tf.equal(
-            tf.bitwise.bitwise_and(start, 0x0C), 4 * (self._width - 1)
-        ) & tf.reduce_all(tf.equal(header.start[2:], dimension))
-        same_version = tf.equal(
-            tf.bitwise.bitwise_and(start, 0xF0), _MAGIC + 16 * _VERSION
+        right_checksum = _has_checksum(
+            message[: tf.where(right_size, size, 0)], body_size
         )
         expected = tf.equal(
-            codes, [16 * code.tag + self._value_code.tag for code in self._index_codes]
+            header.start[1],
+            [16 * code.tag + self._value_code.tag for code in self._index_codes],
         )
         value_bytes = self._value_code.num_bytes(tf.where(allowed, header.count, 0))
         holds_values = body_size - header.num_bytes >= value_bytes
-        checks = [
-            (not_short, names.WRONG_LENGTH),
-            # Of another version nothing else is known, not even its checksum.
-            (same_version, names.UNKNOWN_VERSION),
-            # Too long to be looked at, and it says itself why.
-            (not_long | allowed, names.TOO_MANY_ENTRIES),
-            (not_long, names.WRONG_LENGTH),
-            (right_checksum, names.BAD_CHECKSUM),
-            (same_dimension, names.DIMENSION_MISMATCH),
-            (tf.reduce_any(expected), names.UNKNOWN_CODE),
-            (allowed, names.TOO_MANY_ENTRIES),
-            (holds_values, names.WRONG_LENGTH),
-        ]
-        passed, errors = zip(*checks, strict=True)
-        passed = tf.stack(passed)
-        first_failed = tf.argmin(tf.cast(passed, tf.int32))
-        error = tf.where(
-            tf.reduce_all(passed), names.ACCEPTED, tf.gather(errors, first_failed)
+        error = _first_failed(
+            [
+                (not_short, names.WRONG_LENGTH),
+                # Of another version nothing else is known, not even its checksum.
+                (_is_of_this_version(header), names.UNKNOWN_VERSION),
+                # Too long to be looked at, and it says itself why.
+                (not_long | allowed, names.TOO_MANY_ENTRIES),
+                (not_long, names.WRONG_LENGTH),
+                (right_checksum, names.BAD_CHECKSUM),
+                (self._has_dimension(header), names.DIMENSION_MISMATCH),
+                (tf.reduce_any(expected), names.UNKNOWN_CODE),
+                (allowed, names.TOO_MANY_ENTRIES),
+                (holds_values, names.WRONG_LENGTH),
+            ]
         )
         code = tf.argmax(tf.cast(expected, tf.int32), output_type=tf.int32)
         return error, header, code
+
+    def _has_dimension(self, header: _Header) -> tf.Tensor:
+        """Whether a message is of vectors of D entries, bool scalar."""
+        dimension = list(self._dimension.to_bytes(self._width, "little"))
+        width = tf.bitwise.bitwise_and(header.start[0], 0x0C)
+        return tf.equal(width, 4 * (self._width - 1)) & tf.reduce_all(
+            tf.equal(header.start[2:], dimension)
+        )
 
     def _read(
         self, message: tf.Tensor, header: _Header, code: tf.Tensor
@@ -303,3 +302,29 @@ def checksum(message: tf.Tensor) -> tf.Tensor:
     """
     # A batch of one: the fingerprint is of each entry of the first axis.
     return tf.fingerprint(message[tf.newaxis])[0, :4]
+
+
+def _has_checksum(message: tf.Tensor, body_size: tf.Tensor) -> tf.Tensor:
+    """Whether the bytes after the body (int32 scalar) are its checksum, bool scalar."""
+    padded = tf.pad(message, [[0, _CHECKSUM_BYTES]])
+    found = padded[body_size : body_size + _CHECKSUM_BYTES]
+    return tf.reduce_all(tf.equal(found, checksum(padded[:body_size])))
+
+
+def _is_of_this_version(header: _Header) -> tf.Tensor:
+    version = tf.bitwise.bitwise_and(header.start[0], 0xF0)
+    return tf.equal(version, _MAGIC + 16 * _VERSION)
+
+
+def _first_failed(checks: Sequence[tuple[tf.Tensor, int]]) -> tf.Tensor:
+    """The error number of the first check that is false; `ACCEPTED` if none is.
+
+    Args:
+      checks: Bool scalars, each with the error number that it stands for.
+    """
+    passed, errors = zip(*checks, strict=True)
+    passed = tf.stack(passed)
+    first_failed = tf.argmin(tf.cast(passed, tf.int32))
+    return tf.where(
+        tf.reduce_all(passed), names.ACCEPTED, tf.gather(errors, first_failed)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from typing_extensions import override
@@ -11,6 +11,22 @@ from tff_gs._tensorflow import tf
 from tff_gs.encoders import _bit_packing, _golomb, index_code, names
 
 _CODE_BITS = 7
+
+
+class _Fields(NamedTuple):
+    """What a payload begins with; zeros if it is not usable.
+
+    Attributes:
+      counts: int32 [tensors], how many indices are in each.
+      codes: int32 [tensors], the code of each one's parameter.
+      usable: bool scalar.
+      error: int32 scalar, why it is not.
+    """
+
+    counts: tf.Tensor
+    codes: tf.Tensor
+    usable: tf.Tensor
+    error: tf.Tensor
 
 
 class RicePerTensorCode(index_code.IndexCode):
@@ -88,28 +104,7 @@ class RicePerTensorCode(index_code.IndexCode):
 
     @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
-        fits = tf.size(payload) >= self._field_bytes
-        fields_plane = tf.pad(payload, [[0, self._field_bytes]])[: self._field_bytes]
-        fields = tf.reshape(
-            _bit_packing.read_fields(
-                fields_plane,
-                tf.constant(self._field_offsets),
-                tf.constant(self._field_widths),
-            ),
-            [-1, 2],
-        )
-        counts, codes = fields[:, 0], fields[:, 1]
-        # int64, because counts of a malformed message may sum to anything.
-        total = tf.reduce_sum(tf.cast(counts, tf.int64))
-        well_formed = (
-            tf.reduce_all(counts <= self._sizes)
-            & tf.reduce_all(codes < self._golomb.num_codes)
-            & tf.equal(total, tf.cast(count, tf.int64))
-            & _bit_packing.zero_padded(fields_plane, tf.constant(self._field_bits))
-        )
-        usable = fits & well_formed
-        counts = tf.where(usable, counts, 0)
-        codes = tf.where(usable, codes, 0)
+        counts, codes, usable, field_error = self._read_fields(payload, count)
         count = tf.where(usable, count, 0)
         lasts = tf.cumsum(counts)
         tensors = self._tensor_of(lasts, count)
@@ -132,18 +127,42 @@ class RicePerTensorCode(index_code.IndexCode):
         in_range = tf.reduce_all(
             ends <= tf.cast(tf.gather(self._ends, tensors), tf.int64)
         )
-        indices = tf.cast(ends - 1, tf.int32)
-        error = tf.where(
-            fits,
-            tf.where(well_formed, error, names.MALFORMED_INDICES),
-            names.WRONG_LENGTH,
-        )
+        error = tf.where(usable, error, field_error)
         error = tf.where(
             tf.equal(error, names.ACCEPTED) & ~in_range,
             names.INDEX_OUT_OF_RANGE,
             error,
         )
-        return index_code.Indices(indices, error)
+        return index_code.Indices(tf.cast(ends - 1, tf.int32), error)
+
+    def _read_fields(self, payload: tf.Tensor, count: tf.Tensor) -> _Fields:
+        """Reads and checks what the payload of `count` indices begins with."""
+        fits = tf.size(payload) >= self._field_bytes
+        plane = tf.pad(payload, [[0, self._field_bytes]])[: self._field_bytes]
+        fields = tf.reshape(
+            _bit_packing.read_fields(
+                plane,
+                tf.constant(self._field_offsets),
+                tf.constant(self._field_widths),
+            ),
+            [-1, 2],
+        )
+        counts, codes = fields[:, 0], fields[:, 1]
+        # int64, because counts of a malformed message may sum to anything.
+        total = tf.reduce_sum(tf.cast(counts, tf.int64))
+        well_formed = (
+            tf.reduce_all(counts <= self._sizes)
+            & tf.reduce_all(codes < self._golomb.num_codes)
+            & tf.equal(total, tf.cast(count, tf.int64))
+            & _bit_packing.zero_padded(plane, tf.constant(self._field_bits))
+        )
+        usable = fits & well_formed
+        return _Fields(
+            tf.where(usable, counts, 0),
+            tf.where(usable, codes, 0),
+            usable,
+            tf.where(fits, names.MALFORMED_INDICES, names.WRONG_LENGTH),
+        )
 
     @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:

@@ -25,7 +25,7 @@ class ClientReport(NamedTuple):
     Attributes:
       client_id: int32 scalar.
       contributed: int32 scalar, |J and J_i|.
-      training_loss: float32 scalar, see `local_work.Kept`.
+      training_loss: float32 scalar, see `local_work.TrainingRecord`.
       losses: float32 [3], its probe examples' mean loss at w(m-1), w(m) and w'(m);
         [0] if nothing is probed.
       energies: float32 [2], the sum of the squares of a_i, and of those that it sent;
@@ -44,7 +44,7 @@ class Measured(NamedTuple):
 
     Attributes:
       report: `ClientReport`.
-      local_steps: int32 scalar, see `local_work.Kept`.
+      local_steps: int32 scalar, see `local_work.TrainingRecord`.
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt`; `()` if all clients take
         part in every round.
       encode_seconds: float64 scalar, the client's time for encoding its upload.
@@ -91,7 +91,7 @@ class RoundReport(NamedTuple):
       training_loss: float64 scalar, weighted by C_i / C; NaN if nobody has one.
       losses: float64 [3], likewise; [0] if nothing is probed.
       energies: float64 [2], likewise; [0] if no rule for k needs them.
-      local_steps: int32 [n], see `local_work.Kept`.
+      local_steps: int32 [n], see `local_work.TrainingRecord`.
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt` of int64 [n], or `()`.
       bits: int64 scalar, the size of all reports.
       encode_seconds: float64 scalar, all clients' time for encoding their uploads.

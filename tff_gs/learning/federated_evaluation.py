@@ -6,7 +6,7 @@ state to it, and metrics that are means over examples.
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -15,8 +15,12 @@ from tff_gs import _client_values
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning import sparsified_process
 
-if TYPE_CHECKING:
-    from tff_gs import runtime
+
+class Home(Protocol):
+    """Where clients' values can stay, such as a `tff_gs.runtime.ResidentContext`."""
+
+    def place(self, values: Sequence[Any], type_signature: tff.Type) -> Any:
+        """The values of clients as an argument of computations."""
 
 
 #: From labels [n, ...] and a model's outputs [n, ...] to a number for each example.
@@ -109,7 +113,7 @@ def build_federated_evaluation(
     process: sparsified_process.SparsifiedProcess,
     data: Sequence[Sequence[Any]],
     *,
-    context: "runtime.ResidentContext | None" = None,
+    context: Home | None = None,
 ) -> Callable[[sparsified_process.ServerState], Mapping[str, Any]]:
     """The federated evaluation of a server state.
 

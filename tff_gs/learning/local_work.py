@@ -100,7 +100,7 @@ class Inputs(NamedTuple):
     data: Any
 
 
-class Kept(NamedTuple):
+class TrainingRecord(NamedTuple):
     """What a client keeps of its work until the answer comes.
 
     Attributes:
@@ -191,7 +191,7 @@ class LocalWork(client_work.ClientWork):
         return client_work.Contribution(
             vector,
             self._weight(inputs.data),
-            Kept(
+            TrainingRecord(
                 self._local_steps(inputs.data),
                 training_loss,
                 gather_examples(first_batch, probed),

@@ -1,7 +1,6 @@
 """A model as a function of one flat vector of weights."""
 
 import abc
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -9,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tff_gs import _flat_structure
 from tff_gs.learning import _forward_pass, client_data
 
 Model: TypeAlias = (
@@ -49,8 +49,9 @@ class Objective(abc.ABC):
 
     Attributes:
       dimension: D, the number of trainable weights.
+      tensor_sizes: How many of these each trainable tensor has, in order; empty ones
+        are left out.
       input_spec: The `tf.TensorSpec` structure of a batch; leading dimensions open.
-      shapes: The shapes of the trainable tensors, in order.
       non_trainable_type: The TFF type of the weights that training leaves alone.
       weights_type: That of all weights, a `tff.learning.models.ModelWeights`.
     """
@@ -63,8 +64,6 @@ class Objective(abc.ABC):
           non_trainable: That of the others.
           input_spec: That of a batch.
         """
-        self._trainable_specs = trainable
-        self.shapes = [spec.shape.as_list() for spec in tf.nest.flatten(trainable)]
         found = {spec.dtype.name for spec in tf.nest.flatten(trainable)}
         if found != {"float32"}:
             raise ValueError(
@@ -79,23 +78,17 @@ class Objective(abc.ABC):
                 tff.types.tensorflow_to_type(trainable), self.non_trainable_type
             )
         )
-        self.tensor_sizes = [math.prod(shape) for shape in self.shapes]
-        self.dimension = sum(self.tensor_sizes)
+        self._flat = _flat_structure.FlatStructure(trainable)
+        self.tensor_sizes = self._flat.tensor_sizes
+        self.dimension = self._flat.dimension
 
     def flatten(self, trainable: Any) -> tf.Tensor:
         """The trainable weights, or their gradient, as one float32 [D] vector."""
-        return tf.concat(
-            [tf.reshape(tensor, [-1]) for tensor in tf.nest.flatten(trainable)], axis=0
-        )
+        return self._flat.flatten(trainable)
 
     def unflatten(self, weights: tf.Tensor) -> Any:
         """The trainable structure that float32 [D] `weights` stands for."""
-        parts = tf.split(weights, self.tensor_sizes)
-        tensors = [
-            tf.reshape(part, shape)
-            for part, shape in zip(parts, self.shapes, strict=True)
-        ]
-        return tf.nest.pack_sequence_as(self._trainable_specs, tensors)
+        return self._flat.unflatten(weights)
 
     @abc.abstractmethod
     def remarks(self) -> list[str]:

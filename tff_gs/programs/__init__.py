@@ -7,11 +7,7 @@ from tff_gs import _lazy
 if TYPE_CHECKING:
     from tff_gs.programs.checkpoints import CheckpointManager as CheckpointManager
     from tff_gs.programs.client_id_process import ClientIdProcess as ClientIdProcess
-    from tff_gs.programs.population import (
-        CohortPopulation as CohortPopulation,
-        Population as Population,
-        WholePopulation as WholePopulation,
-    )
+    from tff_gs.programs.population import Population as Population
     from tff_gs.programs.releases import (
         Record as Record,
         RecordReleaseManager as RecordReleaseManager,

@@ -168,83 +168,156 @@ async def train_model(
         raise ValueError(
             "Expected total_rounds, is_last_round or should_stop, found none of them."
         )
-    resumable = [
-        manager
-        for manager in metrics_managers
-        if isinstance(manager, releases.ResumableReleaseManager)
-    ]
-    asked = should_stop or (lambda: None)
-
-    state = population.process.initialize()
-    if initial_weights is not None:
-        state = population.process.set_model_weights(state, initial_weights)
+    ending = _Ending(total_rounds, is_last_round, should_stop or _never)
     saver = None
-    saved = None
     if program_state_manager is not None:
         saver = _Saver(
             program_state_manager,
             population,
-            resumable,
+            metrics_managers,
             rounds=program_state_periodicity,
             seconds=program_state_seconds,
         )
-        saved = await saver.go_on(state)
-    if saved is None:
-        round_number = 0
-        state, initial_bits = population.initialize(state)
-    else:
-        state = saved.state
-        round_number, initial_bits = int(saved.round_number), int(saved.initial_bits)
-        logging.info("Resuming after training round %d", round_number)
-    resumed_from = round_number
-    # Else the states of all clients would stay in this process as well.
-    del saved
-    gc.collect()
-
+    program = _Program(
+        population,
+        ending,
+        metrics_managers,
+        evaluation=evaluation,
+        evaluation_periodicity=evaluation_periodicity,
+        saver=saver,
+    )
+    await program.begin(initial_weights)
     begun = time.perf_counter()
-    stop = asked()
-    if stop is None and total_rounds is not None and round_number >= total_rounds:
-        stop = Stop.COMPLETE
+    resumed_from = program.round_number
+    stop = ending.before(program.round_number)
     while stop is None:
+        stop = await program.run_round()
+    return TrainOutput(
+        state=program.state,
+        round_number=program.round_number,
+        resumed_from=resumed_from,
+        stop=stop,
+        initial_bits=program.initial_bits,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _never() -> Stop | None:
+    return None
+
+
+class _Ending(NamedTuple):
+    """What ends a program; see `train_model`."""
+
+    total_rounds: int | None
+    is_last_round: Callable[[Mapping[str, Any]], bool] | None
+    should_stop: Callable[[], Stop | None]
+
+    def before(self, round_number: int) -> Stop | None:
+        """Why no round is run after that one; None: one is."""
+        stop = self.should_stop()
+        if stop is None and self.total_rounds is not None:
+            stop = Stop.COMPLETE if round_number >= self.total_rounds else None
+        return stop
+
+    def is_last(self, round_number: int, metrics: Mapping[str, Any]) -> bool:
+        """Whether a round that was run is the last one."""
+        return round_number == self.total_rounds or (
+            self.is_last_round is not None and self.is_last_round(metrics)
+        )
+
+
+class _Program:
+    """A program of training that is under way.
+
+    Attributes:
+      state: The server's.
+      round_number: The last round that has been run.
+      initial_bits: See `TrainOutput`.
+    """
+
+    state: sparsified_process.ServerState
+    round_number: int
+    initial_bits: int
+
+    def __init__(
+        self,
+        population: population_lib.Population,
+        ending: _Ending,
+        metrics_managers: Sequence[tff.program.ReleaseManager],
+        *,
+        evaluation: Callable[[sparsified_process.ServerState], Any] | None,
+        evaluation_periodicity: int,
+        saver: "_Saver | None",
+    ) -> None:
+        """Prepares the program; `begin` gives it a state."""
+        self._population = population
+        self._ending = ending
+        self._metrics_managers = metrics_managers
+        self._evaluation = evaluation
+        self._evaluation_periodicity = evaluation_periodicity
+        self._saver = saver
+
+    async def begin(
+        self, initial_weights: tff.learning.models.ModelWeights | None
+    ) -> None:
+        """Goes on from a saved state, or begins with the first round."""
+        process = self._population.process
+        state = process.initialize()
+        if initial_weights is not None:
+            state = process.set_model_weights(state, initial_weights)
+        saved = None
+        if self._saver is not None:
+            saved = await self._saver.go_on(state)
+        if saved is None:
+            self.round_number = 0
+            self.state, self.initial_bits = self._population.initialize(state)
+        else:
+            self.state = saved.state
+            self.round_number = int(saved.round_number)
+            self.initial_bits = int(saved.initial_bits)
+            logging.info("Resuming after training round %d", self.round_number)
+        # Else the states of all clients would stay in this process as well.
+        del saved
+        gc.collect()
+
+    async def run_round(self) -> Stop | None:
+        """Runs a round, evaluates, releases and saves; why the program ends, if so."""
         started = time.perf_counter()
         try:
-            state, metrics, timing = population.next(state)
+            self.state, metrics, timing = self._population.next(self.state)
         except Exception:
-            stop = asked()
+            stop = self._ending.should_stop()
             if stop is not Stop.PAUSED:
                 raise
             # Not saved: the clients' states may be lost with the runtime.
-            break
+            return stop
         ran = time.perf_counter()
-        round_number += 1
-        is_last = round_number == total_rounds or (
-            is_last_round is not None and is_last_round(metrics)
-        )
-        evaluated = None
-        if evaluation is not None and (
-            is_last or round_number % evaluation_periodicity == 0
-        ):
-            evaluated = evaluation(state)
+        self.round_number += 1
+        is_last = self._ending.is_last(self.round_number, metrics)
+        evaluated = self._evaluate(is_last)
         seconds = collections.OrderedDict(
             round_seconds=ran - started,
             evaluation_seconds=time.perf_counter() - ran,
             **timing,
         )
-        for manager in metrics_managers:
-            await manager.release(Release(metrics, evaluated, seconds), round_number)
-        stop = asked()
+        for manager in self._metrics_managers:
+            await manager.release(
+                Release(metrics, evaluated, seconds), self.round_number
+            )
+        stop = self._ending.should_stop()
         if stop is None and is_last:
             stop = Stop.COMPLETE
-        if saver is not None and saver.is_due(round_number, stop):
-            await saver.save(state, round_number, initial_bits)
-    return TrainOutput(
-        state=state,
-        round_number=round_number,
-        resumed_from=resumed_from,
-        stop=stop,
-        initial_bits=initial_bits,
-        seconds=time.perf_counter() - begun,
-    )
+        if self._saver is not None and self._saver.is_due(self.round_number, stop):
+            await self._saver.save(self.state, self.round_number, self.initial_bits)
+        return stop
+
+    def _evaluate(self, is_last: bool) -> Any:
+        """What is released of the state; None if no evaluation is due."""
+        due = is_last or self.round_number % self._evaluation_periodicity == 0
+        if self._evaluation is None or not due:
+            return None
+        return self._evaluation(self.state)
 
 
 class _Saver:
@@ -254,13 +327,17 @@ class _Saver:
         self,
         manager: tff.program.ProgramStateManager,
         population: population_lib.Population,
-        resumable: Sequence[releases.ResumableReleaseManager],
+        metrics_managers: Sequence[tff.program.ReleaseManager],
         *,
         rounds: int,
         seconds: float,
     ) -> None:
         self._manager, self._population = manager, population
-        self._resumable = resumable
+        self._resumable = [
+            each
+            for each in metrics_managers
+            if isinstance(each, releases.ResumableReleaseManager)
+        ]
         self._rounds, self._seconds = rounds, seconds
         self._has_saved = False
         self._last = time.monotonic()

@@ -36,7 +36,7 @@ class ResidentStore(client_store.ClientStore):
           ValueError: As the base class says, and if the ids are not all ids in their
             order.
         """
-        client_store.require_known(client_ids, self._ids)
+        client_store.require_known(client_ids, set(self._ids))
         self._require_all(client_ids)
         return self._states
 

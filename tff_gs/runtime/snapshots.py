@@ -56,14 +56,9 @@ def collect(state_type: tff.Type, clients: int, states: Mapping[int, Any]) -> Sn
 def take_apart(snapshot: Snapshot) -> dict[int, Any]:
     """The states by client id, as views."""
     return {
-        client: state_of(client, snapshot.states)
+        client: tf.nest.map_structure(lambda array, c=client: array[c], snapshot.states)
         for client in map(int, np.flatnonzero(snapshot.known))
     }
-
-
-def state_of(client: int, states: Any) -> Any:
-    """The state of one client out of arrays [N, ...] of all, as views."""
-    return tf.nest.map_structure(lambda array: array[client], states)
 
 
 def _zeros(type_signature: tff.Type, clients: int) -> Any:
