@@ -1,10 +1,8 @@
 """Reads the flags of `launch.train`, from a command line or an earlier run."""
 
-import contextlib
 import copy
 import dataclasses
 import datetime
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,33 +109,8 @@ def load_plugins(argv: Sequence[str]) -> None:
         parts can be no flag.
     """
     plugins.load_installed()
-    plugins.load(_named(argv))
+    plugins.load(plugins.named_by(argv))
     train_flags.define_parts()
-
-
-def _named(argv: Sequence[str]) -> Sequence[str]:
-    """The plugins that flags name, those of a run that is resumed included."""
-    words = list(argv)
-    # What is wrong with a file is said when it is read for good.
-    with contextlib.suppress(flags.Error):
-        words = flags.FLAGS.read_flags_from_files(words, force_gnu=False)
-    directory = _last(words, "resume")
-    if directory is not None:
-        recorded = run_directory.RunDirectory(directory).flags
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            words += recorded.read_text(encoding="utf-8").splitlines()
-    named = _last(words, "plugins")
-    return [name.strip() for name in named.split(",")] if named else []
-
-
-def _last(words: Sequence[str], flag: str) -> str | None:
-    """The value of a flag, before flags are parsed."""
-    found = None
-    for word, following in itertools.zip_longest(words, words[1:]):
-        name, equals, value = word.partition("=")
-        if name in (f"--{flag}", f"-{flag}"):
-            found = value if equals else following
-    return found
 
 
 def read(argv: Sequence[str], values: flags.FlagValues) -> None:

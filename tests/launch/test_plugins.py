@@ -305,6 +305,21 @@ def test_a_module_that_is_no_plugin_is_one_sentence(
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_plugins_are_found_wherever_flags_are(tmp_path):
+    (tmp_path / "flags.txt").write_text("--rounds=3\n--plugins=b, c\n")
+    file = f"--flagfile={tmp_path / 'flags.txt'}"
+    for argv, names in (
+        (["train.py", "--rounds=2"], []),
+        (["train.py", "--plugins=a", "-plugins=a,b"], ["a", "b"]),
+        (["train.py", "--rounds", "2", "--plugins", "a"], ["a"]),
+        (["train.py", file], ["b", "c"]),
+        ([file, "--plugins=a"], ["a"]),
+        (["train.py", f"--resume={tmp_path}"], ["b", "c"]),
+        (["train.py", "--resume=nowhere", "--flagfile=nowhere"], []),
+    ):
+        assert plugins.named_by(argv) == names
+
+
 class _Own(Controller):
     """A rule."""
 
