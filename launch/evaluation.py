@@ -1,7 +1,7 @@
 """What a task measures of the server's weights, on its test data."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks import ClientData, Metric
 
@@ -31,42 +31,11 @@ def build_evaluate(
       metrics: What is measured beside the loss.
     """
     import tensorflow as tf
-    import tensorflow_federated as tff
 
     from tff_gs import learning
 
     measured = learning.with_metrics(model, {m.name: m.of_examples for m in metrics})
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([objective.dimension], tf.float32),
-            *(tf.TensorSpec(spec.shape, spec.dtype) for spec in objective.input_spec),
-        ],
-        autograph=False,
-    )
-    def evaluate_batch(
-        weights: tf.Tensor, features: tf.Tensor, labels: tf.Tensor
-    ) -> Mapping[str, tf.Tensor]:
-        non_trainable = model.initial_weights[1]
-        outputs = model.predict_on_batch(
-            (objective.unflatten(weights), non_trainable), features, training=False
-        )
-        return measured.update_metrics_state(
-            measured.initialize_metrics_state(),
-            labels,
-            tff.learning.models.BatchOutput(
-                loss=model.loss(outputs, labels), predictions=outputs, num_examples=None
-            ),
-        )
-
-    try:
-        evaluate_batch.get_concrete_function()
-    except Exception as error:  # Of TensorFlow, of the model or of a metric.
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(
-            "Expected a task whose metrics can be computed of its model's outputs, "
-            f"found: {said[-1].strip()}"
-        ) from error
+    evaluate_batch = _build_evaluate_batch(measured, objective)
 
     def evaluate(state: "learning.ServerState") -> Evaluation:
         weights = tf.constant(state.weights)
@@ -79,3 +48,39 @@ def build_evaluate(
         return {name: float(mean) for name, mean in means.items() if name != "examples"}
 
     return evaluate
+
+
+def _build_evaluate_batch(
+    model: "tff.learning.models.FunctionalModel", objective: "learning.Objective"
+) -> Callable[..., Mapping[str, Any]]:
+    """From flat weights, features and labels to the model's metrics, not finalized."""
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([objective.dimension], tf.float32),
+            *(tf.TensorSpec(spec.shape, spec.dtype) for spec in objective.input_spec),
+        ],
+        autograph=False,
+    )
+    def evaluate_batch(
+        weights: tf.Tensor, features: tf.Tensor, labels: tf.Tensor
+    ) -> Mapping[str, tf.Tensor]:
+        all_weights = objective.unflatten(weights), model.initial_weights[1]
+        outputs = model.predict_on_batch(all_weights, features, training=False)
+        batch = tff.learning.models.BatchOutput(
+            loss=model.loss(outputs, labels), predictions=outputs, num_examples=None
+        )
+        zeros = model.initialize_metrics_state()
+        return model.update_metrics_state(zeros, labels, batch)
+
+    try:
+        evaluate_batch.get_concrete_function()
+    except Exception as error:  # Of TensorFlow, of the model or of a metric.
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            "Expected a task whose metrics can be computed of its model's outputs, "
+            f"found: {said[-1].strip()}"
+        ) from error
+    return evaluate_batch

@@ -263,6 +263,21 @@ _OF_TYPES: dict[Any, Callable[[], FlagType]] = {
     bool: yes_or_no,
 }
 
+_NAMES: dict[Any, str] = {
+    Amount: "count or fraction of D",
+    tuple[Amount, ...]: "counts or fractions of D",
+    tuple[tuple[int, Amount], ...]: "round:k pairs",
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+}
+
+
+def name_of(option: Option) -> str:
+    """What the type of an option with a flag is called."""
+    return "path" if option.is_path else _NAMES[_without_none(option.type)]
+
 
 def of_options(options: Mapping[str, Option]) -> FlagType:
     """The type of a flag for an option, by its type and range.

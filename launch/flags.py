@@ -1,11 +1,9 @@
 """Reads the flags of `launch.train`, from a command line or an earlier run."""
 
-import contextlib
 import copy
 import dataclasses
 import datetime
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags
@@ -111,41 +109,19 @@ def load_plugins(argv: Sequence[str]) -> None:
         parts can be no flag.
     """
     plugins.load_installed()
-    plugins.load(_named(argv))
+    plugins.load(plugins.named_by(argv))
     train_flags.define_parts()
 
 
-def _named(argv: Sequence[str]) -> Sequence[str]:
-    """The plugins that flags name, those of a run that is resumed included."""
-    words = list(argv)
-    # What is wrong with a file is said when it is read for good.
-    with contextlib.suppress(flags.Error):
-        words = flags.FLAGS.read_flags_from_files(words, force_gnu=False)
-    directory = _last(words, "resume")
-    if directory is not None:
-        recorded = run_directory.RunDirectory(directory).flags
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            words += recorded.read_text(encoding="utf-8").splitlines()
-    named = _last(words, "plugins")
-    return [name.strip() for name in named.split(",")] if named else []
-
-
-def _last(words: Sequence[str], flag: str) -> str | None:
-    """The value of a flag, before flags are parsed."""
-    found = None
-    for word, following in itertools.zip_longest(words, words[1:]):
-        name, equals, value = word.partition("=")
-        if name in (f"--{flag}", f"-{flag}"):
-            found = value if equals else following
-    return found
-
-
-def read(argv: Sequence[str], values: flags.FlagValues) -> None:
+def read(
+    argv: Sequence[str], values: flags.FlagValues, others: Iterable[str] = ()
+) -> None:
     """Reads flags into `values`, after plugins are loaded.
 
     Args:
       argv: The program's name and the flags.
       values: Where the flags are defined.
+      others: Flags that the program has beside those, and that may have been meant.
 
     Raises:
       ValueError: As `parse` does.
@@ -154,7 +130,7 @@ def read(argv: Sequence[str], values: flags.FlagValues) -> None:
     try:
         rest = values(list(argv))
     except flags.UnrecognizedFlagError as error:
-        raise ValueError(_unknown(error)) from None
+        raise ValueError(_unknown(error, others)) from None
     except flags.Error as error:
         raise ValueError(sentence(error)) from None
     if len(rest) > 1:
@@ -273,15 +249,19 @@ def _read_anew(arguments: Sequence[str], values: flags.FlagValues) -> None:
     read(["", *arguments], values)
 
 
-def given(arguments: Sequence[str]) -> dict[str, str]:
+def given(arguments: Sequence[str], others: Iterable[str] = ()) -> dict[str, str]:
     """What `arguments` give, flag by flag as text; see `parse` for the errors.
 
     For a program that runs this one, and itself has none of its flags.
+
+    Args:
+      arguments: Flags of this program.
+      others: Those of the other one, which may have been meant.
     """
     # Before the copy is made, so that it has their flags.
     load_plugins(arguments)
     values = copy.deepcopy(flags.FLAGS)
-    read(["", *arguments], values)
+    read(["", *arguments], values, others)
     return _as_text(values, lambda flag: flag.present)
 
 
@@ -329,8 +309,8 @@ def _given(parts: Registry, values: flags.FlagValues) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _unknown(error: flags.UnrecognizedFlagError) -> str:
-    known = [name for topic in train_flags.TOPICS for name in topic.flags]
+def _unknown(error: flags.UnrecognizedFlagError, others: Iterable[str]) -> str:
+    known = [*others, *(name for topic in train_flags.TOPICS for name in topic.flags)]
     meant = registry.hint(error.flagname, known, "--")
     closest = meant if meant != "." else ": see --help."
     return f"Expected a flag that exists, found --{error.flagname}{closest}"

@@ -1,7 +1,9 @@
 """Modules that register parts of one's own, named by --plugins or installed."""
 
+import contextlib
 import functools
 import importlib
+import itertools
 import os
 import pathlib
 import re
@@ -9,8 +11,12 @@ import sys
 import traceback
 import types
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+
+from absl import flags
+
+from launch import run_directory
 
 #: The group of entry points by which an installed package names its modules.
 GROUP = "tff_gs.plugins"
@@ -31,9 +37,11 @@ def load(names: Iterable[str]) -> None:
       ValueError: In one sentence, if there is no such module, or it raises an error.
     """
     for name in names:
-        if not _NAME.fullmatch(name) or name.partition(".")[0] in _OURS:
-            module = ".".join(pathlib.PurePath(name).with_suffix("").parts)
-            meant = f": did you mean --plugins={module}?" if module != name else "."
+        path = pathlib.PurePath(name)
+        is_file = path.suffix == ".py" or len(path.parts) > 1
+        if is_file or not _NAME.fullmatch(name) or name.partition(".")[0] in _OURS:
+            module = ".".join(path.with_suffix("").parts)
+            meant = f": did you mean --plugins={module}?" if is_file else "."
             raise ValueError(
                 "Expected --plugins as names of modules of your own with commas "
                 f"between, such as my_module, found {name!r}{meant}"
@@ -42,6 +50,37 @@ def load(names: Iterable[str]) -> None:
         if here not in sys.path:
             sys.path.append(here)
         _import(name, f"--plugins={name}")
+
+
+def named_by(argv: Sequence[str]) -> list[str]:
+    """The plugins that flags name, before flags are parsed.
+
+    Those in flagfiles, and of a run that is resumed, are among them.
+
+    Args:
+      argv: Flags, also those of other programs.
+    """
+    words = list(argv)
+    # What is wrong with a file is said when it is read for good.
+    with contextlib.suppress(flags.Error):
+        words = flags.FLAGS.read_flags_from_files(words, force_gnu=True)
+    directory = _last(words, "resume")
+    if directory is not None:
+        recorded = run_directory.RunDirectory(directory).flags
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            words += recorded.read_text(encoding="utf-8").splitlines()
+    named = _last(words, "plugins")
+    return [name.strip() for name in named.split(",")] if named else []
+
+
+def _last(words: Sequence[str], flag: str) -> str | None:
+    """The last value of a flag."""
+    found = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        name, equals, value = word.partition("=")
+        if name in (f"--{flag}", f"-{flag}"):
+            found = value if equals else following
+    return found
 
 
 @functools.cache

@@ -88,10 +88,11 @@ def _commands(page):
 
 @pytest.fixture(name="helps", scope="module")
 def _helps():
-    """What `--help` of each program says."""
+    """What `--help` of each program says, with the parts of the example."""
+    arguments = ["--help", "--plugins=examples.own_parts"]
     return {
         f"launch.{name}": fresh_python.printed(
-            f"import sys; sys.argv = ['{name}', '--help']\n"
+            f"import sys; sys.argv = {[name, *arguments]}\n"
             f"from launch import {name}; {name}.run()"
         )
         for name in _PROGRAMS

@@ -118,7 +118,7 @@ def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> dict[str, str]:
         _, *others = values(list(argv), known_only=True)
     except absl_flags.Error as error:
         raise ValueError(flags.sentence(error)) from None
-    given = flags.given([word for word in others if word != "--"])
+    given = flags.given([word for word in others if word != "--"], values)
     if "seed" in given:
         raise ValueError("Expected the seeds as --seeds, found --seed.")
     if "resume" in given:

@@ -274,6 +274,10 @@ def _fresh():
         (["--preset=rules", "--only=foo"], "Expected as a run of "),
         (["--run=a"], "Expected --run as 'NAME: --flag=value ...', found 'a'."),
         (["--run=a b: --k=1"], "--run 'a b': expected as a run's name letters"),
+        (
+            ["--jbos=2"],
+            "Expected a flag that exists, found --jbos: did you mean --jobs?",
+        ),
         (["--run=a: --round=1"], "--run 'a': Expected a flag that exists, found --rou"),
         (["--run=a: --seed=1"], "--run 'a': expected seeds, found the flag seed."),
         (["--run=a: --k='1"], "--run 'a': No closing quotation"),
@@ -282,10 +286,7 @@ def _fresh():
             "Expected a name of its own for every run, found 'a' twice.",
         ),
         (["--run=a:", "--rounds=0"], "Flag --rounds=0: expected a whole number"),
-        (
-            ["--run=a:", "--output=x"],
-            "Expected a flag that exists, found --output: did",
-        ),
+        (["--run=a:", "--output=x"], "Expected a flag that exists, found --output: d"),
         (["--run=a:", "--seed=1"], "Expected the seeds as --seeds, found --seed."),
         (["--run=a:", "--seeds=1,1"], "Flag --seeds=1,1: expected different whole num"),
         (["--run=a:", "--at=5,1"], "Flag --at=5,1: expected ascending numbers above 0"),

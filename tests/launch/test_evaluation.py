@@ -1,6 +1,7 @@
 import types
 
 import numpy as np
+import pytest
 import scipy.special
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -10,12 +11,8 @@ from tasks import ACCURACY, ClientData, Metric
 from tff_gs.learning import objective as objective_lib
 
 
-def test_accuracy_and_mean_loss_over_batches_of_unequal_size():
-    rng = np.random.default_rng(0)
-    count = 2 * evaluation.BATCH_SIZE + 11
-    features = rng.normal(size=(count, 3)).astype(np.float32)
-    labels = rng.integers(0, 4, count).astype(np.int32)
-    weights = rng.normal(size=(3, 4)).astype(np.float32)
+def _linear():
+    """A classifier of three features into four classes."""
 
     @tf.function
     def predict(model_weights, x, training):
@@ -28,7 +25,7 @@ def test_accuracy_and_mean_loss_over_batches_of_unequal_size():
             tf.nn.sparse_softmax_cross_entropy_with_logits(label, output)
         )
 
-    model = tff.learning.models.FunctionalModel(
+    return tff.learning.models.FunctionalModel(
         initial_weights=((np.zeros((3, 4), np.float32),), ()),
         predict_on_batch_fn=predict,
         loss_fn=loss,
@@ -37,6 +34,15 @@ def test_accuracy_and_mean_loss_over_batches_of_unequal_size():
             tf.TensorSpec([None], tf.int32),
         ),
     )
+
+
+def test_means_over_batches_of_unequal_size():
+    rng = np.random.default_rng(0)
+    count = 2 * evaluation.BATCH_SIZE + 11
+    features = rng.normal(size=(count, 3)).astype(np.float32)
+    labels = rng.integers(0, 4, count).astype(np.int32)
+    weights = rng.normal(size=(3, 4)).astype(np.float32)
+    model = _linear()
     error = Metric("error", lambda labels, outputs: abs(outputs[:, 0] - 1.0))
     evaluate = evaluation.build_evaluate(
         model,
@@ -53,3 +59,24 @@ def test_accuracy_and_mean_loss_over_batches_of_unequal_size():
     errors = np.abs(logits[:, 0] - 1)
     np.testing.assert_allclose(found["error"], errors.mean(), rtol=1e-5)
     np.testing.assert_allclose(found["loss"], losses.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("of_examples", "sentence"),
+    [
+        (lambda labels, outputs: tf.reduce_mean(outputs), r"metric off .* shape \(\)"),
+        (lambda labels, outputs: outputs, r"metric off a number for each .*None, 4\)"),
+        (lambda labels, outputs: outputs.shapes, "no attribute 'shapes'"),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_one_sentence(of_examples, sentence):
+    model = _linear()
+    data = ClientData("t", np.zeros((1, 3), np.float32), np.zeros(1, np.int32))
+    with pytest.raises(ValueError, match=sentence) as error:
+        evaluation.build_evaluate(
+            model,
+            objective_lib.build_objective(model),
+            data,
+            (Metric("off", of_examples),),
+        )
+    assert len(str(error.value).splitlines()) == 1

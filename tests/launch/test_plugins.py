@@ -22,7 +22,6 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _OWN = """
 from examples import own_parts
 from tff_gs import option
-from tff_gs._tensorflow import tf
 from tff_gs.costs import COSTS, Cost
 from tff_gs.encoders import INDEX_CODES, VALUE_CODES, FloatCode, Int32Code
 from tff_gs.sparsifiers import SPARSIFIERS, FubTopK
@@ -35,6 +34,8 @@ class Half(FubTopK):
     part: float = option(default=0.5, help="of the coordinates", above=0, at_most=1)
 
     def sparsify(self, residual, k, shared):
+        import tensorflow as tf
+
         kept = tf.cast(tf.cast(k, tf.float32) * self.part, tf.int32)
         return super().sparsify(residual, tf.maximum(kept, 1), shared)
 
@@ -62,6 +63,8 @@ class Constant(Cost):
     lap: float = option(default=1.0, help="time of a round", above=0)
 
     def round_time(self, traffic):
+        import tensorflow as tf
+
         return tf.constant(self.lap, tf.float64)
 """
 _PARTS = (
@@ -80,14 +83,12 @@ _PARTS = (
 )
 
 
-def _start(program, *arguments, directory, path=()):
+def _start(program, *arguments, directory, path=(), python=()):
+    path = os.pathsep.join(map(str, [*path, _ROOT]))
     return subprocess.run(
-        [sys.executable, "-m", f"launch.{program}", *map(str, arguments)],
+        [sys.executable, *python, "-m", f"launch.{program}", *map(str, arguments)],
         cwd=directory,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([*map(str, path), str(_ROOT)]),
-        },
+        env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         timeout=600,
@@ -126,26 +127,52 @@ def test_help_shows_own_parts_and_their_options(directory):
     assert "--period" not in _start("train", "--help", directory=directory).stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--controller=halvin"], "halving: did you mean 'halving'?"),
-        (["--perod=1"], "found --perod: did you mean --period?"),
-        (["--part=2"], "Flag --part=2: expected a number in (0, 1]."),
-        (["--period=3"], "--controller=elasticity only its options"),
-        (
-            ["--task=line", "--target_accuracy=0.5"],
-            "Expected for --task=line a target of what it measures (--target_mae, "
-            "--target_loss), found --target_accuracy.",
-        ),
-        (["--task=line", "--target_mae=low"], "expected a number."),
-        (["--target_mae=1"], "(--target_accuracy, --target_loss), found --target_mae."),
-    ],
-)
-def test_what_is_wrong_with_an_own_part_is_one_sentence(arguments, sentence, directory):
-    run = _start("train", "--plugins=mine", *arguments, directory=directory)
+_WRONG = {
+    "--controller=halvin": "halving: did you mean 'halving'?",
+    "--perod=1": "found --perod: did you mean --period?",
+    "--part=2": "Flag --part=2: expected a number in (0, 1].",
+    "--period=3": "--controller=elasticity only its options",
+    "--task=line --target_accuracy=0.5": "Expected for --task=line a target of what it "
+    "measures (--target_mae, --target_loss), found --target_accuracy.",
+    "--task=line --target_mae=low": "Flag --target_mae=low: expected a number.",
+    "--target_mae=1": "(--target_accuracy, --target_loss), found --target_mae.",
+}
+
+
+def test_what_is_wrong_with_an_own_part_is_one_sentence(directory):
+    code = f"""
+import copy, sys
+from launch import flags
+
+plugin = "--plugins=mine"
+flags.load_plugins([plugin])
+for words in {list(_WRONG)}:
+    try:
+        values = copy.deepcopy(flags.flags.FLAGS)
+        flags.parse(["", plugin, *words.split()], values)
+    except ValueError as error:
+        print(error)
+print([m for m in sys.modules if m.startswith("tensorflow")])
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *found, modules = ran.stdout.splitlines()
+    for line, sentence in zip(found, _WRONG.values(), strict=True):
+        assert sentence in line
+    # All of it before TensorFlow is imported.
+    assert modules == "[]"
+
+
+def test_the_program_ends_with_the_sentence(directory):
+    run = _start("train", "--plugins=mine", "--period=0", directory=directory)
     assert (run.returncode, run.stdout) == (2, "")
-    assert sentence in run.stderr
+    assert run.stderr.startswith("Flag --period=0: expected a whole number from 1")
     assert len(run.stderr.splitlines()) == 1
 
 
@@ -192,34 +219,25 @@ def test_a_run_of_own_parts_and_what_it_goes_on_with(directory):
 
 
 def test_runs_of_own_parts_are_compared(directory):
-    # The children start without the current directory on their path.
+    # As installed programs start: nothing in the current directory shadows a package.
     (directory / "tasks.py").write_text("raise SystemExit('This is tasks.py')\n")
     arguments = ("--run=a: --period=1", "--run=b: --period=2", *_PARTS, "--rounds=2")
     arguments = [word for word in arguments if word != "--period=1"]
-    environment = {"directory": directory, "path": [_safe(directory)]}
-    dry = _start("compare", *arguments, "--dry_run", **environment)
+    place = {"directory": directory, "python": ["-P"]}
+    dry = _start("compare", *arguments, "--dry_run", **place)
     assert dry.returncode == 0, dry.stderr
     assert dry.stdout.count("--plugins=mine") == 2
-    made = _start("compare", *arguments, "--output_dir=c", **environment)
+    made = _start("compare", *arguments, "--output_dir=c", **place)
     assert made.returncode == 0, made.stdout + made.stderr
     assert re.search(r"a, seed 0: mae \d\.\d{3}, loss .* after 2 rounds", made.stdout)
     with (directory / "c" / "comparison.csv").open() as file:
         header = next(csv.reader(file))
-    assert header[2].partition("_at_")[0] == "mae"
+    assert header[2].startswith("mae_at_")
     assert "Mae and loss on the test data" in made.stdout
     (directory / "mine.py").write_text(f"{_OWN}\n# Another one.\n")
-    again = _start("compare", *arguments, "--output_dir=c", **environment)
+    again = _start("compare", *arguments, "--output_dir=c", **place)
     assert again.returncode == 2
     assert "Expected the plugin mine as it was when the complete run" in again.stderr
-
-
-def _safe(directory):
-    """Where our tasks are found before those of the current directory."""
-    folder = directory / "first"
-    folder.mkdir()
-    code = "import sys; sys.path.remove(''); sys.path.append('')"
-    (folder / "sitecustomize.py").write_text(code)
-    return folder
 
 
 def test_regret_takes_the_targets_of_the_task(directory):
@@ -263,7 +281,7 @@ def test_a_package_brings_parts_by_an_entry_point(directory):
         (
             "broken_3",
             "\nimport nowhere",
-            "line 2, ModuleNotFoundError: No module named",
+            "line 2, ModuleNotFoundError: No module",
         ),
         ("broken_4", "raise SystemExit", "line 1, SystemExit"),
         (
@@ -285,6 +303,21 @@ def test_a_module_that_is_no_plugin_is_one_sentence(
     with pytest.raises(ValueError, match=sentence) as error:
         plugins.load([name])
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_plugins_are_found_wherever_flags_are(tmp_path):
+    (tmp_path / "flags.txt").write_text("--rounds=3\n--plugins=b, c\n")
+    file = f"--flagfile={tmp_path / 'flags.txt'}"
+    for argv, names in (
+        (["train.py", "--rounds=2"], []),
+        (["train.py", "--plugins=a", "-plugins=a,b"], ["a", "b"]),
+        (["train.py", "--rounds", "2", "--plugins", "a"], ["a"]),
+        (["train.py", file], ["b", "c"]),
+        ([file, "--plugins=a"], ["a"]),
+        (["train.py", f"--resume={tmp_path}"], ["b", "c"]),
+        (["train.py", "--resume=nowhere", "--flagfile=nowhere"], []),
+    ):
+        assert plugins.named_by(argv) == names
 
 
 class _Own(Controller):

@@ -58,15 +58,6 @@ def with_metrics(
       metrics: By name, what is computed of each example.
     """
 
-    def sums(labels: Any, output: Any) -> Mapping[str, tf.Tensor]:
-        examples = tf.shape(tf.nest.flatten(labels)[0], tf.int64)[0]
-        loss = tf.cast(output.loss, tf.float64) * tf.cast(examples, tf.float64)
-        of_examples = {
-            name: tf.reduce_sum(_each(name, of(labels, output.predictions)))
-            for name, of in metrics.items()
-        }
-        return collections.OrderedDict(**of_examples, loss=loss, examples=examples)
-
     @tf.function
     def initialize() -> Mapping[str, tf.Tensor]:
         zeros = {name: tf.constant(0.0, tf.float64) for name in (*metrics, "loss")}
@@ -80,7 +71,8 @@ def with_metrics(
         sample_weight: None = None,
     ) -> Mapping[str, tf.Tensor]:
         del sample_weight  # Unused.
-        return tf.nest.map_structure(tf.add, state, sums(labels, batch_output))
+        of_batch = _sums(metrics, labels, batch_output)
+        return tf.nest.map_structure(tf.add, state, of_batch)
 
     @tf.function
     def finalize(state: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
@@ -95,6 +87,19 @@ def with_metrics(
         metrics_fns=(initialize, update, finalize),
         input_spec=model.input_spec,
     )
+
+
+def _sums(
+    metrics: Mapping[str, OfExamples], labels: Any, output: Any
+) -> Mapping[str, tf.Tensor]:
+    """The sums over the examples of a batch, and how many these are."""
+    examples = tf.shape(tf.nest.flatten(labels)[0], tf.int64)[0]
+    loss = tf.cast(output.loss, tf.float64) * tf.cast(examples, tf.float64)
+    of_examples = {
+        name: tf.reduce_sum(_each(name, of(labels, output.predictions)))
+        for name, of in metrics.items()
+    }
+    return collections.OrderedDict(**of_examples, loss=loss, examples=examples)
 
 
 def _each(name: str, values: tf.Tensor) -> tf.Tensor:
