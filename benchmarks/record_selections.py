@@ -11,7 +11,7 @@ tensors.
 import numpy as np
 from absl import app, flags
 
-import tasks
+from tasks import femnist
 from tff_gs import learning, runtime
 from tff_gs.controllers import amount, fixed
 
@@ -28,12 +28,10 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Expected flags only, found {argv[1]!r}.")
     wanted = sorted(int(number) for number in _ROUNDS.value)
-    task = tasks.build(
-        "femnist",
-        tasks.TaskOptions(
-            data_dir=_DATA_DIR.value, cache_dir=_CACHE_DIR.value, clients=_CLIENTS.value
-        ),
+    task = femnist.Femnist(
+        data_dir=_DATA_DIR.value, cache_dir=_CACHE_DIR.value, clients=_CLIENTS.value
     )
+    examples = task.load().clients
     k = amount.parse_amount(_K.value)
     process = learning.build_sparsified_fed_sgd(
         task.build_model(0),
@@ -42,12 +40,12 @@ def main(argv: list[str]) -> None:
     recorded = {"tensor_sizes": np.array(process.objective.tensor_sizes)}
     with runtime.execution_context() as context:
         data = context.place(
-            [(client.features, client.labels) for client in task.clients],
+            [(client.features, client.labels) for client in examples],
             process.next.type_signature.parameter.data,
         )
         state = process.initialize()
         state, clients, _ = process.initialize_clients(
-            state, list(range(len(task.clients)))
+            state, list(range(len(examples)))
         )
         for number in range(1, wanted[-1] + 1):
             before = state.weights

@@ -37,7 +37,8 @@ def main(argv: list[str]) -> None:
     steps.done("import tensorflow_federated")
     import tasks
 
-    task = tasks.build("digits", tasks.TaskOptions())
+    task = tasks.TASKS["digits"]()
+    examples = task.load().clients
     steps.done("data")
     from tff_gs import learning, runtime
 
@@ -46,12 +47,12 @@ def main(argv: list[str]) -> None:
     with runtime.execution_context() as context:
         steps.done("start the worker")
         data = context.place(
-            [(client.features, client.labels) for client in task.clients],
+            [(client.features, client.labels) for client in examples],
             process.next.type_signature.parameter.data,
         )
         state = process.initialize()
         state, clients, _ = process.initialize_clients(
-            state, list(range(len(task.clients)))
+            state, list(range(len(examples)))
         )
         steps.done("place data, initial values")
         state, clients, _ = process.next(state, clients, data)

@@ -17,13 +17,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-import tasks
+from tasks import ClientData, digits
 from tff_gs import aggregators, distributors, encoders, runtime
 
 Process = tff.learning.templates.LearningProcess
 
 
-def client_dataset(client: tasks.ClientData) -> tf.data.Dataset:
+def client_dataset(client: ClientData) -> tf.data.Dataset:
     """What a client trains on in a round: two epochs, in batches of 16."""
     examples = tf.data.Dataset.from_tensor_slices((client.features, client.labels))
     return examples.shuffle(len(client.labels), seed=0).repeat(2).batch(16)
@@ -81,7 +81,7 @@ def train(
 def accuracy(
     model: tff.learning.models.FunctionalModel,
     weights: tff.learning.models.ModelWeights,
-    test: tasks.ClientData,
+    test: ClientData,
 ) -> float:
     """The share of the test examples that the model recognises."""
     logits = model.predict_on_batch(tuple(weights), test.features, training=False)
@@ -98,8 +98,9 @@ def main(
     parser.add_argument("--k", type=float, default=0.1, help="fraction of the weights")
     flags = parser.parse_args(arguments)
 
-    task = tasks.build("digits", tasks.TaskOptions(clients=flags.clients))
-    data = [client_dataset(client) for client in task.clients]
+    task = digits.Digits(clients=flags.clients)
+    examples = task.load()
+    data = [client_dataset(client) for client in examples.clients]
     model = task.build_model(0)
     model_bits = 32 * sum(tensor.size for tensor in model.initial_weights[0])
 
@@ -113,7 +114,7 @@ def main(
     for name, process in programs.items():
         with runtime.execution_context():
             rounds = list(train(process, data, flags.rounds, model_bits))
-        results[name] = accuracy(model, rounds[-1].weights, task.test), rounds
+        results[name] = accuracy(model, rounds[-1].weights, examples.test), rounds
         up = np.mean([r.uplink for r in rounds]) / 8000
         first, *later = (r.downlink / 8000 for r in rounds)
         print(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from launch import metrics_rows, run_directory, targets, training
 from launch.experiment import Experiment
 from launch.metrics_rows import Row
+from tasks import Task
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -15,6 +16,7 @@ def closing_lines(
     result: training.Result,
     directory: run_directory.RunDirectory,
     *,
+    task: str,
     time_label: str,
     wanted: Sequence[targets.Target] = (),
 ) -> str:
@@ -25,11 +27,12 @@ def closing_lines(
       rows: The rows of metrics.csv, at least one.
       result: How it ended.
       directory: Where the files are.
+      task: The name of the task.
       time_label: What the time is, with its unit.
       wanted: What the run was made to reach.
     """
-    count, last = len(experiment.task.clients), rows[-1]
-    evaluated = [row for row in rows if row["test_accuracy"] != ""]
+    count, last = len(experiment.clients), rows[-1]
+    evaluated = [row for row in rows if row["test_loss"] != ""]
     ks = [row["k"] for row in rows]
     # Clients join in different rounds if not all take part in every one.
     cohorts = "joined" in last
@@ -38,7 +41,7 @@ def closing_lines(
     has_states = directory.client_states.exists()
     states = f", {directory.client_states.name}" if has_states else ""
     entries = {
-        "test": _describe_test(evaluated[-1]) if evaluated else "not evaluated",
+        "test": _describe_test(experiment.task, evaluated),
         **_describe_targets(wanted, rows),
         "time": f"{last['time']:,.1f}, {time_label}",
         "k": f"{ks[-1]:,} in the last round, {min(ks):,} to {max(ks):,} in all rounds",
@@ -51,7 +54,7 @@ def closing_lines(
     resumed = f", after round {result.resumed_from}" if result.resumed_from else ""
     taking_part = f"{last['clients']} of {count}" if cohorts else f"{count}"
     heading = (
-        f"{experiment.task.name}: {len(rows)} rounds of {taking_part} clients in "
+        f"{task}: {len(rows)} rounds of {taking_part} clients in "
         f"{result.seconds:.0f} s{resumed}, D = {experiment.dimension:,}"
     )
     lines = [f"  {name:<10} {entry}" for name, entry in entries.items()]
@@ -84,11 +87,12 @@ def _describe_cohorts(rows: Sequence[Row]) -> dict[str, str]:
     }
 
 
-def _describe_test(row: Row) -> str:
-    return (
-        f"accuracy {row['test_accuracy']:.2%}, loss {row['test_loss']:.4f} after "
-        f"round {row['round']}"
-    )
+def _describe_test(task: Task, evaluated: Sequence[Row]) -> str:
+    if not evaluated:
+        return "not evaluated"
+    row = evaluated[-1]
+    shown = [f"{m.name} {row[m.column]:{m.form(4)}}" for m in task.measures()]
+    return f"{', '.join(shown)} after round {row['round']}"
 
 
 def _describe_targets(

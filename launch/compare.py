@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags
+from launch import flag_types, topic
 from launch.comparison import command, plan, preset
 from tff_gs import _files
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 FLAGS = absl_flags.FlagValues()
 _RUNS = command.define(FLAGS)
-_TABLE = flags.Topic(
+_TABLE = topic.Topic(
     "Table and picture", values=FLAGS, choices={"Compared over": preset.OVER}
 )
 _TABLE.define(
     "at",
     flag_types.ascending(),
-    "the times, rounds or megabytes at which the table shows accuracy and loss; by "
+    "the times, rounds or megabytes at which the table shows what was measured; by "
     "default the preset's, or the quarters of what half of the runs have reached",
 )
 _TABLE.define(
@@ -68,19 +68,26 @@ def _report(
     at = FLAGS.at or (chosen.at if FLAGS.over in (None, chosen.over) else None)
     if at is None:
         at = table.choose_positions(lines, over)
-    text = table.render(lines, over, at, title=chosen.title)
-    csv = table.build(lines, over, at).to_csv(index=False, lineterminator="\n")
+    measures = results.measures_of(runs)
+    text = table.render(lines, over, at, measures, title=chosen.title)
+    numbers = table.build(lines, over, at, measures)
+    csv = numbers.to_csv(index=False, lineterminator="\n")
     _files.write_atomically(comparison / "comparison.csv", csv)
     _files.write_atomically(comparison / "comparison.md", text)
     plots.draw_comparison(
-        lines, over, comparison / "comparison.png", title=chosen.title
+        lines,
+        over,
+        comparison / "comparison.png",
+        measures,
+        title=chosen.title,
+        loss_label=results.label_of_loss(runs),
     )
     files = "comparison.csv, comparison.md, comparison.png"
     return f"{text}\nIn {comparison}/: {files}\n"
 
 
 def _help_text() -> str:
-    topics = "\n\n".join(topic.help_text() for topic in (_RUNS, _TABLE))
+    topics = "\n\n".join(own.help_text() for own in (_RUNS, _TABLE))
     presets = "\n".join(f"  {line}" for line in command.list_presets().splitlines())
     return f"{__doc__.strip()}\n\n{topics}\n\nPresets\n{presets}\n\n{_HELP_END}"
 

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tasks
 from launch import evaluation, populations
 from launch.options import RunOptions, TrainingOptions, build_optimizer, build_weighting
-from tff_gs.configuration import Configuration
-from tff_gs.controllers.registry import CONTROLLERS
-from tff_gs.costs.registry import COSTS
 from tff_gs.encoders.encoder import Encoder
-from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 if TYPE_CHECKING:
     from tff_gs import learning
@@ -23,12 +19,14 @@ class Experiment:
     """What a run consists of.
 
     Attributes:
-      task: The clients' data and the test data.
+      task: What is learned.
+      clients: The clients' data.
       process: Initialize, initialize clients, next.
-      evaluate: From a server state to its test accuracy and loss.
+      evaluate: From a server state to what the task measures of it.
     """
 
     task: tasks.Task
+    clients: tuple[tasks.ClientData, ...]
     process: "learning.SparsifiedProcess"
     evaluate: Callable[[Any], evaluation.Evaluation]
 
@@ -45,14 +43,13 @@ def build(options: RunOptions) -> Experiment:
       ValueError: In one sentence, if options do not fit together or to the model,
         or the data are missing or malformed.
     """
+    training, task = options.training, options.task
     # What can be wrong without it shows before the long import.
-    parts = _parts(options)
-    task = tasks.build(options.task, options.task_options)
-    populations.check_clients(options.participation, len(task.clients))
+    data = task.load(seed=training.seed)
+    populations.check_clients(options.participation, len(data.clients))
 
     from tff_gs import learning
 
-    training = options.training
     model = task.build_model(training.seed)
     participation = None
     if options.participation.clients_per_round is not None:
@@ -60,34 +57,24 @@ def build(options: RunOptions) -> Experiment:
 
     process = _builder(training)(
         model,
-        **parts,
+        controller=options.controller,
+        cost=options.cost,
+        sparsifier=options.method.sparsifier,
+        uplink_encoder=options.method.uplink_encoder,
+        downlink_encoder=options.method.downlink_encoder,
+        probe_encoder=Encoder(options.method.downlink_encoder.index, "float32"),
         batch_size=training.batch_size,
         probe_examples=training.probe_examples,
         client_weighting=build_weighting(training.client_weighting),
         participation=participation,
         rounds=training.rounds,
-        num_clients=len(task.clients),
+        num_clients=len(data.clients),
         seed=training.seed,
     )
-    evaluate = evaluation.build_evaluate(model, process.objective, task.test)
-    return Experiment(task, process, evaluate)
-
-
-def _parts(options: RunOptions) -> dict[str, Configuration]:
-    """The parts of the process that have names and options of their own.
-
-    Raises:
-      ValueError: See `tff_gs.registry.Registry.build`.
-    """
-    downlink = options.method.downlink_encoder
-    return {
-        "sparsifier": SPARSIFIERS.build(options.method.sparsifier),
-        "controller": CONTROLLERS.build(options.controller, options.controller_options),
-        "cost": COSTS.build(options.cost, options.cost_options),
-        "uplink_encoder": options.method.uplink_encoder,
-        "downlink_encoder": downlink,
-        "probe_encoder": Encoder(downlink.index, "float32"),
-    }
+    evaluate = evaluation.build_evaluate(
+        model, process.objective, data.test, task.metrics
+    )
+    return Experiment(task, data.clients, process, evaluate)
 
 
 def _builder(

@@ -6,12 +6,13 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from absl import flags
 from typing_extensions import override
 
+from tff_gs import registry
 from tff_gs.configuration import Option, Range
 from tff_gs.controllers.amount import Amount, parse_amount
 from tff_gs.encoders.encoder import Encoder
@@ -24,22 +25,33 @@ MAX_NUMBER = 2**31 - 1
 class FlagType(flags.ArgumentParser):
     """A parser whose error says what was expected."""
 
-    def __init__(self, convert: Callable[[str], Any], wanted: str) -> None:
+    def __init__(
+        self,
+        convert: Callable[[str], Any],
+        wanted: str | Callable[[], str],
+        hint: Callable[[str], str] = lambda text: ".",
+    ) -> None:
         """Builds the parser.
 
         Args:
           convert: From the flag's text to its value; ValueError if it is none.
-          wanted: What is expected, as it reads in a sentence.
+          wanted: What is expected, as it reads in a sentence; a function, if that
+            grows with what plugins add.
+          hint: From the flag's text to how the sentence ends.
         """
-        self.wanted = wanted
-        self._convert = convert
+        self._convert, self._wanted, self._hint = convert, wanted, hint
+
+    @property
+    def wanted(self) -> str:
+        """What is expected, as it reads in a sentence."""
+        return self._wanted if isinstance(self._wanted, str) else self._wanted()
 
     @override
     def parse(self, argument: Any) -> Any:
         try:
             return self._convert(argument)
         except ValueError:
-            raise ValueError(f"expected {self.wanted}.") from None
+            raise ValueError(f"expected {self.wanted}{self._hint(argument)}") from None
 
 
 class Serializer(flags.ArgumentSerializer):
@@ -76,26 +88,28 @@ def _bounded(text: str, least: int, most: int = MAX_NUMBER) -> int:
     return value
 
 
+def number(limits: Range | None = None) -> FlagType:
+    """A finite float within limits."""
+
+    def convert(text: str) -> float:
+        value = float(text)
+        _check(math.isfinite(value) and (limits is None or value in limits))
+        return value
+
+    return FlagType(convert, "a number" if limits is None else _words(limits))
+
+
 def positive_number() -> FlagType:
     """A finite float above 0."""
-
-    def convert(text: str) -> float:
-        value = float(text)
-        _check(math.isfinite(value) and value > 0)
-        return value
-
-    return FlagType(convert, "a number above 0")
+    return number(Range(above=0))
 
 
-def non_negative_number() -> FlagType:
-    """A finite float of at least 0."""
-
-    def convert(text: str) -> float:
-        value = float(text)
-        _check(math.isfinite(value) and value >= 0)
-        return value
-
-    return FlagType(convert, "a number of at least 0")
+def _words(limits: Range) -> str:
+    if limits.at_most is not None or limits.below is not None:
+        return f"a number {limits}"
+    if limits.at_least is not None:
+        return f"a number of at least {limits.at_least}"
+    return f"a number above {limits.above}"
 
 
 def share() -> FlagType:
@@ -142,13 +156,17 @@ def schedule() -> FlagType:
 
 
 def choice(names: Collection[str]) -> FlagType:
-    """One of `names`."""
+    """One of `names`, which may become more."""
 
     def convert(text: str) -> str:
         _check(text in names)
         return text
 
-    return FlagType(convert, f"one of {', '.join(names)}")
+    return FlagType(
+        convert,
+        lambda: f"one of {', '.join(names)}",
+        lambda text: registry.hint(text, names),
+    )
 
 
 def encoder() -> FlagType:
@@ -159,10 +177,23 @@ def encoder() -> FlagType:
         _check(index in INDEX_CODES and value in VALUE_CODES)
         return Encoder(index, value)
 
+    def hint(text: str) -> str:
+        index, _, value = text.partition("+")
+        known = [
+            f"{a if index not in INDEX_CODES else index}+"
+            f"{b if value not in VALUE_CODES else value}"
+            for a in INDEX_CODES
+            for b in VALUE_CODES
+        ]
+        return registry.hint(text, known)
+
     return FlagType(
         convert,
-        f"INDEX+VALUE with INDEX one of {', '.join(INDEX_CODES)} and "
-        f"VALUE one of {', '.join(VALUE_CODES)}",
+        lambda: (
+            f"INDEX+VALUE with INDEX one of {', '.join(INDEX_CODES)} and "
+            f"VALUE one of {', '.join(VALUE_CODES)}"
+        ),
+        hint,
     )
 
 
@@ -233,27 +264,57 @@ _OF_TYPES: dict[Any, Callable[[], FlagType]] = {
 }
 
 
-def of_option(option: Option) -> FlagType:
-    """The type of a flag for an option, by the option's type and range.
+def of_options(options: Mapping[str, Option]) -> FlagType:
+    """The type of a flag for an option, by its type and range.
 
-    A number's range is checked only roughly: the option itself says the rest.
+    If parts have options of one name and different ranges, the flag takes what one of
+    them takes; `Registry.build` then checks the range of the part.
+
+    Args:
+      options: The options of one name, by the names of their parts.
 
     Raises:
-      TypeError: If no text can be read as the option's type.
+      ValueError: If no text can be read as the option's type, or the types differ.
     """
+    first, *others = options
+    option = options[first]
     kind = _without_none(option.type)
-    limits = option.range or Range()
+    for other in others:
+        if _without_none(options[other].type) != kind:
+            raise ValueError(
+                f"Expected for the option {option.name} of {other} the type that it "
+                f"has of {first}, {option.type}, found {options[other].type}: choose "
+                "another name."
+            )
+    ranges = [found.range or Range() for found in options.values()]
     if kind in _OF_TYPES:
         return _OF_TYPES[kind]()
-    if limits.one_of is not None:
-        return choice(limits.one_of)
+    if all(limits.one_of is not None for limits in ranges):
+        named = [name for limits in ranges for name in limits.one_of or ()]
+        return choice(tuple(dict.fromkeys(named)))
     if kind is int:
-        return whole_number(0 if limits.at_least is None else int(limits.at_least))
+        return whole_number(min(map(_least, ranges)), max(map(_most, ranges)))
     if kind is float:
-        return non_negative_number() if 0 in limits else positive_number()
+        return number(ranges[0] if len(set(ranges)) == 1 and option.range else None)
     if kind is str:
         return text(option.help)
-    raise TypeError(f"Expected an option whose type has a flag, found {option}.")
+    raise ValueError(
+        f"Expected for the option {option.name} of {first} a type that a flag can "
+        f"have (int, float, bool, str, Amount), or has_flag=False, found {option.type}."
+    )
+
+
+def _least(limits: Range) -> int:
+    """The least whole number; 0 if no other is given."""
+    if limits.above is not None:
+        return math.floor(limits.above) + 1
+    return 0 if limits.at_least is None else math.ceil(limits.at_least)
+
+
+def _most(limits: Range) -> int:
+    if limits.below is not None:
+        return math.ceil(limits.below) - 1
+    return MAX_NUMBER if limits.at_most is None else math.floor(limits.at_most)
 
 
 def is_amount(option: Option) -> bool:

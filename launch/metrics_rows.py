@@ -9,12 +9,6 @@ from tff_gs.encoders import names as encoder_names
 
 Row = dict[str, Any]
 
-# What the column `time` is, with its unit, by the model of time.
-TIME_LABELS: Mapping[str, str] = {
-    "normalised": "normalised time (1 is a round of computing)",
-    "links": "time (seconds)",
-}
-
 _OF_CLIENTS = ("client_ids", "contributed")
 _VECTORS = (*_OF_CLIENTS, "refusals")
 _REFUSED = encoder_names.REFUSALS[1:]

@@ -2,11 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from launch import targets as targets_lib
-from tasks import TaskOptions
+from launch.targets import Target
+from tasks import Task
+from tff_gs.controllers.controller import Controller
+from tff_gs.costs.cost import Cost
 from tff_gs.encoders.encoder import Encoder
+from tff_gs.sparsifiers.sparsifier import Sparsifier
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -55,12 +58,12 @@ class MethodOptions:
     """What is sent, and how it is written.
 
     Attributes:
-      sparsifier: A name in `tff_gs.sparsifiers.registry.SPARSIFIERS`.
+      sparsifier: What clients send and what the server selects.
       uplink_encoder: How clients write their messages.
       downlink_encoder: How the server writes the update.
     """
 
-    sparsifier: str
+    sparsifier: Sparsifier
     uplink_encoder: Encoder
     downlink_encoder: Encoder
 
@@ -85,10 +88,8 @@ class TrainingOptions:
       rounds: The most rounds; None: as many as the time budget holds.
       time_budget: The run ends with the round that reaches this time, in the units
         of the model of time; None: no limit.
-      target_loss: The run ends with the first evaluation whose test loss is at most
-        this; None: no target.
-      target_accuracy: Likewise, whose test accuracy is at least this. If both
-        are given, one evaluation must reach both.
+      targets: The run ends with the first evaluation that reaches all; if there are
+        none, no evaluation ends it.
       eval_every: Rounds between two evaluations on the test data.
       seed: Fixes every random draw of the run.
     """
@@ -104,8 +105,7 @@ class TrainingOptions:
     probe_examples: int
     rounds: int | None
     time_budget: float | None
-    target_loss: float | None
-    target_accuracy: float | None
+    targets: tuple[Target, ...]
     eval_every: int
     seed: int
 
@@ -113,11 +113,6 @@ class TrainingOptions:
     def updates_locally(self) -> bool:
         """Whether clients contribute local updates, not one gradient each."""
         return self.local_epochs is not None or (self.local_steps or 1) > 1
-
-    @property
-    def targets(self) -> tuple[targets_lib.Target, ...]:
-        """The targets that are given; the run ends when all are reached."""
-        return targets_lib.wanted(loss=self.target_loss, accuracy=self.target_accuracy)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,13 +136,10 @@ class RunOptions:
     """Everything that a run is built from.
 
     Attributes:
-      task: The task's name.
-      task_options: What is asked of the task.
+      task: What is learned.
       method: What is sent.
-      controller: The rule for k, a name in `tff_gs.controllers.registry.CONTROLLERS`.
-      controller_options: The options that are given, the rule's or not.
-      cost: The model of time, a name in `tff_gs.costs.registry.COSTS`.
-      cost_options: The options that are given, the model's or not.
+      controller: The rule for k.
+      cost: The model of time.
       training: How the model is trained.
       participation: Who takes part in a round.
       output_dir: Where the results go.
@@ -157,13 +149,10 @@ class RunOptions:
       resumed: Whether the run of output_dir goes on from its last checkpoint.
     """
 
-    task: str
-    task_options: TaskOptions
+    task: Task
     method: MethodOptions
-    controller: str
-    controller_options: Mapping[str, Any]
-    cost: str
-    cost_options: Mapping[str, Any]
+    controller: Controller
+    cost: Cost
     training: TrainingOptions
     participation: ParticipationOptions
     output_dir: str

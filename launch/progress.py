@@ -1,6 +1,5 @@
 """How far a run has come: a bar in a terminal, a line per evaluation elsewhere."""
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any, Self, TextIO
@@ -9,16 +8,18 @@ import tqdm
 
 from launch import screen
 from launch.metrics_rows import Row
+from tasks import Metric
 
 
 class Progress:
-    """Shows k, time, loss and accuracy while a run goes on."""
+    """Shows k, time, loss and what the task measures while a run goes on."""
 
     def __init__(
         self,
         *,
         rounds: int | None,
         time_budget: float | None,
+        metrics: Sequence[Metric],
         stream: TextIO | None = None,
     ) -> None:
         """Begins to show.
@@ -26,12 +27,14 @@ class Progress:
         Args:
           rounds: The most rounds of the run; None if only time limits it.
           time_budget: The time at which the run ends, if any.
+          metrics: What the task measures beside the loss.
           stream: Where to show it; by default standard error.
         """
         self._stream = screen.Patient(stream or sys.stderr)
         self._rounds = rounds
         self._time_budget = time_budget
-        self._accuracy = math.nan
+        self._metrics = metrics
+        self._last = dict.fromkeys((metric.name for metric in metrics), "-")
         self._bar: Any = None
         if self._stream.isatty():
             self._bar = tqdm.tqdm(
@@ -48,8 +51,7 @@ class Progress:
     def resume(self, rows: Sequence[Row]) -> None:
         """Shows that a run goes on after the rounds of `rows` of metrics.csv."""
         for row in rows:
-            if row["test_accuracy"] != "":
-                self._accuracy = row["test_accuracy"]
+            self._read(row)
         if self._bar is not None:
             self._bar.n = len(rows)
             # What came before tells nothing of the speed.
@@ -60,25 +62,29 @@ class Progress:
 
     def update(self, row: Row) -> None:
         """Shows a round, `row` of metrics.csv."""
-        evaluated = row["test_accuracy"] != ""
-        if evaluated:
-            self._accuracy = row["test_accuracy"]
+        self._read(row)
         shown = {
             "k": f"{row['k']}",
             "time": _of(f"{row['time']:.1f}", self._time_budget),
             "loss": f"{row['training_loss']:.4f}",
-            "accuracy": "-" if math.isnan(self._accuracy) else f"{self._accuracy:.1%}",
+            **self._last,
         }
         if self._bar is not None:
             self._bar.set_postfix(shown, refresh=False)
             self._bar.update()
-        elif evaluated:
+        elif row["test_loss"] != "":
             values = "  ".join(f"{name} {value}" for name, value in shown.items())
             print(
                 f"round {_of(row['round'], self._rounds)}  {values}",
                 file=self._stream,
                 flush=True,
             )
+
+    def _read(self, row: Row) -> None:
+        """Keeps what an evaluation found."""
+        if row["test_loss"] != "":
+            for metric in self._metrics:
+                self._last[metric.name] = format(row[metric.column], metric.form(3))
 
 
 def _of(value: Any, limit: float | None) -> str:

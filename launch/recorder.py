@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from launch import csv_table, metrics_rows, run_directory
-from tasks import ClientData
+from tasks import LOSS, ClientData, Metric
 from tff_gs import _files
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _EVENTS = {
     "k": ("k", "k_probe", "sign"),
     "loss": ("training_loss", "test_loss"),
-    "test": ("test_accuracy",),
     "time": ("time", "round_time"),
     "traffic": ("uplink_bits", "downlink_bits", "catch_up_bits", "joined_bits"),
 }
@@ -50,6 +49,7 @@ class Recorder:
         self,
         directory: run_directory.RunDirectory,
         clients: Sequence[ClientData],
+        metrics: Sequence[Metric],
         *,
         flags: Mapping[str, str],
         resumed: bool = False,
@@ -59,11 +59,14 @@ class Recorder:
         Args:
           directory: Where they go; a new run has none of them there yet.
           clients: The clients, in the order of their ids.
+          metrics: What the task measures beside the loss.
           flags: The flags of the run by name, as text.
           resumed: Whether an earlier run is continued.
         """
         self._directory = directory
         self._clients = clients
+        self._measures = (*metrics, LOSS)
+        self._events_of = {**_EVENTS, "test": tuple(m.column for m in metrics)}
         self._flags = flags
         self._files = contextlib.ExitStack()
         self._tables: tuple[csv_table.CsvTable, ...] = ()
@@ -92,13 +95,14 @@ class Recorder:
         """Writes down a round.
 
         Args:
-          value: What was measured; its evaluation is an `Evaluation`, or None.
+          value: What was measured; its evaluation is an
+            `launch.evaluation.Evaluation`, or None.
           key: The round.
         """
         row = metrics_rows.to_row(value.train)
         evaluated = value.evaluation
-        row["test_accuracy"] = evaluated.accuracy if evaluated else ""
-        row["test_loss"] = evaluated.loss if evaluated else ""
+        for measure in self._measures:
+            row[measure.column] = evaluated[measure.name] if evaluated else ""
         of_rounds, of_time = self._tables
         of_rounds.append(row)
         self.rows.append(row)
@@ -110,7 +114,7 @@ class Recorder:
             {"round": key}
             | {name: round(float(seconds), 6) for name, seconds in value.timing.items()}
         )
-        await self._events.release(_events(row), key)
+        await self._events.release(_events(row, self._events_of), key)
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps; the tables, on the disk then, hold the rest.
@@ -166,7 +170,7 @@ class Recorder:
         shutil.rmtree(self._directory.events, ignore_errors=True)
         self._open(continued=True)
         for row in rows:
-            await self._events.release(_events(row), row["round"])
+            await self._events.release(_events(row, self._events_of), row["round"])
 
     def _close(self) -> None:
         self._files.close()
@@ -222,11 +226,13 @@ class _Events:
         logging.warning("No more events in %s: %s.", self._folder, reason)
 
 
-def _events(row: metrics_rows.Row) -> dict[str, dict[str, float]]:
+def _events(
+    row: metrics_rows.Row, headings: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, float]]:
     """The numbers of `row` for TensorBoard, without those that are not known."""
     groups = {
         heading: {name: row[name] for name in names if _is_known(row.get(name, ""))}
-        for heading, names in _EVENTS.items()
+        for heading, names in headings.items()
     }
     return {heading: group for heading, group in groups.items() if group}
 

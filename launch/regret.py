@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags, targets
+from launch import flag_types, topic, train_flags
 from launch.comparison import command, plan, preset
+from launch.targets import Target
 from tff_gs import _files
 
 if TYPE_CHECKING:
     from launch.comparison import results
 
 FLAGS = absl_flags.FlagValues()
-_METHODS = flags.Topic("Fixed k and rules", values=FLAGS)
+_METHODS = topic.Topic("Fixed k and rules", values=FLAGS)
 _METHODS.define(
     "k_grid",
     flag_types.amounts(),
@@ -43,7 +44,7 @@ _METHODS.define(
 _RUNS = command.define(FLAGS)
 _HELP_END = (
     "Flags of launch.train, for all runs: see python -m launch.train --help. Needed\n"
-    "are --time_budget and --target_loss or --target_accuracy.\n"
+    "are --time_budget and a target, such as --target_accuracy or --target_loss.\n"
 )
 
 
@@ -83,22 +84,30 @@ def _name(k: flag_types.Amount) -> str:
 
 def _check(runs: Sequence[plan.Run]) -> None:
     """Raises ValueError unless all runs have one target and time budget."""
-    limits = {tuple(run.completed.get(name) for name in _LIMITS) for run in runs}
-    if len(limits) > 1:
+    limits = ("cost", "time_budget", *train_flags.TARGETS.flags)
+    if len({tuple(run.completed.get(name) for name in limits) for run in runs}) > 1:
         raise ValueError(
-            f"Expected the same {', '.join(_LIMITS)} for all runs, found different "
-            "ones."
+            f"Expected the same {', '.join(limits)} for all runs, found different ones."
         )
-    _, time_budget, *bounds = limits.pop()
-    if not any(bounds):
-        raise ValueError("Expected --target_loss or --target_accuracy, found neither.")
-    if time_budget is None:
+    if not _wanted(runs[0]):
+        known = [train_flags.target_flag(m.name) for m in runs[0].task.measures()]
+        raise ValueError(
+            f"Expected {' or '.join(f'--{name}' for name in reversed(known))}, found "
+            "none of them."
+        )
+    if "time_budget" not in runs[0].completed:
         raise ValueError(
             "Expected --time_budget, the most time that a run may take, found none."
         )
 
 
-_LIMITS = ("cost", "time_budget", "target_loss", "target_accuracy")
+def _wanted(run: plan.Run) -> tuple[Target, ...]:
+    """What a run is made to reach."""
+    bounds = {
+        measure: run.completed.get(train_flags.target_flag(measure.name))
+        for measure in reversed(run.task.measures())
+    }
+    return tuple(Target(m, float(bound)) for m, bound in bounds.items() if bound)
 
 
 def _report(
@@ -111,11 +120,7 @@ def _report(
     from launch.comparison import plots, regret, results
 
     completed = runs[0].completed
-    loss, accuracy = (
-        float(completed[name]) if name in completed else None
-        for name in ("target_loss", "target_accuracy")
-    )
-    wanted = targets.wanted(loss=loss, accuracy=accuracy)
+    wanted = _wanted(runs[0])
     reaches = regret.measure(lines, set(map(_name, FLAGS.k_grid)), wanted)
     time_label = results.label_of_time(runs)
     text = regret.render(
@@ -135,7 +140,7 @@ def _report(
 
 
 def _help_text() -> str:
-    topics = "\n\n".join(topic.help_text() for topic in (_METHODS, _RUNS))
+    topics = "\n\n".join(own.help_text() for own in (_METHODS, _RUNS))
     return f"{__doc__.strip()}\n\n{topics}\n\n{_HELP_END}"
 
 

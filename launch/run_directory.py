@@ -101,13 +101,13 @@ class RunDirectory:
         except OSError:
             return 0
 
-    def saved_flags(self) -> dict[str, str] | None:
-        """The flags that the last checkpoint was written with; None: not known."""
+    def saved_notes(self) -> dict[str, Any]:
+        """What was noted with the last checkpoint, such as its flags; may be empty."""
         for number in self._checkpoints():
             folder = self.checkpoints / f"{CHECKPOINT_PREFIX}{number}"
             with contextlib.suppress(_sealed_folder.BrokenSealError):
-                return _sealed_folder.read_notes(folder).get("flags")
-        return None
+                return _sealed_folder.read_notes(folder)
+        return {}
 
     def create(self, flags: Mapping[str, str]) -> None:
         """Makes the directory and writes the flags into it.

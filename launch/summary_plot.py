@@ -1,4 +1,4 @@
-"""The picture of a run: accuracy, loss, k, and who contributed."""
+"""The picture of a run: what its task measures, loss, k, and who contributed."""
 
 import dataclasses
 import pathlib
@@ -11,6 +11,7 @@ from matplotlib import figure, ticker
 from matplotlib.backends import backend_agg
 
 from launch import csv_table, plot_style
+from tasks import LOSS, Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,12 +30,16 @@ class Captions:
       time_label: What the time is, with its unit.
       guaranteed: Whether the sparsifier guarantees every client floor(k / N) entries
         of each round.
+      metric: What is drawn beside the loss, if the task measures anything.
+      loss_label: What the loss is, with its unit.
     """
 
     title: str
     dimension: int
     time_label: str
     guaranteed: bool
+    metric: Metric | None
+    loss_label: str
 
 
 def draw(
@@ -58,32 +63,35 @@ def draw(
         drawing.suptitle(captions.title, x=0.01, ha="left", fontsize=12.5)
         drawing.get_layout_engine().set(hspace=0.07, wspace=0.05)
         axes = drawing.subplots(2, 2)
-        _draw_accuracy(axes[0, 0], rounds, captions)
+        _draw_metric(axes[0, 0], rounds, captions)
         _draw_loss(axes[0, 1], rounds, captions)
         _draw_k(axes[1, 0], rounds, captions)
         _draw_contributions(axes[1, 1], rounds, contributed, captions)
         drawing.savefig(path, dpi=130)
 
 
-def _draw_accuracy(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
-    evaluated = rounds.dropna(subset="test_accuracy")
+def _draw_metric(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
+    metric = captions.metric or LOSS
+    evaluated = rounds.dropna(subset=metric.column)
     axes.set(
-        title="Test accuracy",
+        title=f"Test {metric.name}",
         xlabel=captions.time_label,
-        ylabel="accuracy",
+        ylabel=metric.name,
         xlim=(0, plot_style.end_of(rounds["time"])),
-        ylim=(0, 1.02),
     )
-    axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
+    if metric.is_share:
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
     axes.plot(
-        evaluated["time"], evaluated["test_accuracy"], color=_BLUE, marker="o", ms=3
+        evaluated["time"], evaluated[metric.column], color=_BLUE, marker="o", ms=3
     )
     if len(evaluated):
-        time, accuracy = evaluated.iloc[-1][["time", "test_accuracy"]]
+        time, value = evaluated.iloc[-1][["time", metric.column]]
+        below = metric.is_share and value > 0.2
         axes.annotate(
-            f"{accuracy:.1%}",
-            (time, accuracy),
-            xytext=(0, -14 if accuracy > 0.2 else 8),
+            format(value, metric.form(3)),
+            (time, value),
+            xytext=(0, -14 if below else 8),
             textcoords="offset points",
             ha="right",
             color=_BLUE,
@@ -98,7 +106,7 @@ def _draw_loss(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
     axes.set(
         title="Loss",
         xlabel=captions.time_label,
-        ylabel="mean cross-entropy (nats)",
+        ylabel=captions.loss_label,
         xlim=(0, plot_style.end_of(rounds["time"])),
     )
     axes.plot(

@@ -1,13 +1,10 @@
-"""What a run may be made to reach: a test loss or a test accuracy."""
+"""What a run may be made to reach: a test loss, or a metric of its task."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_WORDS = {
-    "test_loss": "a test loss of at most",
-    "test_accuracy": "a test accuracy of at least",
-}
+from tasks import Metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,15 +12,16 @@ class Target:
     """A bound on a result of the evaluations.
 
     Attributes:
-      column: The column of metrics.csv, `test_loss` or `test_accuracy`.
-      bound: The largest loss, or the least accuracy, that will do.
+      measure: What is bounded.
+      bound: The largest value that will do; the least, if larger ones are better.
     """
 
-    column: str
+    measure: Metric
     bound: float
 
     def __str__(self) -> str:
-        return f"{_WORDS[self.column]} {self.bound:g}"
+        than = "least" if self.measure.larger_is_better else "most"
+        return f"a test {self.measure.name} of at {than} {self.bound:g}"
 
     def is_reached(self, values: Mapping[str, Any]) -> Any:
         """Whether an evaluation's values, by column, will do.
@@ -34,16 +32,10 @@ class Target:
         Returns:
           A bool for a row, a series of them for a table.
         """
-        value = values[self.column]
-        if self.column == "test_loss":
-            return value <= self.bound
-        return value >= self.bound
-
-
-def wanted(*, loss: float | None, accuracy: float | None) -> tuple[Target, ...]:
-    """The targets that are given."""
-    bounds = {"test_loss": loss, "test_accuracy": accuracy}
-    return tuple(Target(c, bound) for c, bound in bounds.items() if bound is not None)
+        value = values[self.measure.column]
+        if self.measure.larger_is_better:
+            return value >= self.bound
+        return value <= self.bound
 
 
 def first_reached(

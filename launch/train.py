@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import functools
 import logging as std_logging
 import os
 import sys
@@ -20,14 +21,23 @@ from typing import TYPE_CHECKING, Any
 from absl import app, logging
 from absl import flags as absl_flags
 
-from launch import flags, interruption, metrics_rows, populations, run_directory, screen
+from launch import (
+    flags,
+    interruption,
+    metrics_rows,
+    plugins,
+    populations,
+    run_directory,
+    screen,
+    topic,
+)
 from launch.options import RunOptions
+from tff_gs.sparsifiers import FabTopK
 
 if TYPE_CHECKING:
     from launch import summary_plot, training
     from launch.experiment import Experiment
 
-_HELP = ("help", "helpshort", "?", "h")
 _WRONG_INPUT = 2
 # In the paths of what logs more than a run has to say.
 _TALKATIVE = ("tensorflow", f"{os.sep}tff_gs{os.sep}")
@@ -147,17 +157,22 @@ def _train(
     with (
         recorder.Recorder(
             directory,
-            experiment.task.clients,
+            experiment.clients,
+            experiment.task.metrics,
             flags=flags.used(),
             resumed=options.resumed,
         ) as record,
-        progress.Progress(rounds=limits.rounds, time_budget=limits.time_budget) as show,
+        progress.Progress(
+            rounds=limits.rounds,
+            time_budget=limits.time_budget,
+            metrics=experiment.task.metrics,
+        ) as show,
     ):
         plan = training.Plan(
             limits,
             options.participation,
             directory,
-            flags.used(),
+            _notes(),
             options.checkpoint_every,
             options.resumed,
         )
@@ -180,13 +195,15 @@ def _show(
     """Draws the picture, and prints what came out of the run."""
     from launch import closing, summary_plot
 
-    time_unit = metrics_rows.TIME_LABELS[options.cost]
+    time_unit = options.cost.time_label
     captions = summary_plot.Captions(
         title=_title(experiment, options),
         dimension=experiment.dimension,
         time_label=time_unit,
-        guaranteed=options.method.sparsifier == "fab_top_k"
+        guaranteed=isinstance(options.method.sparsifier, FabTopK)
         and options.participation.clients_per_round is None,
+        metric=next(iter(options.task.metrics), None),
+        loss_label=options.task.loss_label,
     )
     _draw(directory, captions)
     screen.say(
@@ -195,6 +212,7 @@ def _show(
             rows,
             result,
             directory,
+            task=flags.used()["task"],
             time_label=time_unit,
             wanted=options.training.targets,
         )
@@ -220,23 +238,31 @@ def _summary(
     experiment: "Experiment", last: Mapping[str, Any], initial_bits: int
 ) -> dict[str, Any]:
     """What result.json holds of a run whose last row of metrics.csv is `last`."""
-    columns = ("time", "k", "test_accuracy", "test_loss")
+    measured = [measure.column for measure in experiment.task.measures()]
     return {
-        "flags": flags.used(),
+        **_notes(),
         "dimension": experiment.dimension,
-        "clients": len(experiment.task.clients),
+        "clients": len(experiment.clients),
         "initial_bits": initial_bits,
         "rounds": last["round"],
-        **{column: last[column] for column in columns},
+        **{column: last[column] for column in ("time", "k", *measured)},
     }
+
+
+def _notes() -> dict[str, Any]:
+    """What the run was made with."""
+    notes: dict[str, Any] = {"flags": flags.used()}
+    named = flags.plugins_used()
+    return {**notes, "plugins": plugins.checksums(named)} if named else notes
 
 
 def _title(experiment: "Experiment", options: RunOptions) -> str:
     cohort = options.participation.clients_per_round
     share = "" if cohort is None else f"{cohort} of "
+    names = flags.used()
     return (
-        f"{options.task}, {share}{len(experiment.task.clients)} clients: "
-        f"{options.method.sparsifier}, k by {options.controller}, seed "
+        f"{names['task']}, {share}{len(experiment.clients)} clients: "
+        f"{names['sparsifier']}, k by {names['controller']}, seed "
         f"{options.training.seed}"
     )
 
@@ -244,12 +270,13 @@ def _title(experiment: "Experiment", options: RunOptions) -> str:
 def _parse(argv: Sequence[str]) -> RunOptions:
     """The options of the command line; help and errors end the program."""
     names = [argument.lstrip("-") for argument in argv[1:] if argument.startswith("-")]
-    if any(name in (*_HELP, "helpfull") for name in names):
-        screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
-        if "helpfull" in names:
-            screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
-        sys.exit(0)
     try:
+        if any(name in topic.HELP for name in names):
+            flags.load_plugins(argv)
+            screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
+            if "helpfull" in names:
+                screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
+            sys.exit(0)
         return flags.parse(argv)
     except ValueError as error:
         sys.exit(_fail(str(error), _WRONG_INPUT))
@@ -262,6 +289,7 @@ def _fail(sentence: str, exit_code: int) -> int:
     return exit_code
 
 
+@functools.cache
 def _silence_tensorflow() -> None:
     """Keeps what TensorFlow and its dependencies say of themselves off the screen.
 
@@ -291,6 +319,8 @@ def _let_go_of_default_context() -> None:
 
 def run() -> None:
     """Runs the program on the command line; the entry point of the package."""
+    # Before flags are read: a plugin may import TensorFlow.
+    _silence_tensorflow()
     app.run(main, flags_parser=_parse)
 
 

@@ -66,7 +66,7 @@ class Plan:
       training: For how long.
       participation: Who takes part in a round.
       directory: Where checkpoints go.
-      flags: What is kept with a checkpoint; see `RunDirectory.saved_flags`.
+      notes: What is kept with a checkpoint; see `RunDirectory.saved_notes`.
       checkpoint_every: Rounds between two checkpoints; 0: none is written.
       resumed: Whether the run goes on from its last checkpoint.
     """
@@ -74,7 +74,7 @@ class Plan:
     training: TrainingOptions
     participation: ParticipationOptions
     directory: run_directory.RunDirectory
-    flags: Mapping[str, str]
+    notes: Mapping[str, Any]
     checkpoint_every: int = 0
     resumed: bool = False
 
@@ -161,7 +161,7 @@ def _attempt(
         resident.execution_context(),
         populations.build(
             experiment.process,
-            experiment.task.clients,
+            experiment.clients,
             plan.participation,
             seed=options.seed,
             file=populations.states_file(plan.participation, plan.directory),
@@ -220,7 +220,7 @@ def _checkpoint_manager(plan: Plan) -> "programs.CheckpointManager | None":
     return programs.CheckpointManager(
         plan.directory.checkpoints,
         prefix=run_directory.CHECKPOINT_PREFIX,
-        notes={"flags": dict(plan.flags)},
+        notes=dict(plan.notes),
     )
 
 

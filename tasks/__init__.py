@@ -1,15 +1,25 @@
 """Tasks: clients' data, test data and models. Importing this imports no TensorFlow."""
 
-from tasks.registry import SUMMARIES, TASKS, TaskBuilder, build
-from tasks.task import ClientData, DataError, Task, TaskOptions
+from tasks.metric import ACCURACY, LOSS, Metric
+from tasks.registry import TASKS
+from tasks.task import (
+    ClassificationTask,
+    ClientData,
+    DataError,
+    Defaults,
+    Task,
+    TaskData,
+)
 
 __all__ = [
-    "SUMMARIES",
+    "ACCURACY",
+    "LOSS",
     "TASKS",
+    "ClassificationTask",
     "ClientData",
     "DataError",
+    "Defaults",
+    "Metric",
     "Task",
-    "TaskBuilder",
-    "TaskOptions",
-    "build",
+    "TaskData",
 ]

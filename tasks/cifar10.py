@@ -3,26 +3,24 @@
 Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 """
 
+from __future__ import annotations
+
 import functools
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
-from tasks import lazy_model, partition
-from tasks.task import (
-    ClientData,
-    DataError,
-    Task,
-    TaskOptions,
-    reject_options,
-    require_data_dir,
-)
+from tasks import partition
+from tasks.task import ClassificationTask, ClientData, DataError, TaskData
+from tff_gs.configuration import option
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
 
 CLASSES = 10
 IMAGE_SHAPE = (32, 32, 3)
-# Of the paper: Han, Wang, Leung, ICDCS 2020, section V.
-DEFAULT_CLIENTS = 100
-DEFAULT_PARTITION = "one_class"
 
 PARTITIONS: dict[str, partition.Partition] = {
     "one_class": functools.partial(partition.by_class, classes_per_client=1),
@@ -33,51 +31,50 @@ _PIXELS = 32 * 32 * 3
 _RECORD = 1 + _PIXELS
 
 
-def build(options: TaskOptions) -> Task:
-    """Builds the task of small colour photographs of 10 kinds of things.
+class Cifar10(ClassificationTask):
+    """Colour photographs of 10 kinds of things (binary batches in data_dir).
 
-    By default 100 clients of one class each, as in the paper. Every image is
-    standardised by itself. The model is the paper's CNN. The files are compact as
-    they are, so nothing is cached.
-
-    Args:
-      options: `partition` is one of "one_class" and "iid"; `cache_dir` and
-        `min_examples` must be None.
-
-    Returns:
-      The task; features are float32 [n, 32, 32, 3], of mean 0 in each image.
-
-    Raises:
-      ValueError: An option is foreign to the task or the partition is impossible.
-      DataError: A file is missing or malformed.
+    By default 100 clients of one class each, as in Han, Wang, Leung, ICDCS 2020,
+    section V. Every image is standardised by itself: features are float32
+    [n, 32, 32, 3], of mean 0 in each image. The model is the paper's CNN. The files
+    are compact as they are, so nothing is cached.
     """
-    reject_options("cifar10", options, ("cache_dir", "min_examples"))
-    wanted = "the directory that holds data_batch_*.bin and test_batch.bin"
-    data_dir = pathlib.Path(require_data_dir("cifar10", options, wanted))
-    train_files = sorted(data_dir.glob("data_batch_*.bin"))
-    if not train_files:
-        raise DataError(f"Expected data_batch_*.bin files in {data_dir}, found none.")
-    batches = [_read_batch(path) for path in train_files]
-    images = np.concatenate([batch[0] for batch in batches])
-    labels = np.concatenate([batch[1] for batch in batches])
-    test_images, test_labels = _read_batch(data_dir / "test_batch.bin")
-    parts = partition.partition(
-        PARTITIONS,
-        DEFAULT_PARTITION if options.partition is None else options.partition,
-        labels,
-        DEFAULT_CLIENTS if options.clients is None else options.clients,
-        options.seed,
+
+    data_dir: str = option(
+        help="directory that holds data_batch_*.bin and test_batch.bin", is_path=True
     )
-    return Task(
-        name="cifar10",
-        clients=tuple(
+    clients: int = option(default=100, help="clients to make", at_least=1)
+    partition: str = option(
+        default="one_class",
+        help="how the examples are dealt to clients",
+        one_of=(*PARTITIONS,),
+    )
+
+    @override
+    def load(self, *, seed: int = 0) -> TaskData:
+        data_dir = pathlib.Path(self.data_dir)
+        train_files = sorted(data_dir.glob("data_batch_*.bin"))
+        if not train_files:
+            raise DataError(
+                f"Expected data_batch_*.bin files in {data_dir}, found none."
+            )
+        batches = [_read_batch(path) for path in train_files]
+        images = np.concatenate([batch[0] for batch in batches])
+        labels = np.concatenate([batch[1] for batch in batches])
+        test_images, test_labels = _read_batch(data_dir / "test_batch.bin")
+        parts = PARTITIONS[self.partition](labels, self.clients, seed)
+        clients = tuple(
             ClientData(f"client_{number}", standardize(images[part]), labels[part])
             for number, part in enumerate(parts)
-        ),
-        test=ClientData("test", standardize(test_images), test_labels),
-        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
-        classes=CLASSES,
-    )
+        )
+        test = ClientData("test", standardize(test_images), test_labels)
+        return TaskData(clients, test)
+
+    @override
+    def build_model(self, seed: int) -> tff.learning.models.FunctionalModel:
+        from tasks import cnn
+
+        return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
 
 
 def standardize(images: np.ndarray) -> np.ndarray:

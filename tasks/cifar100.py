@@ -5,20 +5,22 @@ clients by Reddi et al., "Adaptive federated optimization", ICLR 2021;
 `tff.simulation.datasets.cifar100`.
 """
 
-import functools
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tasks import cifar10, lazy_model, simulation
+from typing_extensions import override
+
+from tasks import cifar10, simulation
 from tasks.task import (
+    ClassificationTask,
     ClientData,
     DataError,
-    Task,
-    TaskOptions,
+    TaskData,
     as_test_data,
-    at_least_one,
-    reject_options,
 )
+from tff_gs.configuration import option
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -26,46 +28,51 @@ if TYPE_CHECKING:
 CLASSES = 100
 IMAGE_SHAPE = (32, 32, 3)
 FILE_NAME = "cifar100.sqlite"
-# Of CIFAR-10 in the paper: Han, Wang, Leung, ICDCS 2020, section V.
-DEFAULT_CLIENTS = 100
 
 
-def build(options: TaskOptions) -> Task:
-    """Builds the task of small colour photographs, from TFF's federated CIFAR-100.
+class Cifar100(ClassificationTask):
+    """Colour photographs of 100 kinds of things (TFF's federated CIFAR-100).
 
     It has the 100 fine classes, and 500 clients of 100 examples each. See
-    `from_client_data` for which take part. Nothing is cached.
-
-    Args:
-      options: `data_dir` holds cifar100.sqlite; None: ~/.tff, where TFF keeps its
-        downloads. `cache_dir`, `partition` and `min_examples` must be None.
-
-    Returns:
-      The task; features are float32 [n, 32, 32, 3], of mean 0 in each image.
-
-    Raises:
-      ValueError: An option is foreign to the task, or asks for more clients than
-        there are.
-      DataError: There is neither the file nor a network, or it is malformed.
+    `from_client_data` for which take part. The model is the paper's CNN with 100
+    classes. Nothing is cached.
     """
-    reject_options("cifar100", options, ("cache_dir", "partition", "min_examples"))
-    clients = at_least_one("clients", options.clients, DEFAULT_CLIENTS)
-    train, test = simulation.load("cifar100", FILE_NAME, options.data_dir)
-    return from_client_data(train, test, clients=clients)
+
+    data_dir: str | None = option(
+        default=None,
+        help=f"directory that holds {FILE_NAME}",
+        default_text="~/.tff, where TFF downloads it to",
+        is_path=True,
+    )
+    # Of CIFAR-10 in the paper: Han, Wang, Leung, ICDCS 2020, section V.
+    clients: int = option(
+        default=100, help="clients to take of those that exist", at_least=1
+    )
+
+    @override
+    def load(self, *, seed: int = 0) -> TaskData:
+        del seed  # Nothing is drawn.
+        train, test = simulation.load("cifar100", FILE_NAME, self.data_dir)
+        return from_client_data(train, test, clients=self.clients)
+
+    @override
+    def build_model(self, seed: int) -> tff.learning.models.FunctionalModel:
+        from tasks import cnn
+
+        return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
 
 
 def from_client_data(
-    train: "tff.simulation.datasets.ClientData",
-    test: "tff.simulation.datasets.ClientData",
+    train: tff.simulation.datasets.ClientData,
+    test: tff.simulation.datasets.ClientData,
     *,
     clients: int,
-) -> Task:
-    """Builds the task from data of the form of `tff.simulation.datasets.cifar100`.
+) -> TaskData:
+    """Takes the data out of those that `tff.simulation.datasets.cifar100` gives.
 
     The clients are the first `clients` of `train.client_ids`, which TFF sorts as
     text: 0, 1, 10, 100, 101. The test data are those of all test clients, who are
-    others than those that train. Every image is standardised by itself. The model is
-    the paper's CNN with 100 classes.
+    others than those that train. Every image is standardised by itself.
 
     Args:
       train: The training data.
@@ -73,7 +80,7 @@ def from_client_data(
       clients: How many clients take part.
 
     Returns:
-      The task; features are float32 [n, 32, 32, 3], of mean 0 in each image.
+      The data; features are float32 [n, 32, 32, 3], of mean 0 in each image.
 
     Raises:
       ValueError: There are fewer clients.
@@ -85,17 +92,13 @@ def from_client_data(
             f"Expected at most {total} clients, those that there are, found {clients}."
         )
     tested = _read(test, test.client_ids)
-    return Task(
-        name="cifar100",
-        clients=_read(train, train.client_ids[:clients]),
-        test=as_test_data(tested),
-        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
-        classes=CLASSES,
+    return TaskData(
+        clients=_read(train, train.client_ids[:clients]), test=as_test_data(tested)
     )
 
 
 def _read(
-    data: "tff.simulation.datasets.ClientData", client_ids: Iterable[str]
+    data: tff.simulation.datasets.ClientData, client_ids: Iterable[str]
 ) -> tuple[ClientData, ...]:
     clients = tuple(
         ClientData(

@@ -4,23 +4,24 @@ Cohen et al., "EMNIST: an extension of MNIST to handwritten letters", 2017; Cald
 al., "LEAF: a benchmark for federated settings", 2018; `tff.simulation.datasets.emnist`.
 """
 
-import functools
+from __future__ import annotations
+
 import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from typing_extensions import override
 
-from tasks import lazy_model, simulation
+from tasks import simulation
 from tasks.task import (
+    ClassificationTask,
     ClientData,
     DataError,
-    Task,
-    TaskOptions,
+    TaskData,
     as_test_data,
-    at_least_one,
-    reject_options,
 )
+from tff_gs.configuration import option
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -28,53 +29,61 @@ if TYPE_CHECKING:
 CLASSES = 62
 IMAGE_SHAPE = (28, 28, 1)
 FILE_NAME = "emnist_all.sqlite"
-# Of FEMNIST in the paper: Han, Wang, Leung, ICDCS 2020, section V.
-DEFAULT_CLIENTS = 156
-DEFAULT_MIN_EXAMPLES = 100
 
 
-def build(options: TaskOptions) -> Task:
-    """Builds the task of handwritten characters, from TFF's federated EMNIST.
+class Emnist(ClassificationTask):
+    """Handwritten characters, a client per writer (TFF's federated EMNIST).
 
     It has all 62 classes: 3,400 writers. See `from_client_data` for which take part.
-    The file is read as it is, so nothing is cached.
-
-    Args:
-      options: `data_dir` holds emnist_all.sqlite; None: ~/.tff, where TFF keeps its
-        downloads. `cache_dir` and `partition` must be None.
-
-    Returns:
-      The task; features are float32 [n, 28, 28, 1], in [0, 1].
-
-    Raises:
-      ValueError: An option is foreign to the task, or asks for more writers than
-        there are.
-      DataError: There is neither the file nor a network, or it is malformed.
+    The defaults are those of FEMNIST in Han, Wang, Leung, ICDCS 2020, section V, and
+    the model is the paper's CNN. The file is read as it is, so nothing is cached.
     """
-    reject_options("emnist", options, ("cache_dir", "partition"))
-    clients = at_least_one("clients", options.clients, DEFAULT_CLIENTS)
-    min_examples = at_least_one(
-        "min_examples", options.min_examples, DEFAULT_MIN_EXAMPLES
+
+    data_dir: str | None = option(
+        default=None,
+        help=f"directory that holds {FILE_NAME}",
+        default_text="~/.tff, where TFF downloads it to",
+        is_path=True,
     )
-    train, test = simulation.load(
-        "emnist", FILE_NAME, options.data_dir, only_digits=False
+    clients: int = option(
+        default=156, help="clients to take of those that exist", at_least=1
     )
-    return from_client_data(train, test, clients=clients, min_examples=min_examples)
+    min_examples: int = option(
+        default=100,
+        help="the fewest training examples of a writer that takes part",
+        at_least=1,
+    )
+
+    @override
+    def load(self, *, seed: int = 0) -> TaskData:
+        del seed  # Nothing is drawn.
+        train, test = simulation.load(
+            "emnist", FILE_NAME, self.data_dir, only_digits=False
+        )
+        return from_client_data(
+            train, test, clients=self.clients, min_examples=self.min_examples
+        )
+
+    @override
+    def build_model(self, seed: int) -> tff.learning.models.FunctionalModel:
+        from tasks import cnn
+
+        return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
 
 
 def from_client_data(
-    train: "tff.simulation.datasets.ClientData",
-    test: "tff.simulation.datasets.ClientData",
+    train: tff.simulation.datasets.ClientData,
+    test: tff.simulation.datasets.ClientData,
     *,
     clients: int,
     min_examples: int,
-) -> Task:
-    """Builds the task from data of the form of `tff.simulation.datasets.emnist`.
+) -> TaskData:
+    """Takes the data out of those that `tff.simulation.datasets.emnist` gives.
 
     The clients are the first `clients` writers, in the order of `train.client_ids`
     (TFF sorts them as text), that have at least `min_examples` training examples.
     The test data are those of these writers only. Pixels are as TFF gives them,
-    white = 1.0, which is LEAF's way too. The model is the paper's CNN.
+    white = 1.0, which is LEAF's way too.
 
     Args:
       train: The training data.
@@ -83,7 +92,7 @@ def from_client_data(
       min_examples: The fewest training examples of a writer that takes part.
 
     Returns:
-      The task; features are float32 [n, 28, 28, 1], in [0, 1].
+      The data; features are float32 [n, 28, 28, 1], in [0, 1].
 
     Raises:
       ValueError: There are fewer such writers.
@@ -116,13 +125,7 @@ def from_client_data(
         raise DataError(
             f"Expected test examples of every writer, found none of {min(untested)!r}."
         )
-    return Task(
-        name="emnist",
-        clients=chosen,
-        test=as_test_data(tested),
-        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
-        classes=CLASSES,
-    )
+    return TaskData(clients=chosen, test=as_test_data(tested))
 
 
 def _as_clients(

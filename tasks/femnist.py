@@ -3,28 +3,24 @@
 Caldas et al., "LEAF: a benchmark for federated settings", 2018.
 """
 
-import functools
+from __future__ import annotations
+
 import json
 import pathlib
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
-from tasks import cache, lazy_model
-from tasks.task import (
-    ClientData,
-    DataError,
-    Task,
-    TaskOptions,
-    at_least_one,
-    reject_options,
-    require_data_dir,
-)
+from tasks import cache
+from tasks.task import ClassificationTask, ClientData, DataError, TaskData
+from tff_gs.configuration import option
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
 
 CLASSES = 62
 IMAGE_SHAPE = (28, 28, 1)
-# Of the paper: Han, Wang, Leung, ICDCS 2020, section V.
-DEFAULT_MIN_EXAMPLES = 100
 
 _PIXELS = 28 * 28
 _CACHE_VERSION = 1
@@ -36,70 +32,90 @@ class _Writer(NamedTuple):
     labels: np.ndarray  # int32 [n]
 
 
-def build(options: TaskOptions) -> Task:
-    """Builds the task of handwritten characters, one client per writer.
+class Femnist(ClassificationTask):
+    """Handwritten characters, a client per writer (LEAF JSON in data_dir).
 
     The clients are the first `clients` writers, in the order of the training files
-    by name and of the writers in them, that have at least `min_examples` (default
-    100) training examples. The test data are those of these writers only. Pixels
-    are as LEAF gives them, white = 1.0. The model is the paper's CNN.
-
-    Args:
-      options: `partition` must be None.
-
-    Returns:
-      The task; features are float32 [n, 28, 28, 1], in [0, 1].
-
-    Raises:
-      ValueError: An option is foreign to the task, or asks for more writers than
-        there are.
-      DataError: A file is missing or not as LEAF writes it.
+    by name and of the writers in them, that have at least `min_examples` training
+    examples. The test data are those of these writers only. Pixels are as LEAF gives
+    them, white = 1.0: features are float32 [n, 28, 28, 1]. The model is the CNN of
+    Han, Wang, Leung, ICDCS 2020, section V, of which the fewest examples are too.
     """
-    reject_options("femnist", options, ("partition",))
-    wanted = "the LEAF directory that holds train/ and test/"
-    data_dir = pathlib.Path(require_data_dir("femnist", options, wanted))
-    min_examples = at_least_one(
-        "min_examples", options.min_examples, DEFAULT_MIN_EXAMPLES
+
+    data_dir: str = option(
+        help="the LEAF directory that holds train/ and test/", is_path=True
     )
-    files = {split: _files(data_dir / split) for split in _SPLITS}
-    arrays = cache.load_or_build(
-        lambda: _pack(files),
-        name="femnist",
-        version=_CACHE_VERSION,
-        data_dir=data_dir,
-        sources=[path for split in _SPLITS for path in files[split]],
-        cache_dir=options.cache_dir,
+    cache_dir: str | None = option(
+        default=None,
+        help="where to keep the compact form of the data",
+        default_text="beside the data, or else in the user's cache directory",
+        is_path=True,
     )
-    eligible = np.flatnonzero(arrays["train_counts"] >= min_examples)
-    if not len(eligible):
-        raise ValueError(
-            f"Expected writers with at least {min_examples} training examples in "
-            f"{data_dir}, found at most {arrays['train_counts'].max()}."
-        )
-    clients = at_least_one("clients", options.clients, len(eligible))
-    if clients > len(eligible):
-        raise ValueError(
-            f"Expected at most {len(eligible)} clients, the writers with at least "
-            f"{min_examples} training examples in {data_dir}, found {clients}."
-        )
-    chosen = eligible[:clients]
-    train = _unpack(arrays, "train", chosen)
-    test = _concatenate(_unpack(arrays, "test", chosen))
-    if not len(test.labels):
-        raise DataError(
-            f"Expected test examples of the {clients} chosen writers in "
-            f"{data_dir / 'test'}, found none."
-        )
-    return Task(
-        name="femnist",
-        clients=tuple(
+    clients: int | None = option(
+        default=None,
+        help="clients to take of those that exist",
+        default_text="every writer",
+        at_least=1,
+    )
+    min_examples: int = option(
+        default=100,
+        help="the fewest training examples of a writer that takes part",
+        at_least=1,
+    )
+
+    @override
+    def load(self, *, seed: int = 0) -> TaskData:
+        del seed  # Nothing is drawn.
+        arrays = self._read()
+        chosen = self._choose(arrays["train_counts"])
+        train = _unpack(arrays, "train", chosen)
+        test = _concatenate(_unpack(arrays, "test", chosen))
+        if not len(test.labels):
+            raise DataError(
+                f"Expected test examples of the {len(chosen)} chosen writers in "
+                f"{pathlib.Path(self.data_dir) / 'test'}, found none."
+            )
+        clients = tuple(
             ClientData(str(arrays["writers"][writer]), *_as_images(examples))
             for writer, examples in zip(chosen, train, strict=True)
-        ),
-        test=ClientData("test", *_as_images(test)),
-        build_model=functools.partial(lazy_model.paper_cnn, IMAGE_SHAPE, CLASSES),
-        classes=CLASSES,
-    )
+        )
+        return TaskData(clients, ClientData("test", *_as_images(test)))
+
+    def _read(self) -> cache.Arrays:
+        """What `_pack` gives, of the files or of their compact form."""
+        data_dir = pathlib.Path(self.data_dir)
+        files = {split: _files(data_dir / split) for split in _SPLITS}
+        return cache.load_or_build(
+            lambda: _pack(files),
+            name="femnist",
+            version=_CACHE_VERSION,
+            data_dir=data_dir,
+            sources=[path for split in _SPLITS for path in files[split]],
+            cache_dir=self.cache_dir,
+        )
+
+    def _choose(self, counts: np.ndarray) -> np.ndarray:
+        """The numbers of the writers that take part, by how many examples each has."""
+        eligible = np.flatnonzero(counts >= self.min_examples)
+        if not len(eligible):
+            raise ValueError(
+                f"Expected writers with at least {self.min_examples} training examples "
+                f"in {self.data_dir}, found at most {counts.max()}."
+            )
+        clients = len(eligible) if self.clients is None else self.clients
+        if clients > len(eligible):
+            raise ValueError(
+                f"Expected at most {len(eligible)} clients, the writers with at least "
+                f"{self.min_examples} training examples in {self.data_dir}, found "
+                f"{clients}."
+            )
+        return eligible[:clients]
+
+    @override
+    def build_model(self, seed: int) -> tff.learning.models.FunctionalModel:
+        from tasks import cnn
+
+        return cnn.paper_cnn(IMAGE_SHAPE, CLASSES, seed)
 
 
 def _files(directory: pathlib.Path) -> list[pathlib.Path]:

@@ -1,6 +1,6 @@
 """How the examples of one pool are dealt to clients."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -83,21 +83,6 @@ def by_class(
         ):
             parts[holder].append(share)
     return [np.sort(np.concatenate(part)) for part in parts]
-
-
-def partition(
-    rules: Mapping[str, Partition],
-    name: str,
-    labels: np.ndarray,
-    clients: int,
-    seed: int,
-) -> list[np.ndarray]:
-    """Applies the rule called `name`; ValueError where `rules` has none such."""
-    if name not in rules:
-        raise ValueError(
-            f"Expected a partition out of {', '.join(rules)}, found {name!r}."
-        )
-    return rules[name](labels, clients, seed)
 
 
 def _deal_classes(

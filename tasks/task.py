@@ -1,10 +1,16 @@
-"""What a task is: clients' data, test data and a model."""
+"""What a task is: clients' data, test data, a model and what is measured."""
 
+from __future__ import annotations
+
+import abc
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+
+from tasks.metric import ACCURACY, LOSS, Metric
+from tff_gs.configuration import Configuration
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -20,8 +26,9 @@ class ClientData:
 
     Attributes:
       name: The client's name, unique in its task.
-      features: float32 [n, height, width, channels].
-      labels: int32 [n], each in [0, classes).
+      features: [n, ...], of the dtype that the model takes; of images float32
+        [n, height, width, channels].
+      labels: [n, ...] likewise; of a classifier int32 [n], each in [0, classes).
     """
 
     name: str
@@ -30,45 +37,88 @@ class ClientData:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Task:
-    """A federated classification problem.
+class TaskData:
+    """The data of a task.
 
     Attributes:
-      name: The name in the registry.
       clients: The clients, in the task's fixed order; each has examples.
-      test: The examples that accuracy is measured on; its name is "test".
-      build_model: Gives the model with initial weights drawn from an int seed;
-        equal seeds give equal weights to the bit. Imports TensorFlow when called.
-      classes: The number of classes.
+      test: The examples that evaluations measure; its name is "test".
     """
 
-    name: str
     clients: tuple[ClientData, ...]
     test: ClientData
-    build_model: Callable[[int], "tff.learning.models.FunctionalModel"]
-    classes: int
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TaskOptions:
-    """What a user may ask of a task; None leaves the choice to the task.
+class Defaults:
+    """Flags of a run whose defaults depend on the task.
 
     Attributes:
-      data_dir: The directory of the data files.
-      cache_dir: Where to keep the compact form of the data; by default beside the
-        data, or else in the user's cache directory.
-      clients: How many clients to make, or to take of those that exist.
-      partition: The name of the rule that deals the examples to the clients.
-      min_examples: The fewest training examples of a client that takes part.
-      seed: Seeds the partition.
+      learning_rate: eta. But for other tasks, that of Han, Wang, Leung, ICDCS 2020,
+        section V.
+      rounds: The most rounds, unless a time budget is given.
+      eval_every: Rounds between two evaluations.
     """
 
-    data_dir: str | None = None
-    cache_dir: str | None = None
-    clients: int | None = None
-    partition: str | None = None
-    min_examples: int | None = None
-    seed: int = 0
+    learning_rate: float = 0.01
+    rounds: int = 500
+    eval_every: int = 20
+
+
+class Task(Configuration, abc.ABC):
+    """A federated learning problem.
+
+    A task is a class with options of its own, and its name in `TASKS`:
+
+        @TASKS.register("line")
+        class Line(Task):
+            "Points near a line."
+
+            clients: int = option(default=5, help="clients to make", at_least=1)
+            metrics = (Metric("mae", lambda labels, outputs: abs(outputs - labels)),)
+            ...
+
+    Attributes:
+      metrics: What evaluations measure beside the loss, the most important first.
+      defaults: Flags of a run whose defaults depend on the task.
+      loss_label: What the loss is, with its unit.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]] = ()
+    defaults: ClassVar[Defaults] = Defaults()
+    loss_label: ClassVar[str] = "loss"
+
+    @abc.abstractmethod
+    def load(self, *, seed: int = 0) -> TaskData:
+        """Reads or makes the data.
+
+        Args:
+          seed: Fixes what is drawn, such as a partition.
+
+        Raises:
+          ValueError: In one sentence, if an option does not fit to the data.
+          DataError: If a file is missing or malformed.
+        """
+
+    @abc.abstractmethod
+    def build_model(self, seed: int) -> tff.learning.models.FunctionalModel:
+        """The model; TensorFlow is imported here, not before.
+
+        Args:
+          seed: Draws the initial weights; equal seeds give equal weights to the bit.
+        """
+
+    @classmethod
+    def measures(cls) -> tuple[Metric, ...]:
+        """The metrics, and the loss."""
+        return (*cls.metrics, LOSS)
+
+
+class ClassificationTask(Task):
+    """A task of telling classes apart; the model predicts logits."""
+
+    metrics = (ACCURACY,)
+    loss_label = "mean cross-entropy (nats)"
 
 
 def as_test_data(clients: Sequence[ClientData]) -> ClientData:
@@ -78,29 +128,3 @@ def as_test_data(clients: Sequence[ClientData]) -> ClientData:
         np.concatenate([client.features for client in clients]),
         np.concatenate([client.labels for client in clients]),
     )
-
-
-def reject_options(task: str, options: TaskOptions, names: tuple[str, ...]) -> None:
-    """Raises ValueError where an option in `names`, foreign to `task`, is set."""
-    for name in names:
-        value = getattr(options, name)
-        if value is not None:
-            raise ValueError(f"Task {task!r} takes no {name}, found {value!r}.")
-
-
-def require_data_dir(task: str, options: TaskOptions, wanted: str) -> str:
-    """Returns `options.data_dir`; ValueError says what is `wanted` where unset."""
-    if options.data_dir is None:
-        raise ValueError(
-            f"Task {task!r} needs data_dir: expected {wanted}, found none."
-        )
-    return options.data_dir
-
-
-def at_least_one(name: str, value: int | None, default: int) -> int:
-    """Returns `value`, or `default` where unset; ValueError where it is below 1."""
-    if value is None:
-        return default
-    if value < 1:
-        raise ValueError(f"Expected {name} of at least 1, found {value}.")
-    return value

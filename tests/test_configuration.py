@@ -157,7 +157,7 @@ def test_a_registry_lists_what_it_has():
             "a part among first, second, found 'frist': did you mean 'first'?",
         ),
         ("none", {}, "a part among first, second, found 'none'."),
-        ("first", {}, "needed for part 'first', found none."),
+        ("first", {}, "needed for part 'first', found none (it cannot do without)."),
         (
             "first",
             {"margin": 1.0},
@@ -303,6 +303,6 @@ def test_what_a_user_typed_is_said_as_flags():
     ):
         PARTS.build("first", {"margin": 1}, flag="part")
     with pytest.raises(
-        ValueError, match=r"^Expected --needed for --part=first, found none\.$"
+        ValueError, match=r"^Expected --needed for --part=first, found none \(it cannot"
     ):
         PARTS.build("first", flag="part")

@@ -38,18 +38,19 @@ PACKAGES = {
     """,
     "exchange": """
         CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
-        Contribution DownlinkMessage ExchangeOutput Given GivenVector MessageBounds
-        MomentumCorrection OptimizerUpdate Outcome PartialParticipation Receipts
-        Replica RoundConfig ServerUpdate SparseExchange SparseSgd UplinkMessage
+        ConsensusExchange Contribution DownlinkMessage Election ExchangeOutput Given
+        GivenVector MessageBounds MomentumCorrection OptimizerUpdate Outcome
+        PartialParticipation Receipts Replica RoundConfig ServerUpdate
+        SparseExchange SparseSgd UplinkMessage
         build_update
     """,
     "learning": """
         Clients ClientsData Initialized LocalUpdates LocalWork MinibatchGradient
         Model Objective PartialParticipation RoundOutput ServerState
-        SparsifiedProcess build_federated_evaluation build_objective
+        SparsifiedProcess accuracy build_federated_evaluation build_objective
         build_sparsified_fed_avg build_sparsified_fed_sgd build_sparsified_process
         check_client_ids check_data clients_from_client_data describe_refusals
-        with_classification_metrics
+        with_metrics
     """,
     "programs": """
         CheckpointManager ClientIdProcess Population
@@ -62,7 +63,7 @@ PACKAGES = {
         WorkerLostError build_cohort_fn execution_context run_round
     """,
     "sparsifiers": """
-        FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
+        FabConsensus FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
         SPARSIFIERS Selection SendAll SparseVector Sparsifier UnidirectionalTopK Upload
         top_k_indices
     """,

@@ -81,6 +81,7 @@ class Option:
       help: What it means, in a phrase.
       range: What it may be; None: see `help`.
       has_flag: Whether text can say it, as a flag.
+      is_path: Whether it leads to a file or directory.
     """
 
     name: str
@@ -90,11 +91,24 @@ class Option:
     help: str
     range: Range | None
     has_flag: bool
+    is_path: bool
 
     @property
     def required(self) -> bool:
         """Whether there is no default."""
         return self.default is dataclasses.MISSING
+
+    def check(self, value: Any, shown: str | None = None) -> None:
+        """Raises ValueError, in one sentence, if it cannot have this value.
+
+        Args:
+          value: What it is to be; lists are tuples already.
+          shown: What it is called there; None: by its name.
+        """
+        shown = self.name if shown is None else shown
+        _check_type(shown, value, self.type)
+        if self.range is not None and value is not None:
+            _checks.require(value in self.range, f"{shown} to be {self.range}", value)
 
 
 def option(
@@ -108,6 +122,7 @@ def option(
     one_of: Sequence[Any] | None = None,
     default_text: str | None = None,
     has_flag: bool = True,
+    is_path: bool = False,
 ) -> Any:
     """An option of a `Configuration`, with what all that read it have to know.
 
@@ -122,6 +137,8 @@ def option(
       one_of: All that is allowed.
       default_text: What the default is, if it is computed later.
       has_flag: Whether text can say it, as a flag.
+      is_path: Whether it leads to a file or directory, so that an error of the system
+        there can name it.
     """
     limits = (at_least, above, at_most, below, one_of)
     allowed = None
@@ -140,6 +157,7 @@ def option(
             "range": allowed,
             "default_text": default_text,
             "has_flag": has_flag,
+            "is_path": is_path,
         },
     )
 
@@ -173,17 +191,10 @@ class Configuration:
 
     def __post_init__(self) -> None:
         """Checks each option; a subclass may check those that belong together."""
-        kind: Any = type(self)
-        types_of_options = _types_of(kind)
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = _as_tuple(getattr(self, field.name))
-            self._set(**{field.name: value})
-            _check_type(field.name, value, types_of_options[field.name])
-            allowed = field.metadata.get("range")
-            if allowed is not None and value is not None:
-                _checks.require(
-                    value in allowed, f"{field.name} to be {allowed}", value
-                )
+        for own in options_of(self):
+            value = _as_tuple(getattr(self, own.name))
+            self._set(**{own.name: value})
+            own.check(value)
 
     def _bound(self, **known: Any) -> Self:
         """A copy that knows more, for `bind` of the kinds of parts.
@@ -237,6 +248,7 @@ def options_of(part: type[Configuration] | Configuration) -> tuple[Option, ...]:
             help=field.metadata.get("help", ""),
             range=field.metadata.get("range"),
             has_flag=field.metadata.get("has_flag", True),
+            is_path=field.metadata.get("is_path", False),
         )
         for field in dataclasses.fields(kind)
     )

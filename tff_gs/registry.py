@@ -161,21 +161,24 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
         dashes = "" if flag is None else "--"
         what = f"{self.kind} {name!r}" if flag is None else f"--{flag}={name}"
         names = [option.name for option in own.values() if option.has_flag]
-        for option in given:
+        for option, value in given.items():
             if option not in own:
                 shown = ", ".join(f"{dashes}{known}" for known in names) or "none"
                 raise ValueError(
                     f"Expected for {what} only its options ({shown}), found "
-                    f"{dashes}{option}{self._whose(option, names)}"
+                    f"{dashes}{option}{self._whose(option, names, dashes)}"
                 )
+            if flag is not None:
+                own[option].check(value, f"{dashes}{option} for {what}")
         for known in own.values():
             if known.required and known.name not in given:
                 raise ValueError(
-                    f"Expected {dashes}{known.name} for {what}, found none."
+                    f"Expected {dashes}{known.name} for {what}, found none "
+                    f"({known.help})."
                 )
         return part(**given)
 
-    def _whose(self, option: str, names: Collection[str]) -> str:
+    def _whose(self, option: str, names: Collection[str], dashes: str) -> str:
         others = [
             name
             for name, part in self._parts.items()
@@ -183,7 +186,7 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
         ]
         if others:
             return f", an option of {', '.join(others)}."
-        return hint(option, names)
+        return hint(option, names, dashes)
 
 
 def summary(part: type) -> str:
@@ -194,10 +197,20 @@ def summary(part: type) -> str:
     return line if starts_a_name else line[:1].lower() + line[1:]
 
 
-def hint(found: str, names: Iterable[str]) -> str:
-    """The end of a sentence: what may have been meant by a word that is none."""
+def hint(found: str, names: Iterable[str], before: str = "") -> str:
+    """The end of a sentence: what may have been meant by a word that is none.
+
+    Args:
+      found: The word.
+      names: Those that there are.
+      before: What is typed before a name, such as "--controller="; then the sentence
+        says what to type.
+    """
     closest = difflib.get_close_matches(found, list(names), n=1)
-    return f": did you mean {closest[0]!r}?" if closest else "."
+    if not closest:
+        return "."
+    meant = f"{before}{closest[0]}" if before else repr(closest[0])
+    return f": did you mean {meant}?"
 
 
 def _a(kind: str) -> str:

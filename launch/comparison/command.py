@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags, interruption, screen
+from launch import flag_types, flags, interruption, screen, topic
 from launch.comparison import plan, preset, runner, standing
 
 if TYPE_CHECKING:
@@ -18,56 +18,55 @@ if TYPE_CHECKING:
 WRONG_INPUT = 2
 # Each is a process of half a gigabyte.
 _MOST_JOBS = 1024
-_HELP = ("help", "helpshort", "helpfull", "?", "h")
 
 
-def define(values: absl_flags.FlagValues) -> flags.Topic:
+def define(values: absl_flags.FlagValues) -> topic.Topic:
     """Defines what the programs share; returns it as a topic of the help."""
-    topic = flags.Topic("Runs", values=values)
-    _define_runs(topic)
-    topic.define(
+    runs = topic.Topic("Runs", values=values)
+    _define_runs(runs)
+    runs.define(
         "output_dir",
         flag_types.text("a directory"),
         "where the results go, NAME/seed_SEED for each run; the same command "
         "continues there and repeats no complete run",
     )
-    topic.define(
+    runs.define(
         "jobs",
         flag_types.whole_number(1, _MOST_JOBS),
         "runs to have at work at a time",
         "1",
     )
-    topic.define_switch("dry_run", "show the runs and make none")
-    topic.define_switch("list", "show the presets and make no run")
-    return topic
+    runs.define_switch("dry_run", "show the runs and make none")
+    runs.define_switch("list", "show the presets and make no run")
+    return runs
 
 
-def _define_runs(topic: flags.Topic) -> None:
+def _define_runs(runs: topic.Topic) -> None:
     """Which runs there are."""
-    topic.define(
+    runs.define(
         "preset",
         flag_types.text("a name or the path of a .toml file"),
         "what to run: the name of a preset (--list shows them) or a file like theirs",
     )
-    topic.define(
+    runs.define(
         "size",
         flag_types.text("the name of a size"),
         "how large to run the preset, such as quick or paper; by default the first "
         "that it has",
     )
-    topic.define(
+    runs.define(
         "run",
         flag_types.text("NAME: FLAGS"),
         "a run of your own, as 'NAME: --flag=value ...', in addition to those of the "
         "preset; may be given several times, and its flags win over all others",
         repeated=True,
     )
-    topic.define(
+    runs.define(
         "only",
         flag_types.names(),
         "the names of the runs to make, of those that there are",
     )
-    topic.define(
+    runs.define(
         "seeds", flag_types.whole_numbers(), "the seeds, in place of the preset's"
     )
 
@@ -99,7 +98,7 @@ def parse(
       The flags of `launch.train` that are given beside the program's own, as text.
     """
     words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
-    if any(word in _HELP for word in words):
+    if any(word in topic.HELP for word in words):
         screen.say(help_text().rstrip("\n"))
         sys.exit(0)
     try:

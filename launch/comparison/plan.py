@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
+import tasks
 from launch import flags
 from launch.comparison import preset as preset_lib
 
@@ -32,6 +33,11 @@ class Run:
 
     def __str__(self) -> str:
         return f"{self.method.name}, seed {self.seed}"
+
+    @property
+    def task(self) -> type[tasks.Task]:
+        """What is learned."""
+        return tasks.TASKS[self.completed["task"]]
 
     @property
     def arguments(self) -> list[str]:

@@ -13,6 +13,7 @@ from matplotlib.backends import backend_agg
 
 from launch import plot_style
 from launch.comparison import curves, regret, results
+from tasks import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +26,10 @@ def draw_comparison(
     lines: Sequence[results.Line],
     over: results.Abscissa,
     path: pathlib.Path,
+    measures: Sequence[Metric],
     *,
     title: str,
+    loss_label: str,
 ) -> None:
     """Draws the lines that have a complete run, each in one style in all panels.
 
@@ -36,7 +39,9 @@ def draw_comparison(
       lines: What to compare; at least one has a complete run.
       over: What accuracy and loss are drawn over.
       path: Where the PNG goes.
+      measures: What the tasks of all runs measure, the loss last; the first is drawn.
       title: The heading.
+      loss_label: What the loss is, with its unit.
     """
     styled = [
         (line, plot_style.line_style(number))
@@ -52,8 +57,13 @@ def draw_comparison(
         drawing.get_layout_engine().set(hspace=0.07, wspace=0.05)
         drawing.suptitle(title, x=0.01, ha="left", fontsize=12.5)
         axes = drawing.subplots(2, 2)
-        _draw_evaluations(axes[0, 0], styled, "test_accuracy", over)
-        _draw_evaluations(axes[0, 1], styled, "test_loss", over)
+        first, *_, loss = (*measures[:1], *measures)
+        _draw_evaluations(axes[0, 0], styled, first, over)
+        if first is loss:
+            axes[0, 1].set_axis_off()
+        else:
+            _draw_evaluations(axes[0, 1], styled, loss, over)
+        axes[0, 0 if first is loss else 1].set_ylabel(loss_label)
         _draw_k(axes[1, 0], styled)
         _draw_contributions(axes[1, 1], styled)
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -72,12 +82,12 @@ _Styled = Sequence[tuple[results.Line, dict[str, Any]]]
 
 
 def _draw_evaluations(
-    axes: "Axes", styled: _Styled, column: str, over: results.Abscissa
+    axes: "Axes", styled: _Styled, measure: Metric, over: results.Abscissa
 ) -> None:
     ends, values = [], []
     for line, style in styled:
         positions = [over.positions(r).to_numpy(np.float64) for r in line.results]
-        evaluations = [r.metrics[column].to_numpy() for r in line.results]
+        evaluations = [r.metrics[measure.column].to_numpy() for r in line.results]
         band = curves.band(list(zip(positions, evaluations, strict=True)))
         few = len(band.x) <= _FEW_POINTS and len(line.results) == 1
         axes.plot(
@@ -97,14 +107,12 @@ def _draw_evaluations(
     else:
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
-    if column == "test_accuracy":
-        axes.set(title="Test accuracy", ylabel="accuracy")
+    axes.set(title=f"Test {measure.name}", ylabel=measure.name)
+    if measure.is_share:
         axes.set_ylim(0, min(1.02, 1.08 * np.concatenate(values).max(initial=0.1)))
         axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
-    else:
-        axes.set(title="Test loss", ylabel="mean cross-entropy (nats)")
-        if plot_style.is_wide(pd.Series(np.concatenate(values))):
-            axes.set_yscale("log")
+    elif plot_style.is_wide(pd.Series(np.concatenate(values))):
+        axes.set_yscale("log")
 
 
 def _draw_k(axes: "Axes", styled: _Styled) -> None:

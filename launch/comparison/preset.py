@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from tff_gs import registry
+
 DIRECTORY = pathlib.Path(__file__).parent / "presets"
 
 # These belong to the comparison as a whole, not to a run.
@@ -94,7 +96,8 @@ class Preset:
         if name not in self.sizes:
             known = f"one of {', '.join(self.sizes)}" if self.sizes else "none"
             raise ValueError(
-                f"Expected as a size of {self.source} {known}, found {name!r}."
+                f"Expected as a size of {self.source} {known}, found {name!r}"
+                f"{registry.hint(name, self.sizes)}"
             )
         size = self.sizes[name]
         sized = dataclasses.replace(
@@ -118,7 +121,7 @@ class Preset:
             if name not in by_name:
                 raise ValueError(
                     f"Expected as a run of {self.source} one of {', '.join(by_name)}, "
-                    f"found {name!r}."
+                    f"found {name!r}{registry.hint(name, by_name)}"
                 )
         kept, waiting = set(), list(names)
         while waiting:
@@ -176,7 +179,7 @@ def load(name: str) -> Preset:
         if name not in names():
             raise ValueError(
                 f"Expected as preset one of {', '.join(names())}, or the path of a "
-                f".toml file, found {name!r}."
+                f".toml file, found {name!r}{registry.hint(name, names())}"
             )
         path = DIRECTORY / f"{name}.toml"
     try:

@@ -10,6 +10,8 @@ import pandas as pd
 from launch import csv_table, metrics_rows, run_directory
 from launch import targets as targets_lib
 from launch.comparison import plan, preset, standing
+from tasks import Metric
+from tff_gs.costs.registry import COSTS
 
 _BITS_A_MEGABYTE = 8e6
 
@@ -99,8 +101,8 @@ def value_at(values: pd.Series, positions: pd.Series, position: float) -> float:
     """The value of the last evaluation at or before a position.
 
     Args:
-      values: Of each round, at least one: `test_accuracy` or `test_loss`, NaN if
-        it was not evaluated.
+      values: Of each round, at least one: such as `test_loss`, NaN if it was not
+        evaluated.
       positions: Where each round ended, such as its time; ascending.
       position: Such as a time.
 
@@ -179,8 +181,21 @@ def build_abscissa(over: str, runs: Sequence[plan.Run]) -> Abscissa:
 
 def label_of_time(runs: Sequence[plan.Run]) -> str:
     """What the time of the runs is, with its unit."""
-    labels = {metrics_rows.TIME_LABELS[run.completed["cost"]] for run in runs}
+    labels = {COSTS[run.completed["cost"]].time_label for run in runs}
     return labels.pop() if len(labels) == 1 else "time (each run in its own unit)"
+
+
+def measures_of(runs: Sequence[plan.Run]) -> tuple[Metric, ...]:
+    """What the tasks of all runs measure, the loss last."""
+    first, *others = (run.task.measures() for run in runs)
+    names = [{measure.name for measure in measures} for measures in others]
+    return tuple(m for m in first if all(m.name in known for known in names))
+
+
+def label_of_loss(runs: Sequence[plan.Run]) -> str:
+    """What the loss of the runs is, with its unit."""
+    labels = {run.task.loss_label for run in runs}
+    return labels.pop() if len(labels) == 1 else "loss (each task's own)"
 
 
 def _time(runs: Sequence[plan.Run]) -> Abscissa:

@@ -205,9 +205,12 @@ class _Execution:
             elif active.process.returncode == 0 and result is not None:
                 standing.remove_checkpoints(active.run)
                 self._complete.add(active.run.directory)
+                measured = ", ".join(
+                    f"{measure.name} {result[measure.column]:{measure.form(3)}}"
+                    for measure in active.run.task.measures()
+                )
                 self._say(
-                    f"[{active.number}/{self._total}] {active.run}: accuracy "
-                    f"{result['test_accuracy']:.1%}, loss {result['test_loss']:.4f} "
+                    f"[{active.number}/{self._total}] {active.run}: {measured} "
                     f"after {result['rounds']} rounds, time {result['time']:.1f} "
                     f"({seconds:.0f} s)"
                 )

@@ -6,7 +6,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from launch import run_directory
+from launch import plugins, run_directory
 from launch.comparison import plan
 from tff_gs import _files
 
@@ -61,7 +61,20 @@ def is_complete(run: plan.Run) -> bool:
                 f"{_shown(name, new)}, found {_shown(name, old)}: choose another "
                 "--output_dir, or move that run away."
             )
+    _check_plugins(run, result.get("plugins", {}))
     return True
+
+
+def _check_plugins(run: plan.Run, saved: dict[str, str]) -> None:
+    """Raises ValueError if a plugin of a complete run has changed since."""
+    now = plugins.checksums(saved)
+    for name, checksum in saved.items():
+        if now[name] != checksum:
+            raise ValueError(
+                f"Expected the plugin {name} as it was when the complete run {run} in "
+                f"{run.directory} was made, found that it has changed: choose another "
+                "--output_dir, or move that run away."
+            )
 
 
 def _same(old: str | None, new: str | None, run: plan.Run) -> bool:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from launch.comparison import results
+from tasks import Metric
 
 MISSING = "-"
 
-_MEASURES = {"test_accuracy": ("accuracy", ".1%"), "test_loss": ("loss", ".3f")}
+# After the point of what the tasks measure.
+_DIGITS = 3
 
 
 def choose_positions(
@@ -30,7 +32,10 @@ def choose_positions(
 
 
 def build(
-    lines: Sequence[results.Line], over: results.Abscissa, at: Sequence[float]
+    lines: Sequence[results.Line],
+    over: results.Abscissa,
+    at: Sequence[float],
+    measures: Sequence[Metric],
 ) -> pd.DataFrame:
     """The table with numbers.
 
@@ -41,17 +46,18 @@ def build(
       lines: What to compare.
       over: What T is.
       at: The T of the values, ascending.
+      measures: What the tasks of all runs measure.
 
     Returns:
       A row for each line with the columns `method`, `runs` (those that are
-      complete); for each T the mean over runs of `accuracy_at_T` and
-      `loss_at_T` and, if a line has several runs, their `..._min` and
+      complete); for each measure, such as accuracy and loss, and each T the mean over
+      runs of `accuracy_at_T` and, if a line has several runs, its `..._min` and
       `..._max`; the means of `rounds`, `time` (at the end), `megabytes_up` and
       `megabytes_down` (of all clients, the first dense download included) and
       `final_k`.
     """
     several = any(len(line.results) > 1 for line in lines)
-    return pd.DataFrame([_row(line, over, at, several) for line in lines])
+    return pd.DataFrame([_row(line, over, at, measures, several) for line in lines])
 
 
 def _values_at(
@@ -66,13 +72,17 @@ def _values_at(
 
 
 def _row(
-    line: results.Line, over: results.Abscissa, at: Sequence[float], several: bool
+    line: results.Line,
+    over: results.Abscissa,
+    at: Sequence[float],
+    measures: Sequence[Metric],
+    several: bool,
 ) -> dict[str, object]:
     row: dict[str, object] = {"method": line.label, "runs": len(line.results)}
-    for column, (name, _) in _MEASURES.items():
+    for measure in measures:
         for position in at:
-            values = _values_at(line, column, over, position) or [math.nan]
-            key = f"{name}_at_{position:g}"
+            values = _values_at(line, measure.column, over, position) or [math.nan]
+            key = f"{measure.name}_at_{position:g}"
             row[key] = sum(values) / len(values)
             if several:
                 row[f"{key}_min"], row[f"{key}_max"] = min(values), max(values)
@@ -103,17 +113,19 @@ def render(
     lines: Sequence[results.Line],
     over: results.Abscissa,
     at: Sequence[float],
+    measures: Sequence[Metric],
     *,
     title: str,
 ) -> str:
     """The table as Markdown, with what its numbers mean below it."""
-    header = ["method"]
-    header += [
-        f"{name} at {position:g}" for name, _ in _MEASURES.values() for position in at
+    names = [measure.name for measure in measures]
+    header = [
+        "method",
+        *(f"{name} at {position:g}" for name in names for position in at),
     ]
     header += ["rounds", "MB up", "MB down", "final k"]
     caption = (
-        f"Accuracy and loss on the test data at given values of: {over.label}; each "
+        f"{_listed(names)} on the test data at given values of: {over.label}; each "
         "of the last evaluation at or before it. MB: megabytes of all clients, the "
         "first dense download included."
     )
@@ -121,7 +133,7 @@ def render(
         caption += (
             " Means over the seeds (least to largest); rounds, MB and k are means."
         )
-    rows = [_cells(line, over, at) for line in lines]
+    rows = [_cells(line, over, at, measures) for line in lines]
     if any(MISSING in row for row in rows):
         caption += f" {MISSING}: a run ended before it, or was not yet evaluated."
     if any(len(line.results) < line.runs for line in lines):
@@ -129,18 +141,29 @@ def render(
     return f"# {title}\n\n{markdown(header, rows)}\n{caption}\n"
 
 
+def _listed(names: Sequence[str]) -> str:
+    """The names as the beginning of a sentence."""
+    *others, last = names
+    text = f"{', '.join(others)} and {last}" if others else last
+    return text[:1].upper() + text[1:]
+
+
 def _cells(
-    line: results.Line, over: results.Abscissa, at: Sequence[float]
+    line: results.Line,
+    over: results.Abscissa,
+    at: Sequence[float],
+    measures: Sequence[Metric],
 ) -> list[str]:
     count = len(line.results)
     label = line.label
     if count < line.runs:
         label += f" ({count} of {line.runs} runs)"
     cells = [label]
-    for column, (_, form) in _MEASURES.items():
+    for measure in measures:
         for position in at:
-            values = _values_at(line, column, over, position)
-            cells.append(with_spread(values, form) if values else MISSING)
+            values = _values_at(line, measure.column, over, position)
+            shown = with_spread(values, measure.form(_DIGITS)) if values else MISSING
+            cells.append(shown)
     totals = {name: _mean(values) for name, values in _totals(line).items()}
     for name in ("rounds", "megabytes_up", "megabytes_down", "final_k"):
         cells.append(_number(totals[name]))

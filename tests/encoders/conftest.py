@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tff_gs import sparse_vector
-from tff_gs.encoders import message_encoder
+from tff_gs.encoders import _magnitude_code, _ranked_code, message_encoder
 from tff_gs.encoders.encoder import Encoder
 
 
@@ -36,12 +36,25 @@ class Codec(NamedTuple):
         return vector.indices.numpy(), vector.values.numpy(), reason
 
 
-def _codec(index, value, dimension, tensor_sizes=None, *, traced=True):
-    # No name leads to the code that comes with a method.
-    named = "int32" if index == "leading" else index
-    encoder = Encoder(named, value).bind(dimension=dimension, tensor_sizes=tensor_sizes)
+def _encoder(index, value, dimension, tensor_sizes):
+    """The encoder; no name leads to the codes that come with a method."""
+    if index == "ranked":
+        return message_encoder.MessageEncoder(
+            [_ranked_code.RankedCode().bind(dimension=dimension)],
+            _magnitude_code.MagnitudeCode(),
+            dimension=dimension,
+        )
+    encoder = Encoder(
+        "int32" if index == "leading" else index,
+        "float32" if value == "none" else value,
+    ).bind(dimension=dimension, tensor_sizes=tensor_sizes)
     if index == "leading":
         encoder = encoder.without_indices()
+    return encoder.without_values() if value == "none" else encoder
+
+
+def _codec(index, value, dimension, tensor_sizes=None, *, traced=True):
+    encoder = _encoder(index, value, dimension, tensor_sizes)
 
     def encode(indices, values, seed):
         return encoder.encode(sparse_vector.SparseVector(indices, values), seed)

@@ -20,6 +20,8 @@ CODES = [
     ("rice_per_tensor", "ternary"),
     ("leading", "quantised3"),
     ("auto", "quantised5"),
+    ("ranked", "magnitude"),
+    ("rice", "none"),
 ]
 
 
@@ -33,6 +35,9 @@ def _valid(codec, index, value, rng):
     if index == "leading":
         indices = np.arange(count)
     values = rng.normal(size=count)
+    if index == "ranked":
+        indices = rng.permutation(indices)
+        values = np.sort(np.abs(values))[::-1]
     return codec(index, value, D, SIZES).encode(indices, values)[0]
 
 
@@ -86,7 +91,8 @@ def _check(codec, index, value, message, *, against_oracle):
         assert len(values) == 0
     else:
         assert len(indices) == len(values) <= MAX_COUNT
-        assert np.all(np.diff(indices) > 0)
+        in_order = np.sort(indices) if index == "ranked" else indices
+        assert np.all(np.diff(in_order) > 0)
         assert np.all((indices >= 0) & (indices < D))
         assert np.all(np.isfinite(values))
     if against_oracle:

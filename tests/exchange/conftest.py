@@ -43,7 +43,7 @@ class Rounds:
             self._replica(self.weights, ()),
             self._config(
                 self._decision(np.int32(k), np.int32(k_probe)),
-                method.share(self.method_state, _SEED),
+                method.share(self.method_state, _SEED, np.int32(k)),
             ),
             self.roster,
             _SEED,
@@ -54,7 +54,12 @@ class Rounds:
             ],
         )
         self.weights, self.clients = output.replica.weights, output.clients
-        self.method_state = method.advance(self.method_state, k)
+        self.method_state = method.advance(
+            self.method_state,
+            k,
+            output.outcome.kappa,
+            output.outcome.downlink_elements,
+        )
         return output
 
 
@@ -67,7 +72,7 @@ def build_rounds():
 @pytest.fixture(scope="session")
 def build_exchange(exact_encoder):
     """Builds the exchange of a sparsifier; each one once."""
-    from tff_gs.exchange import server_update, sparse_exchange
+    from tff_gs.exchange import consensus_exchange, server_update, sparse_exchange
 
     built = {}
 
@@ -75,7 +80,12 @@ def build_exchange(exact_encoder):
         key = (sparsifier_class, dimension, probes, learning_rate)
         if key not in built:
             encoder = exact_encoder.bind(dimension=dimension)
-            built[key] = sparse_exchange.SparseExchange(
+            exchange = (
+                consensus_exchange.ConsensusExchange
+                if sparsifier_class.elects
+                else sparse_exchange.SparseExchange
+            )
+            built[key] = exchange(
                 sparsifier=sparsifier_class().bind(dimension=dimension, probes=probes),
                 uplink_encoder=encoder,
                 downlink_encoder=encoder,

@@ -19,6 +19,7 @@ from tff_gs.exchange import (
     client_state,
     client_work,
     messages,
+    reading,
     receipts,
     server_update,
     sparse_exchange,
@@ -67,7 +68,7 @@ class Federation:
         )
         self.join = tf.function(messages.join, input_signature=[collected] * 2)
         self.select = tf.function(self.exchange.select, reduce_retracing=True)
-        shared = method.share(method.initialize(), tf.constant(_SEED))
+        shared = method.share(method.initialize(), tf.constant(_SEED), tf.constant(1))
         self.config = messages.RoundConfig(None, shared)
         self.reset()
 
@@ -430,7 +431,7 @@ def test_nothing_at_all_is_an_empty_update():
 
 def test_bounds_on_weight_and_norm():
     federation = _federation(
-        "fab_top_k", bounds=sparse_exchange.MessageBounds(max_weight=100, max_norm=50.0)
+        "fab_top_k", bounds=reading.MessageBounds(max_weight=100, max_norm=50.0)
     )
     federation.reset()
     gradients = np.zeros((_N, _D), np.float32)
@@ -448,9 +449,9 @@ def test_bounds_on_weight_and_norm():
 
 def test_bad_bounds_are_one_sentence():
     with pytest.raises(ValueError, match="max_norm to be positive, found -1"):
-        sparse_exchange.MessageBounds(max_norm=-1)
+        reading.MessageBounds(max_norm=-1)
     with pytest.raises(ValueError, match="max_weight to be positive, found nan"):
-        sparse_exchange.MessageBounds(max_weight=float("nan"))
+        reading.MessageBounds(max_weight=float("nan"))
 
 
 def test_a_forged_count_allocates_nothing():

@@ -4,8 +4,9 @@ import json
 
 import pandas as pd
 
-from launch import flags
+from launch import flags, targets
 from launch.comparison import plan, preset
+from tasks import ACCURACY, LOSS
 
 
 def metrics(times, losses, accuracies=None, **columns):
@@ -52,6 +53,16 @@ def leave(run, table, contributed=(10, 20, 30, 40), bits=32_000, **result):
         **result,
     }
     (run.directory / "result.json").write_text(json.dumps(content))
+
+
+def wanted(*, loss=None, accuracy=None):
+    """The targets that are given."""
+    bounds = {LOSS: loss, ACCURACY: accuracy}
+    return tuple(
+        targets.Target(measure, bound)
+        for measure, bound in bounds.items()
+        if bound is not None
+    )
 
 
 def method(name, *arguments, **fields):

@@ -310,7 +310,10 @@ _REGRET = ["--k_grid=0.1", "--target_loss=2", "--time_budget=9"]
             ["--k_grid=0.1,0.1"],
             "Expected a name of its own for every run, found 'k_0.1'",
         ),
-        (_REGRET[::2], "Expected --target_loss or --target_accuracy, found neither."),
+        (
+            _REGRET[::2],
+            "Expected --target_loss or --target_accuracy, found none of them.",
+        ),
         (_REGRET[:2], "Expected --time_budget, the most time that a run may take"),
         (
             [*_REGRET, "--controllers=foo"],

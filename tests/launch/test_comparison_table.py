@@ -4,11 +4,14 @@ import pytest
 from PIL import Image
 
 from launch.comparison import plots, preset, results, table
+from tasks import ACCURACY, LOSS
 from tests.launch import made_up_runs
 
-_A = made_up_runs.method("a", "--k=100", label="A | a")
-_B = made_up_runs.method("b", "--k=200", label="B")
-_C = made_up_runs.method("c", "--k=300", label="C")
+_MEASURES = (ACCURACY, LOSS)
+
+_A = made_up_runs.method("a", "--batch_size=1", label="A | a")
+_B = made_up_runs.method("b", "--batch_size=2", label="B")
+_C = made_up_runs.method("c", "--batch_size=3", label="C")
 _HIDDEN = made_up_runs.method("hidden", shown=False)
 _METHODS = (_A, _B, _HIDDEN, _C)
 
@@ -59,7 +62,7 @@ def test_lines_are_of_what_is_shown_in_the_order_of_the_preset(lines):
 
 
 def test_the_numbers_of_the_table(lines, time):
-    found = table.build(lines, time, (100.0, 250.0)).set_index("method")
+    found = table.build(lines, time, (100.0, 250.0), _MEASURES).set_index("method")
     a, b, c = found.loc["A | a"], found.loc["B"], found.loc["C"]
     assert a["accuracy_at_100"] == 0.1
     assert a["accuracy_at_250"] == pytest.approx(0.35)
@@ -80,15 +83,15 @@ def test_the_numbers_of_the_table(lines, time):
 
 def test_one_run_a_method_has_no_spread(runs, time):
     lines = results.collect((_A,), [run for run in runs if run.seed == 0])
-    found = table.build(lines, time, (200.0,))
+    found = table.build(lines, time, (200.0,), _MEASURES)
     assert [name for name in found if name.startswith("loss")] == ["loss_at_200"]
-    text = table.render(lines, time, (200.0,), title="T")
+    text = table.render(lines, time, (200.0,), _MEASURES, title="T")
     assert " 30.0% | " in text
     assert "least to largest" not in text
 
 
 def test_the_table_as_markdown(lines, time):
-    text = table.render(lines, time, (250.0,), title="A test")
+    text = table.render(lines, time, (250.0,), _MEASURES, title="A test")
     heading, _, header, _, *rows = text.splitlines()
     assert heading == "# A test"
     assert made_up_runs.cells(header) == [
@@ -131,7 +134,7 @@ def test_the_unit_of_time_is_said_where_it_is_one(tmp_path):
 def test_methods_are_compared_over_rounds(runs, lines):
     rounds = results.build_abscissa("rounds", runs)
     assert rounds.label == "rounds"
-    found = table.build(lines, rounds, (2.0, 3.0)).set_index("method")
+    found = table.build(lines, rounds, (2.0, 3.0), _MEASURES).set_index("method")
     assert found.loc["A | a", "loss_at_2"] == 2.25
     # B has two rounds, of which the second was evaluated.
     assert found.loc["B", "loss_at_2"] == 1.25
@@ -144,7 +147,8 @@ def test_methods_are_compared_over_what_was_sent(runs, lines):
     np.testing.assert_allclose(
         traffic.positions(lines[0].results[0]), [0.0169, 0.0178, 0.0187]
     )
-    found = table.build(lines, traffic, (0.0168, 0.0178, 0.018)).set_index("method")
+    found = table.build(lines, traffic, (0.0168, 0.0178, 0.018), _MEASURES)
+    found = found.set_index("method")
     losses = found.loc["A | a", ["loss_at_0.0168", "loss_at_0.0178", "loss_at_0.018"]]
     np.testing.assert_array_equal(losses.astype(float), [np.nan, 2.25, 2.25])
 
@@ -182,9 +186,9 @@ def test_a_run_whose_files_are_gone_is_one_sentence(tmp_path):
 )
 def test_a_picture_is_drawn(lines, runs, names, over, tmp_path):
     shown = [line for line in lines if line.name in names]
-    plots.draw_comparison(
-        shown, results.build_abscissa(over, runs), tmp_path / "c.png", title="A test"
-    )
+    path = tmp_path / "c.png"
+    over = results.build_abscissa(over, runs)
+    plots.draw_comparison(shown, over, path, _MEASURES, title="T", loss_label="nats")
     with Image.open(tmp_path / "c.png") as image:
         assert image.format == "PNG"
         pixels = np.asarray(image.convert("RGB"))
@@ -199,7 +203,8 @@ def test_a_picture_is_drawn(lines, runs, names, over, tmp_path):
 def test_a_method_has_one_colour_whichever_others_are_complete(lines, time, tmp_path):
     """The second line is drawn in its own colour though the first has no run."""
     first = lines[0]._replace(results=[])
-    plots.draw_comparison([first, lines[1]], time, tmp_path / "c.png", title="")
+    shown, path = [first, lines[1]], tmp_path / "c.png"
+    plots.draw_comparison(shown, time, path, _MEASURES, title="", loss_label="nats")
     with Image.open(tmp_path / "c.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     colours = {

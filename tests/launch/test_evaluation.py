@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from launch import evaluation
-from tasks import ClientData
+from tasks import ACCURACY, ClientData, Metric
 from tff_gs.learning import objective as objective_lib
 
 
@@ -37,12 +37,19 @@ def test_accuracy_and_mean_loss_over_batches_of_unequal_size():
             tf.TensorSpec([None], tf.int32),
         ),
     )
+    error = Metric("error", lambda labels, outputs: abs(outputs[:, 0] - 1.0))
     evaluate = evaluation.build_evaluate(
-        model, objective_lib.build_objective(model), ClientData("t", features, labels)
+        model,
+        objective_lib.build_objective(model),
+        ClientData("t", features, labels),
+        (error, ACCURACY),
     )
     found = evaluate(types.SimpleNamespace(weights=weights.ravel()))
 
     logits = features @ weights
     losses = scipy.special.logsumexp(logits, axis=1) - logits[np.arange(count), labels]
-    assert found.accuracy == np.mean(logits.argmax(axis=1) == labels)
-    np.testing.assert_allclose(found.loss, losses.mean(), rtol=1e-5)
+    assert list(found) == ["error", "accuracy", "loss"]
+    assert found["accuracy"] == np.mean(logits.argmax(axis=1) == labels)
+    errors = np.abs(logits[:, 0] - 1)
+    np.testing.assert_allclose(found["error"], errors.mean(), rtol=1e-5)
+    np.testing.assert_allclose(found["loss"], losses.mean(), rtol=1e-5)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pathlib
 import re
@@ -7,16 +8,22 @@ import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
-from launch import flag_types, flags, populations, presets
-from tasks import TASKS
+from launch import flag_types, flags, populations, topic, train_flags
+from launch.targets import Target
+from tasks import ACCURACY, LOSS, TASKS, Defaults
+from tasks.cifar10 import Cifar10
+from tasks.digits import Digits
 from tests import fresh_python
 from tff_gs.configuration import option
+from tff_gs.controllers import ElasticityDescent, FixedK
 from tff_gs.controllers.amount import Amount
 from tff_gs.controllers.controller import Controller
 from tff_gs.controllers.registry import CONTROLLERS
+from tff_gs.costs import NormalisedTime
 from tff_gs.costs.registry import COSTS
 from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
 from tff_gs.registry import Registry
+from tff_gs.sparsifiers import FabTopK
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -44,9 +51,9 @@ def test_help_is_quick_and_names_everything(train, name):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert run.code == 0
     assert run.err == ""
-    for topic in flags.TOPICS:
-        assert topic.title in run.out
-        for flag in topic.flags:
+    for group in train_flags.TOPICS:
+        assert group.title in run.out
+        for flag in group.flags:
             assert f"--{flag}" in run.out
     for glossary in (
         TASKS,
@@ -93,7 +100,7 @@ def test_importing_any_module_imports_no_tensorflow():
         (
             "--task=mnist",
             "Flag --task=mnist: expected one of digits, femnist, cifar10, emnist, "
-            "cifar100.",
+            "cifar100: did you mean 'emnist'?",
         ),
         (
             "--k=1.5",
@@ -129,7 +136,7 @@ def test_importing_any_module_imports_no_tensorflow():
             "Flag --target_accuracy=80: expected a share above 0 and at most 1, such "
             "as 0.8.",
         ),
-        ("--target_loss=0", "Flag --target_loss=0: expected a number above 0."),
+        ("--target_loss=inf", "Flag --target_loss=inf: expected a number."),
         ("--foo=5", "Expected a flag that exists, found --foo: see --help."),
         ("digits", "Expected flags only, found 'digits'."),
     ],
@@ -141,7 +148,7 @@ def test_a_wrong_flag_is_one_sentence(argument, sentence):
 
 _NUMBERS = [
     name
-    for topic in flags.TOPICS
+    for topic in train_flags.TOPICS
     for name in topic.flags
     if "a whole number" in getattr(topic.values[name].parser, "wanted", "")
 ]
@@ -201,8 +208,9 @@ def test_an_encoder_of_unknown_codes_names_those_that_exist():
 
 @pytest.mark.parametrize("name", SPARSIFIERS)
 def test_every_sparsifier_is_a_choice_and_has_a_builder(name):
-    assert _parse(f"--sparsifier={name}").method.sparsifier == name
-    method = SPARSIFIERS.build(name).bind(dimension=7, probes=True)
+    method = _parse(f"--sparsifier={name}").method.sparsifier
+    assert SPARSIFIERS.name_of(method) == name
+    method = method.bind(dimension=7, probes=True)
     assert (method.dimension, method.probes) == (7, True)
 
 
@@ -218,23 +226,18 @@ def test_the_program_says_it_without_a_traceback(train):
     assert run.err == "Flag --rounds=0: expected a whole number from 1 to 2147483647.\n"
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_presets_are_the_defaults_of_their_task(task):
+_DEFAULTS = [field.name for field in dataclasses.fields(Defaults)]
+
+
+@pytest.mark.parametrize("task", ["digits", "emnist", "cifar100"])
+def test_defaults_are_those_of_the_task(task):
     options = _parse(f"--task={task}")
-    preset = presets.PRESETS[task]
-    assert options.training.learning_rate == float(preset["learning_rate"])
-    assert options.training.rounds == int(preset["rounds"])
-    assert options.training.eval_every == int(preset["eval_every"])
+    found = {name: getattr(options.training, name) for name in _DEFAULTS}
+    assert found == dataclasses.asdict(TASKS[task].defaults)
     assert options.output_dir.startswith(f"runs/{task}-")
 
 
-def test_every_task_has_a_preset_of_the_same_flags():
-    assert list(presets.PRESETS) == list(TASKS)
-    (flags_of_a_task,) = {tuple(preset) for preset in presets.PRESETS.values()}
-    assert flags_of_a_task == ("learning_rate", "rounds", "eval_every")
-
-
-def test_a_flag_overrides_the_preset():
+def test_a_flag_overrides_the_default():
     options = _parse("--learning_rate=0.5", "--rounds=3")
     assert options.training.learning_rate == 0.5
     assert options.training.rounds == 3
@@ -248,10 +251,8 @@ def test_a_time_budget_alone_limits_the_run():
 
 def test_a_target_leaves_the_limits_as_they_are():
     options = _parse("--target_loss=0.5", "--target_accuracy=0.8").training
-    assert (options.target_loss, options.target_accuracy) == (0.5, 0.8)
-    columns = [target.column for target in options.targets]
-    assert columns == ["test_loss", "test_accuracy"]
-    assert options.rounds == int(presets.PRESETS["digits"]["rounds"])
+    assert options.targets == (Target(LOSS, 0.5), Target(ACCURACY, 0.8))
+    assert options.rounds == TASKS["digits"].defaults.rounds
 
 
 def test_a_target_and_a_time_budget_leave_the_rounds_open():
@@ -261,7 +262,14 @@ def test_a_target_and_a_time_budget_leave_the_rounds_open():
 @pytest.fixture(name="resumable")
 def _resumable(tmp_path):
     """The directory of a run, with its flags."""
-    _parse("--k=7", "--controller=fixed", "--seed=5", "--time_budget=9")
+    _parse(
+        "--task=cifar10",
+        "--data_dir=here",
+        "--k=7",
+        "--controller=fixed",
+        "--seed=5",
+        "--time_budget=9",
+    )
     lines = [f"--{name}={value}\n" for name, value in flags.used().items()]
     (tmp_path / "flags.txt").write_text("".join(lines))
     _forget()
@@ -269,7 +277,7 @@ def _resumable(tmp_path):
 
 
 def _forget():
-    for flag in [name for topic in flags.TOPICS for name in topic.flags]:
+    for flag in [name for group in train_flags.TOPICS for name in group.flags]:
         absl_flags.FLAGS[flag].unparse()
 
 
@@ -277,7 +285,7 @@ def test_a_resumed_run_has_the_flags_that_it_began_with(resumable):
     options = _parse(f"--resume={resumable}")
     assert options.resumed
     assert options.output_dir == str(resumable)
-    assert (options.controller, options.controller_options["k"]) == ("fixed", 7)
+    assert options.controller == FixedK(k=7)
     assert (options.training.seed, options.training.rounds) == (5, None)
     text = (resumable / "flags.txt").read_text()
     assert text == "".join(f"--{n}={value}\n" for n, value in flags.used().items())
@@ -296,10 +304,10 @@ def test_what_ends_a_resumed_run_may_change(resumable):
     )
     training = options.training
     assert (training.rounds, training.time_budget) == (30, 12)
-    assert training.target_loss == 0.5
+    assert training.targets == (Target(LOSS, 0.5),)
     assert options.checkpoint_every == 0
-    assert options.task_options.data_dir == "elsewhere"
-    assert options.controller_options["k"] == 7
+    assert options.task == Cifar10(data_dir="elsewhere")
+    assert options.controller == FixedK(k=7)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +315,7 @@ def test_what_ends_a_resumed_run_may_change(resumable):
     [
         (["--k=8"], "resumed, which has --k=7, found --k=8."),
         (["--alpha=2"], "resumed, which has no such flag, found --alpha=2.0."),
-        (["--task=femnist"], "which has --task=digits, found --task=femnist."),
+        (["--task=femnist"], "which has --task=cifar10, found --task=femnist."),
         (["--output_dir=x"], "found --output_dir=x."),
         (["--resume=/nowhere"], "Expected the directory of a run as resume, found"),
     ],
@@ -325,9 +333,10 @@ def test_a_flags_file_that_is_none_is_one_sentence(resumable):
 
 
 def test_the_rounds_of_a_bandit_cannot_change(resumable):
-    assert set(flags.BANDITS) == {"exp3", "bandit"}
+    assert set(filter(flags._counts_rounds, CONTROLLERS)) == {"exp3", "bandit"}
     path = resumable / "flags.txt"
-    lines = path.read_text().replace("controller=fixed", "controller=exp3")
+    lines = path.read_text().replace("k=7", "arms=5,9")
+    lines = lines.replace("controller=fixed", "controller=exp3")
     path.write_text(f"{lines}--rounds=20\n")
     with pytest.raises(ValueError, match="has --rounds=20, found --rounds=30"):
         _parse(f"--resume={resumable}", "--rounds=30")
@@ -343,11 +352,11 @@ class _Halving(Controller):
 
 def test_a_rule_of_ones_own_has_its_flags_from_its_options():
     values = absl_flags.FlagValues()
-    topic = flags.Topic("Rule for k", values=values)
-    topic.define_options(Registry("controller", Controller, {"halving": _Halving}))
+    rules = topic.Topic("Rule for k", values=values)
+    rules.define_options(Registry("controller", Controller, {"halving": _Halving}))
     values(["train", "--period=5", "--k_floor=3"])
     assert (values.period, values.share, values.k_floor) == (5, None, 3)
-    text = " ".join(topic.help_text().split())
+    text = " ".join(rules.help_text().split())
     assert "--period halving: rounds for which k stays (10, at least 1)" in text
     assert "--share halving: a share" in text
     assert "such as 0.01 (0.01)" in text
@@ -355,17 +364,21 @@ def test_a_rule_of_ones_own_has_its_flags_from_its_options():
         values(["train", "--period=0"])
 
 
-@pytest.mark.parametrize("parts", [CONTROLLERS, COSTS], ids=lambda parts: parts.kind)
-def test_every_option_has_a_flag_that_says_whose_it_is(parts):
+@pytest.mark.parametrize(
+    ("parts", "topic"),
+    [(parts, topic) for _, parts, topic in train_flags.PARTS],
+    ids=lambda found: getattr(found, "kind", ""),
+)
+def test_every_option_has_a_flag_that_says_whose_it_is(parts, topic):
     for name, options in parts.options().items():
         assert absl_flags.FLAGS[name].default is None
-        assert absl_flags.FLAGS[name].help.startswith(", ".join(options))
+        assert all(part in topic.help_of(name) for part in options)
 
 
 def test_what_is_wrong_with_a_part_is_found_before_the_long_import():
     code = """
 import sys
-from launch import experiment, flags
+from launch import experiment, flags, train_flags
 
 for arguments in (
     ["--controller=sign", "--alpha=0.5"],
@@ -377,55 +390,56 @@ for arguments in (
     except ValueError as error:
         print(error)
     flags.flags.FLAGS.unparse_flags()
-    for topic in flags.TOPICS:
+    for topic in train_flags.TOPICS:
         for name in topic.flags:
             flags.flags.FLAGS[name].unparse()
 print([m for m in sys.modules if m.startswith("tensorflow")])
 """
     assert fresh_python.printed(code).splitlines() == [
-        "Expected alpha to be at least 1, found 0.5.",
-        "Expected for controller 'fixed' only its options (k), found window, an option "
-        "of sign.",
-        "Expected for cost 'links' only its options (links_file, compute_seconds, "
-        "up_bits_per_second, down_bits_per_second, latency_seconds, spread), found "
-        "comm_time, an option of normalised.",
+        "Flag --alpha=0.5: expected a number of at least 1.",
+        "Expected for --controller=fixed only its options (--k), found --window, an "
+        "option of sign.",
+        "Expected for --cost=links only its options (--links_file, --compute_seconds, "
+        "--up_bits_per_second, --down_bits_per_second, --latency_seconds, --spread), "
+        "found --comm_time, an option of normalised.",
         "[]",
     ]
 
 
 def test_amounts_are_counts_or_fractions():
-    options = _parse(
-        "--k=1000",
-        "--k_min=0.01",
-        "--k_max=1.0",
-        "--arms=10,0.5",
-        "--schedule=0:0.1,20:7",
-    ).controller_options
-    assert options["k"] == 1000
-    assert isinstance(options["k"], int)
-    assert options["k_min"] == 0.01
-    assert isinstance(options["k_max"], float)
-    assert options["arms"] == (10, 0.5)
-    assert options["schedule"] == ((0, 0.1), (20, 7))
+    k = _parse("--controller=fixed", "--k=1000").controller.k
+    assert k == 1000
+    assert isinstance(k, int)
+    _forget()
+    rule = _parse("--controller=sign", "--k_min=0.01", "--k_max=1.0").controller
+    assert rule.k_min == 0.01
+    assert isinstance(rule.k_max, float)
+    _forget()
+    assert _parse("--controller=exp3", "--arms=10,0.5").controller.arms == (10, 0.5)
+    _forget()
+    rule = _parse("--controller=schedule", "--schedule=0:0.1,20:7").controller
+    assert rule.schedule == ((0, 0.1), (20, 7))
 
 
 def test_what_describes_the_run_reaches_all_options():
     options = _parse("--seed=5", "--batch_size=8", "--probe_examples=2", "--clients=4")
-    assert options.task_options.seed == options.training.seed == 5
+    assert options.training.seed == 5
     assert options.training.batch_size == 8
     assert options.training.probe_examples == 2
-    assert options.task_options.clients == 4
+    assert options.task == Digits(clients=4)
 
 
 def test_options_that_were_not_given_are_left_to_what_they_are_for():
     options = _parse()
-    assert options.controller_options == {}
-    assert options.cost_options == {}
+    assert options.task == Digits()
+    assert options.controller == ElasticityDescent()
+    assert options.cost == NormalisedTime()
+    assert options.method.sparsifier == FabTopK()
 
 
 def test_used_flags_give_the_same_options(tmp_path):
     arguments = (
-        "--arms=10,0.5",
+        "--controller=schedule",
         "--schedule=0:0.1,20:7",
         "--price_probe_downlink=true",
         "--uplink_encoder=auto+quantised3",

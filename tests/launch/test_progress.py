@@ -1,6 +1,7 @@
 import io
 
 from launch import progress
+from tasks import ACCURACY
 
 
 class _Terminal(io.StringIO):
@@ -15,12 +16,17 @@ def _row(number, accuracy=""):
         "time": 1.25 * number,
         "training_loss": 0.5,
         "test_accuracy": accuracy,
+        "test_loss": "" if accuracy == "" else 0.25,
     }
+
+
+def _progress(**options):
+    return progress.Progress(metrics=(ACCURACY,), **options)
 
 
 def test_without_a_terminal_it_is_one_line_an_evaluation():
     stream = io.StringIO()
-    with progress.Progress(rounds=4, time_budget=None, stream=stream) as show:
+    with _progress(rounds=4, time_budget=None, stream=stream) as show:
         show.update(_row(1))
         show.update(_row(2, 0.25))
         show.update(_row(3))
@@ -31,7 +37,7 @@ def test_without_a_terminal_it_is_one_line_an_evaluation():
 
 def test_limits_are_shown_where_there_are_some():
     stream = io.StringIO()
-    with progress.Progress(rounds=None, time_budget=600.0, stream=stream) as show:
+    with _progress(rounds=None, time_budget=600.0, stream=stream) as show:
         show.update(_row(2, 1.0))
     assert "round 2  " in stream.getvalue()
     assert "time 2.5/600  " in stream.getvalue()
@@ -39,7 +45,7 @@ def test_limits_are_shown_where_there_are_some():
 
 def test_a_terminal_shows_a_bar():
     stream = _Terminal()
-    with progress.Progress(rounds=2, time_budget=None, stream=stream) as show:
+    with _progress(rounds=2, time_budget=None, stream=stream) as show:
         show.update(_row(1, 0.5))
         show.update(_row(2))
     assert "2/2" in stream.getvalue()

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from launch import recorder, run_directory
-from launch.evaluation import Evaluation
-from tasks import ClientData
+from tasks import ACCURACY, ClientData
 from tff_gs import programs
 
 _FLAGS = {"task": "digits", "rounds": "4"}
@@ -37,7 +36,7 @@ def _release(number):
         "client_ids": np.array([1, 0]),
         "contributed": np.array([number, 10 * number]),
     }
-    evaluated = Evaluation(0.5, 2.0) if number == 2 else None
+    evaluated = {"accuracy": 0.5, "loss": 2.0} if number == 2 else None
     return programs.Release(train, evaluated, {"round_seconds": 0.1})
 
 
@@ -54,7 +53,9 @@ def _run(directory, clients, rounds, *, resume=None):
         return states
 
     resumed = resume is not None
-    with recorder.Recorder(directory, clients, flags=_FLAGS, resumed=resumed) as record:
+    with recorder.Recorder(
+        directory, clients, (ACCURACY,), flags=_FLAGS, resumed=resumed
+    ) as record:
         return asyncio.run(go(record)), record.rows
 
 
@@ -142,7 +143,7 @@ def test_a_recorder_takes_back_its_own_rounds(directory, clients):
             await record.record(_release(number), number)
         np.testing.assert_equal(record.state(), states[4])
 
-    with recorder.Recorder(directory, clients, flags=_FLAGS) as record:
+    with recorder.Recorder(directory, clients, (ACCURACY,), flags=_FLAGS) as record:
         asyncio.run(go(record))
         assert len(record.rows) == 4
     found = _read(directory)
@@ -167,7 +168,7 @@ def test_a_row_that_finds_no_room_leaves_whole_rows(directory, clients, name):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    with recorder.Recorder(directory, clients, flags=_FLAGS) as record:
+    with recorder.Recorder(directory, clients, (ACCURACY,), flags=_FLAGS) as record:
         with pytest.raises(OSError, match="large"):
             asyncio.run(go(record))
         rows = list(record.rows)

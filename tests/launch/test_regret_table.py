@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from launch import targets
 from launch.comparison import plots, regret, results
 from tests.launch import made_up_runs
 
-_WANTED = targets.wanted(loss=2.0, accuracy=None)
+_WANTED = made_up_runs.wanted(loss=2.0, accuracy=None)
 _TIME = "normalised time"
 
 

@@ -36,10 +36,10 @@ def test_the_time_to_a_target_is_of_the_first_evaluation_that_reaches_it(metrics
         # Both at once, at one evaluation.
         (2.0, 0.5, 6.0),
     ]:
-        wanted = targets.wanted(loss=loss, accuracy=accuracy)
+        wanted = made_up_runs.wanted(loss=loss, accuracy=accuracy)
         assert results.time_to(metrics, wanted) == time
     for loss, accuracy in [(0.99, None), (2.0, 0.71)]:
-        wanted = targets.wanted(loss=loss, accuracy=accuracy)
+        wanted = made_up_runs.wanted(loss=loss, accuracy=accuracy)
         assert np.isnan(results.time_to(metrics, wanted))
 
 
@@ -49,14 +49,15 @@ def test_a_run_and_its_table_reach_a_target_in_the_same_row():
         {"round": 2, "time": 3.0, "test_loss": 2.0, "test_accuracy": 0.4},
         {"round": 3, "time": 6.0, "test_loss": 1.0, "test_accuracy": 0.7},
     ]
-    loss = targets.wanted(loss=2.0, accuracy=None)
+    loss = made_up_runs.wanted(loss=2.0, accuracy=None)
     assert targets.first_reached(loss, rows)["round"] == 2
+    both = made_up_runs.wanted(loss=2.0, accuracy=0.7)
+    assert targets.first_reached(both, rows) == rows[2]
     assert (
-        targets.first_reached(targets.wanted(loss=2.0, accuracy=0.7), rows) == rows[2]
+        targets.first_reached(made_up_runs.wanted(loss=0.5, accuracy=0.7), rows) is None
     )
-    assert targets.first_reached(targets.wanted(loss=0.5, accuracy=0.7), rows) is None
     assert targets.first_reached(loss, rows[:1]) is None
-    assert [str(t) for t in targets.wanted(loss=2.6, accuracy=0.8)] == [
+    assert [str(t) for t in made_up_runs.wanted(loss=2.6, accuracy=0.8)] == [
         "a test loss of at most 2.6",
         "a test accuracy of at least 0.8",
     ]

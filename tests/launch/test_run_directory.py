@@ -110,16 +110,16 @@ def test_a_name_that_cannot_be_made_is_one_sentence(tmp_path):
 
 def test_the_flags_of_the_last_checkpoint_that_is_sealed(tmp_path):
     directory = run_directory.RunDirectory(tmp_path)
-    assert directory.saved_flags() is None
+    assert directory.saved_notes() == {}
     for number in (9, 10, 11):
         (directory.checkpoints / f"round_{number}").mkdir(parents=True)
         _sealed_folder.seal(
             directory.checkpoints / f"round_{number}", {"flags": {"k": str(number)}}
         )
-    assert directory.saved_flags() == {"k": "11"}
+    assert directory.saved_notes()["flags"] == {"k": "11"}
     seal = directory.checkpoints / "round_11" / _sealed_folder.SEAL
     seal.write_bytes(seal.read_bytes()[:-5])
-    assert directory.saved_flags() == {"k": "10"}
+    assert directory.saved_notes()["flags"] == {"k": "10"}
 
 
 def test_a_complete_run_says_what_its_tables_were(tmp_path):

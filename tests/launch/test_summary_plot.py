@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from launch import summary_plot
+from tasks import ACCURACY, Metric
 
 
 def _write(tmp_path, rounds, **columns):
@@ -34,7 +35,8 @@ def _write(tmp_path, rounds, **columns):
         (5, {"training_loss": np.nan, "test_loss": np.nan}),
     ],
 )
-def test_a_picture_is_drawn(tmp_path, rounds, columns):
+@pytest.mark.parametrize("metric", [ACCURACY, Metric("accuracy", abs), None])
+def test_a_picture_is_drawn(tmp_path, rounds, columns, metric):
     _write(tmp_path, rounds, **columns)
     path = tmp_path / "summary.png"
     summary_plot.draw(
@@ -42,7 +44,12 @@ def test_a_picture_is_drawn(tmp_path, rounds, columns):
         tmp_path / "clients.csv",
         path,
         summary_plot.Captions(
-            title="a run", dimension=1000, time_label="time (s)", guaranteed=True
+            title="a run",
+            dimension=1000,
+            time_label="time (s)",
+            guaranteed=True,
+            metric=metric,
+            loss_label="nats",
         ),
     )
     with Image.open(path) as image:

@@ -230,10 +230,19 @@ def test_results_are_left_alone(small_run, train):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--task=femnist"], "Task 'femnist' needs data_dir"),
+        (
+            ["--task=femnist"],
+            "Expected --data_dir for --task=femnist, found none (the LEAF",
+        ),
         (["--task=femnist", "--data_dir=/nowhere"], "/nowhere"),
-        (["--data_dir=/nowhere"], "Task 'digits' takes no data_dir"),
-        (["--partition=odd"], "Expected a partition out of by_class, iid"),
+        (
+            ["--data_dir=/nowhere"],
+            "its options (--clients, --partition), found --data_dir, an option of",
+        ),
+        (
+            ["--partition=odd"],
+            "Flag --partition=odd: expected one of by_class, iid, one_class",
+        ),
         (
             ["--controller=fixed", "--k=20000"],
             "Expected k to be a count (int) in [1, 13706]",

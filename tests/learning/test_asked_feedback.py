@@ -124,7 +124,7 @@ def test_shared_coordinates_come_by_position(
     state = process.initialize()
     state, clients, _ = process.initialize_clients(state, [0])
     method = random_k.RandomK().bind(dimension=48, probes=False)
-    shared = method.share(state.sparsifier, state.seed)
+    shared = method.share(state.sparsifier, state.seed, tf.constant(1))
     state = process.next(state, clients, client_data[1:2]).state
     np.testing.assert_array_equal(
         state.controller.coordinates, method.coordinates(tf.range(7), shared)

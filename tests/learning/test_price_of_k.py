@@ -12,9 +12,9 @@ from tff_gs import sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.costs import cost, links, normalised
 from tff_gs.encoders.encoder import Encoder
-from tff_gs.exchange import receipts, sparse_exchange
+from tff_gs.exchange import consensus_exchange, receipts, sparse_exchange
 from tff_gs.learning import _reports, round_metrics
-from tff_gs.sparsifiers import registry
+from tff_gs.sparsifiers import fab_consensus, registry
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 _D, _CLIENTS = 96, 5
@@ -91,11 +91,14 @@ def _traced_encoder(index, value, implicit):
 def _traced_method(name):
     """The method, what a client sends and what the server selects, traced once."""
     method = registry.SPARSIFIERS.build(name).bind(dimension=_D, probes=True)
-    shared = method.share(method.initialize(), _SEED)
+    told = method.share(method.initialize(), _SEED, tf.constant(1))
+    shared_type = _vector(tf.int32, *told.shape)
+    if method.elects:
+        shared_type = fab_consensus.Elected(*[_vector(tf.int32, None)] * 2)
     number = _vector(tf.int32)
 
-    @tf.function(input_signature=[_vector(tf.float32, _D), number])
-    def send(residual, k):
+    @tf.function(input_signature=[_vector(tf.float32, _D), number, shared_type])
+    def send(residual, k, shared):
         indices = method.sparsify(residual, k, shared)
         at = method.coordinates(indices, shared)
         return indices, tf.gather(residual, at)
@@ -104,8 +107,8 @@ def _traced_method(name):
         _vector(tf.int32, None), _vector(tf.float32, None)
     )
 
-    @tf.function(input_signature=[[entries] * _CLIENTS, number, number])
-    def select(sent, k, k_probe):
+    @tf.function(input_signature=[[entries] * _CLIENTS, number, number, shared_type])
+    def select(sent, k, k_probe, shared):
         accumulator = method.zero()
         for client, vector in enumerate(sent):
             upload = sparsifier_lib.Upload(
@@ -115,20 +118,62 @@ def _traced_method(name):
         total = tf.constant(float(_CLIENTS), tf.float64)
         return method.select(method.report(accumulator), total, k, k_probe, shared)
 
-    return method, shared, send, select
+    return method, send, select
+
+
+def _election(method, residuals, k, ranks):
+    """The election by ballots of so many ranks, whose entries take 20 bits each."""
+    accumulator = method.election.zero()
+    for client, residual in enumerate(residuals):
+        nominees = method.nominees(tf.constant(residual), ranks)
+        magnitudes = tf.abs(tf.gather(residual, nominees))
+        upload = sparsifier_lib.Upload(
+            tf.constant(client),
+            sparse_vector.SparseVector(nominees, magnitudes),
+            tf.constant(1.0),
+            k,
+            tf.constant(0),
+        )
+        accumulator = method.election.accumulate(accumulator, upload)
+    elected, kappa = method.elect(accumulator, k, ranks)
+    nought = tf.zeros([_CLIENTS], tf.int64)
+    ballots = receipts.Receipts(
+        client_ids=tf.range(_CLIENTS),
+        errors=tf.zeros([_CLIENTS], tf.int32),
+        weights=tf.ones([_CLIENTS], tf.float64),
+        elements=tf.fill([_CLIENTS], ranks),
+        bits=nought + tf.cast(20 * ranks + 64, tf.int64),
+        index_bits=nought,
+        value_bits=nought,
+        overhead_bits=nought,
+    )
+    return consensus_exchange.Election(
+        elected=elected,
+        ranks=ranks,
+        ballots=ballots,
+        kappa=kappa,
+        is_short=tf.constant(False),
+        announced_bits=tf.cast(8 * tf.size(elected.coordinates) + 64, tf.int64),
+        decode_seconds=tf.constant(0.0, tf.float64),
+    )
 
 
 def _outcome(name, codes, residuals, k, k_probe):
-    method, shared, send, select = _traced_method(name)
+    method, send, select = _traced_method(name)
     code, encode = _traced_encoder(*codes, method.implicit_indices)
     k, k_probe = tf.constant(k), tf.constant(k_probe)
-    sent = [sparse_vector.SparseVector(*send(row, k)) for row in residuals]
+    told = shared = method.share(method.initialize(), _SEED, k)
+    election = ()
+    if method.elects:
+        election = _election(method, residuals, k, (k + 1) // 2)
+        shared = election.elected
+    sent = [sparse_vector.SparseVector(*send(row, k, shared)) for row in residuals]
     uploads = [encode(*vector) for vector in sent]
     received = [
         vector._replace(values=upload.received)
         for vector, upload in zip(sent, uploads, strict=True)
     ]
-    selection = select(received, k, k_probe)
+    selection = select(received, k, k_probe, shared)
     answer = encode(*selection.update)
     nought = tf.zeros([_CLIENTS], tf.int32)
     notes = tf.size(selection.notes)
@@ -146,16 +191,19 @@ def _outcome(name, codes, residuals, k, k_probe):
         ),
         downlink_elements=tf.size(selection.update.indices),
         notes_elements=notes,
-        shared_elements=tf.size(shared),
+        shared_elements=tf.size(told),
         downlink_bits=8 * tf.size(answer.message, tf.int64)
-        + 32 * tf.cast(notes + tf.size(shared) + 2, tf.int64),
+        + 32 * tf.cast(notes + tf.size(told) + 2, tf.int64)
+        + (election.announced_bits if election else 0),
         downlink_sizes=code.sizes(answer.message),
         kappa=selection.kappa,
         probe_message=tf.zeros([17], tf.uint8),
+        probe_units=tf.constant(0.0, tf.float64),
         probe_elements=tf.size(selection.probe.indices),
         probe_count=selection.probe_count,
         probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
         decode_seconds=tf.constant(0.0, tf.float64),
+        election=election,
     )
     return method, code, outcome
 
@@ -219,14 +267,22 @@ def test_what_k_costs_is_between_nothing_and_all(name, seed, kind, ks, codes):
 def test_the_elasticity_of_the_papers_time_is_the_share_of_the_entries():
     residuals = _residuals(np.random.default_rng(5), "any")
     codes = ("int32", "float32")
-    for name, units in {"fab_top_k": 4 * 20, "random_k": 2 * 20, "send_all": 0}.items():
+    # FAB consensus: pairs of 10 ranks and 20 values up, J and its values down.
+    numbers = {
+        "fab_top_k": 4 * 20,
+        "fab_consensus": 2 * 10 + 3 * 20,
+        "random_k": 2 * 20,
+        "send_all": 0,
+    }
+    for name, units in numbers.items():
         times = _times(*_outcome(name, codes, residuals, 20, 10), 20, 10)
         time, _, elasticity = times["paper"]
         assert elasticity == pytest.approx(10 / (2 * _D) * units / time)
 
 
 @pytest.mark.parametrize(
-    ("name", "numbers"), [("fab_top_k", 4), ("random_k", 2), ("send_all", 0)]
+    ("name", "numbers"),
+    [("fab_top_k", 4), ("fab_consensus", 5), ("random_k", 2), ("send_all", 0)],
 )
 def test_balanced_k_doubles_the_time_of_a_round(name, numbers):
     method, code = _traced_method(name)[0], _traced_encoder("rice", "float32", False)[0]

@@ -18,6 +18,7 @@ INDEX_TAGS = {
     "rice": 3,
     "rice_per_tensor": 4,
     "leading": 5,
+    "ranked": 6,
 }
 VALUE_TAGS = {
     "float32": 0,
@@ -25,6 +26,8 @@ VALUE_TAGS = {
     "float16": 2,
     "ternary": 3,
     **{f"quantised{b}": 3 + b for b in range(1, 9)},
+    "none": 12,
+    "magnitude": 13,
 }
 
 
@@ -127,7 +130,7 @@ def read_indices(code, data, count, dimension, sizes):
         indices = [j for j, bit in enumerate(bits_of(data)) if bit == "1"]
         require(all(j < dimension for j in indices), "index_out_of_range")
         require(len(indices) == count, "malformed_indices")
-    elif code == "fixed":
+    elif code in ("fixed", "ranked"):
         width = math.ceil(math.log2(dimension))
         require(len(data) == (count * width + 7) // 8, "wrong_length")
         bits = bits_of(data)
@@ -143,8 +146,9 @@ def read_indices(code, data, count, dimension, sizes):
     else:
         indices = read_rice_per_tensor(data, count, dimension, sizes)
     require(all(0 <= j < dimension for j in indices), "index_out_of_range")
+    in_order = sorted(indices) if code == "ranked" else indices
     require(
-        all(a < b for a, b in itertools.pairwise(indices)),
+        all(a < b for a, b in itertools.pairwise(in_order)),
         "unsorted_indices",
     )
     return indices
@@ -194,6 +198,10 @@ def value_bytes(code, count):
         return 4 * count
     if code in ("bfloat16", "float16"):
         return 2 * count
+    if code == "none":
+        return 0
+    if code == "magnitude":
+        return 4 + (count + 63 + 7) // 8
     return 4 + (count * (1 if code == "ternary" else int(code[-1])) + 7) // 8
 
 
@@ -205,8 +213,12 @@ def read_values(code, data, count):
     if code == "bfloat16":
         upper = np.frombuffer(data, "<u2").astype(np.uint32)
         return (upper << 16).view(np.float32)
+    if code == "none":
+        return np.zeros(count, "f4")
     scale = np.frombuffer(data[:4], "<f4")[0]
     bits = bits_of(data[4:])
+    if code == "magnitude":
+        return read_magnitudes(scale, bits, count)
     if code == "ternary":
         return np.array([-scale if bit == "1" else scale for bit in bits[:count]], "f4")
     width = int(code[-1])
@@ -216,6 +228,34 @@ def read_values(code, data, count):
         return np.array(
             [np.float32((2 * level - steps) / steps) * scale for level in levels], "f4"
         )
+
+
+def read_magnitudes(first, bits, count):
+    """Falling magnitudes: zeros for the steps down, and a one for each."""
+    if not count:
+        return np.zeros(0, np.float32)
+    levels = [i - number for number, i in enumerate(_ones(bits))]
+    require(len(levels) == count and not np.signbit(first), "non_finite_value")
+    require(all(level <= 63 for level in levels), "non_finite_value")
+    return np.array(
+        [first * np.float32(2 ** (-level / 8)) for level in levels], np.float32
+    )
+
+
+def _ones(bits):
+    return [i for i, bit in enumerate(bits) if bit == "1"]
+
+
+def write_magnitudes(values):
+    """The payload of falling magnitudes, at least one of them."""
+    bits, before = "", 0
+    for value in values:
+        steps = 8 * math.log2(values[0] / value) if value else 63
+        level = min(round(steps), 63)
+        bits += "0" * (level - before) + "1"
+        before = level
+    bits += "0" * (len(values) + 63 - len(bits))
+    return np.float32(values[0]).tobytes() + bytes_of(bits)
 
 
 def write_values(code, values):

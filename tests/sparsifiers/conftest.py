@@ -31,8 +31,11 @@ class Server:
         self._interface = interface
         self._sparse_vector = sparse_vector
         self.sparsifier = sparsifier
+        third = tf.constant(sparsifier.dimension // 3)
         self.shared = sparsifier.share(
-            sparsifier.advance(sparsifier.initialize(), sparsifier.dimension // 3), SEED
+            sparsifier.advance(sparsifier.initialize(), third, tf.constant(0), third),
+            SEED,
+            third,
         )
         shared = tf.TensorSpec(self.shared.shape, tf.int32)
         self._sparsify = tf.function(

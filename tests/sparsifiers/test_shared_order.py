@@ -25,10 +25,10 @@ def build_rounds():
 
         @tf.function(autograph=False)
         def play(state, k):
-            shared = method.share(state, _SEED)
+            shared = method.share(state, _SEED, k)
             indices = method.sparsify(tf.zeros([_DIMENSION]), k, shared)
             coordinates = method.coordinates(indices, shared)
-            return method.advance(state, k), indices, coordinates, shared
+            return method.advance(state, k, 0, k), indices, coordinates, shared
 
         def rounds(ks):
             state = method.initialize()

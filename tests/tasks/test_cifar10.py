@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tasks import cifar10
-from tasks.task import DataError, TaskOptions
+from tasks.registry import TASKS
+from tasks.task import DataError
 from tests.shared_data import shared_data
 
 
@@ -20,8 +21,8 @@ def _root(tmp_path):
     return tmp_path
 
 
-def _build(root, **options):
-    return cifar10.build(TaskOptions(data_dir=str(root), **options))
+def _build(root, seed=0, **options):
+    return TASKS.build("cifar10", {"data_dir": str(root), **options}).load(seed=seed)
 
 
 def test_layout_of_a_record(root):
@@ -60,7 +61,7 @@ def test_standardize_as_tensorflow_does():
 
 def test_one_class_per_client(root):
     task = _build(root, clients=20)
-    assert (task.name, task.classes, len(task.clients)) == ("cifar10", 10, 20)
+    assert len(task.clients) == 20
     for client in task.clients:
         assert client.features.shape == (4, 32, 32, 3)
         assert (client.features.dtype, client.labels.dtype) == (np.float32, np.int32)
@@ -114,11 +115,14 @@ def test_missing_files(root, tmp_path):
     [
         ({}, r"at least 10 examples of class 0, .* found 8"),
         ({"clients": 9}, r"hold 10 classes with 1 on each, found 9"),
-        ({"partition": "by_writer"}, r"out of one_class, iid, found 'by_writer'"),
-        ({"partition": ""}, r"out of one_class, iid, found ''"),
-        ({"clients": 0}, r"at least 1 client, found 0"),
-        ({"min_examples": 3}, r"'cifar10' takes no min_examples, found 3"),
-        ({"cache_dir": "c"}, r"'cifar10' takes no cache_dir, found 'c'"),
+        ({"partition": "by_writer"}, r"one of one_class, iid, found 'by_writer'"),
+        ({"partition": ""}, r"one of one_class, iid, found ''"),
+        ({"clients": 0}, r"clients to be at least 1, found 0"),
+        (
+            {"min_examples": 3},
+            r"options \(data_dir, .*\), found min_examples, an option of",
+        ),
+        ({"cache_dir": "c"}, r"found cache_dir, an option of femnist\."),
     ],
 )
 def test_impossible_options(root, options, message):
@@ -127,8 +131,8 @@ def test_impossible_options(root, options, message):
 
 
 def test_needs_a_directory():
-    with pytest.raises(ValueError, match="needs data_dir"):
-        cifar10.build(TaskOptions())
+    with pytest.raises(ValueError, match=r"data_dir for task .*data_batch_\*\.bin"):
+        TASKS.build("cifar10")
 
 
 def test_real_data():

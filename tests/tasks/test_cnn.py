@@ -157,16 +157,17 @@ def test_paper_cnn_learns_a_batch():
 
 
 def test_small_cnn_learns_the_digits():
-    task = tasks.build("digits", tasks.TaskOptions(partition="iid", clients=1))
-    (data,) = task.clients
+    task = tasks.TASKS.build("digits", {"partition": "iid", "clients": 1})
+    loaded = task.load()
+    (data,) = loaded.clients
     rng = np.random.default_rng(0)
     picks = [rng.choice(len(data.labels), 64, replace=False) for _ in range(600)]
     model = task.build_model(0)
     weights, _ = _descend(
         model, [(data.features[pick], data.labels[pick]) for pick in picks], rate=0.2
     )
-    logits = model.predict_on_batch((weights, ()), task.test.features, training=False)
-    assert np.mean(np.argmax(logits, axis=1) == task.test.labels) > 0.95
+    logits = model.predict_on_batch((weights, ()), loaded.test.features, training=False)
+    assert np.mean(np.argmax(logits, axis=1) == loaded.test.labels) > 0.95
 
 
 def test_serves_tff_own_algorithms():
@@ -174,7 +175,7 @@ def test_serves_tff_own_algorithms():
     process = tff.learning.algorithms.build_fed_sgd(
         model, server_optimizer_fn=tff.learning.optimizers.build_sgdm(0.1)
     )
-    task = tasks.build("digits", tasks.TaskOptions())
+    task = tasks.TASKS["digits"]().load()
     data = [
         tf.data.Dataset.from_tensor_slices((client.features, client.labels)).batch(32)
         for client in task.clients[:2]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tasks import emnist
-from tasks.task import DataError, TaskOptions
+from tasks.registry import TASKS
+from tasks.task import DataError
 from tests import tff_files
 
 
@@ -15,12 +16,11 @@ def _data_dir(tmp_path_factory):
 
 def _build(data_dir, **options):
     options = {"clients": 4, "min_examples": 1} | options
-    return emnist.build(TaskOptions(data_dir=str(data_dir), **options))
+    return TASKS.build("emnist", {"data_dir": str(data_dir), **options}).load()
 
 
 def test_values_types_and_order(data_dir):
     task = _build(data_dir)
-    assert (task.name, task.classes) == ("emnist", 62)
     names = ["f0001_41", "f0002_07", "f0003_11", "f0004_00"]
     assert [client.name for client in task.clients] == names
     splits = tff_files.emnist_splits()
@@ -60,10 +60,10 @@ def test_selection_of_writers_and_their_test_data(data_dir):
             {"clients": 4, "min_examples": 3},
             r"at most 3 clients, .* at least 3 training examples, found 4",
         ),
-        ({"clients": 0}, r"clients of at least 1, found 0"),
-        ({"min_examples": 0}, r"min_examples of at least 1, found 0"),
-        ({"partition": "iid"}, r"'emnist' takes no partition, found 'iid'"),
-        ({"cache_dir": "c"}, r"'emnist' takes no cache_dir, found 'c'"),
+        ({"clients": 0}, r"clients to be at least 1, found 0"),
+        ({"min_examples": 0}, r"min_examples to be at least 1, found 0"),
+        ({"partition": "iid"}, r"found partition, an option of digits, cifar10\."),
+        ({"cache_dir": "c"}, r"found cache_dir, an option of femnist\."),
     ],
 )
 def test_impossible_options(data_dir, options, message):
@@ -76,7 +76,7 @@ def test_defaults_are_those_of_the_paper(data_dir, monkeypatch):
     monkeypatch.setattr(
         emnist, "from_client_data", lambda train, test, **options: asked.update(options)
     )
-    emnist.build(TaskOptions(data_dir=str(data_dir)))
+    emnist.Emnist(data_dir=str(data_dir)).load()
     assert asked == {"clients": 156, "min_examples": 100}
 
 
@@ -125,5 +125,5 @@ def test_the_synthetic_form():
 
 
 def test_the_model_is_the_one_of_the_paper(data_dir):
-    weights, _ = _build(data_dir).build_model(0).initial_weights
+    weights, _ = emnist.Emnist().build_model(0).initial_weights
     assert sum(np.size(weight) for weight in weights) == 444_062

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tasks import femnist
-from tasks.task import DataError, TaskOptions
+from tasks.registry import TASKS
+from tasks.task import DataError
 from tests.shared_data import shared_data
 
 
@@ -46,7 +47,8 @@ def _fixture(tmp_path):
 
 def _build(root, tmp_path, **options):
     options = {"min_examples": 1, "cache_dir": str(tmp_path / "cache")} | options
-    return femnist.build(TaskOptions(data_dir=str(root), **options))
+    given = {name: value for name, value in options.items() if value is not None}
+    return TASKS.build("femnist", {"data_dir": str(root), **given}).load()
 
 
 def _raw(root, split):
@@ -58,7 +60,6 @@ def _raw(root, split):
 
 def test_values_types_and_order(leaf, tmp_path):
     task = _build(leaf, tmp_path)
-    assert (task.name, task.classes) == ("femnist", 62)
     assert [client.name for client in task.clients] == ["v", "a", "w", "z"]
     raw = _raw(leaf, "train")
     for client in task.clients:
@@ -244,11 +245,11 @@ def test_missing_files(tmp_path):
     ("options", "message"),
     [
         ({"clients": 5}, r"at most 4 clients, .* at least 1 training .*, found 5"),
-        ({"clients": 0}, r"clients of at least 1, found 0"),
-        ({"min_examples": 0}, r"min_examples of at least 1, found 0"),
+        ({"clients": 0}, r"clients to be at least 1, found 0"),
+        ({"min_examples": 0}, r"min_examples to be at least 1, found 0"),
         ({"min_examples": 6}, r"at least 6 training .*, found at most 5"),
         ({"min_examples": None}, r"at least 100 training .*, found at most 5"),
-        ({"partition": "iid"}, r"'femnist' takes no partition, found 'iid'"),
+        ({"partition": "iid"}, r"found partition, an option of digits, cifar10\."),
     ],
 )
 def test_impossible_options(leaf, tmp_path, options, message):
@@ -257,8 +258,10 @@ def test_impossible_options(leaf, tmp_path, options, message):
 
 
 def test_needs_a_directory():
-    with pytest.raises(ValueError, match="needs data_dir"):
-        femnist.build(TaskOptions())
+    with pytest.raises(
+        ValueError, match=r"data_dir for task .*, found none \(the LEAF"
+    ):
+        TASKS.build("femnist")
 
 
 def test_real_data(tmp_path):

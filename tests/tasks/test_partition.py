@@ -77,10 +77,6 @@ def test_seed_decides(rule):
             lambda y: partition.by_class(y, 40, 0, classes_per_client=1),
             "at least 4 examples of class 0.*found 3",
         ),
-        (
-            lambda y: partition.partition({"iid": partition.iid}, "odd", y, 2, 0),
-            "out of iid, found 'odd'",
-        ),
     ],
 )
 def test_impossible_partitions_are_refused(call, message):

@@ -27,7 +27,7 @@ class FixedK(controller.Controller):
     Nothing is probed.
     """
 
-    k: amount.Amount = option(help="k")
+    k: amount.Amount = option(help="k, the entries that a client sends")
 
     def _prepare(self) -> None:
         self._set(_k=amount.to_count(self.k, self.dimension, "k"))

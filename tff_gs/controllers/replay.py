@@ -93,7 +93,8 @@ class ReplayFile(configuration.Configuration):
     """
 
     replay_file: str = option(
-        help="a CSV file with a column k, such as an earlier run's metrics.csv"
+        help="a CSV file with a column k, such as an earlier run's metrics.csv",
+        is_path=True,
     )
 
     def bind(self, dimension: int, **known: Any) -> Replay:

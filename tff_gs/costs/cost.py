@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 from tff_gs import _checks, configuration
 from tff_gs._tensorflow import tf
@@ -30,6 +30,8 @@ class Traffic(NamedTuple):
         before its work; 0 if all take part in every round.
       catch_up_bits: float64 [N], the bits of these messages, likewise.
       local_steps: float64 [N], tau, minibatch gradients that each client computed.
+      trips: How many times a client sends and receives: 2 if coordinates are elected
+        before values travel.
     """
 
     client_ids: tf.Tensor
@@ -43,6 +45,7 @@ class Traffic(NamedTuple):
     catch_up_units: tf.Tensor | float = 0.0
     catch_up_bits: tf.Tensor | float = 0.0
     local_steps: tf.Tensor | float = 1.0
+    trips: float = 1.0
 
 
 class Cost(configuration.Configuration, abc.ABC):
@@ -56,7 +59,10 @@ class Cost(configuration.Configuration, abc.ABC):
       computing: What clients' computing is measured by.
       num_clients: Clients that may take part, with ids below it; None: not known.
       seed: Of the run.
+      time_label: What its time is, with the unit, for tables and pictures.
     """
+
+    time_label: ClassVar[str] = "time"
 
     def bind(
         self,

@@ -152,10 +152,11 @@ class LinkTime(cost.Cost):
     its message and receives the server's:
 
         compute (tau + probe_examples / batch_size if probed), tau its local steps,
-        + latency + uplink bits / up bandwidth
-        + latency + (downlink bits + probe's downlink bits) / down bandwidth,
+        + trips latency + uplink bits / up bandwidth
+        + trips latency + (downlink bits + probe's downlink bits) / down bandwidth,
 
-    and before that, if it has to be brought up to date,
+    with one trip, or two if the coordinates are elected before values travel, and
+    before that, if it has to be brought up to date,
 
         latency + catch-up bits / down bandwidth.
 
@@ -163,12 +164,15 @@ class LinkTime(cost.Cost):
     probe losses travel free, and so does the server's own computing.
     """
 
+    time_label = "time (seconds)"
+
     links: Links | None = option(
         default=None, help="the clients' links, if they are known", has_flag=False
     )
     links_file: str | None = option(
         default=None,
         help="a CSV file with a row for each client, in place of the options below",
+        is_path=True,
     )
     compute_seconds: float = option(
         default=_MEDIANS["compute_seconds"],
@@ -236,7 +240,7 @@ class LinkTime(cost.Cost):
         catch_up = tf.cast(traffic.catch_up_bits, tf.float64)
         down_bits = traffic.downlink_bits + traffic.probe_downlink_bits + catch_up
         down = down_bits / of_clients(self._links.down_bits_per_second)
-        messages = 2.0 + tf.cast(catch_up > 0.0, tf.float64)
+        messages = 2.0 * traffic.trips + tf.cast(catch_up > 0.0, tf.float64)
         latency = messages * of_clients(self._links.latency_seconds)
         # Without clients the maximum is -inf, and nothing took any time.
         return tf.maximum(tf.reduce_max(compute + up + down + latency), 0.0)

@@ -25,6 +25,8 @@ class NormalisedTime(cost.Cost):
     beta / (2 D) (2 k + 2 k), and D dense numbers up and down beta.
     """
 
+    time_label = "normalised time (1 is a round of computing)"
+
     comm_time: float = option(
         default=10.0,
         help="beta, the time of the full model up and down, relative to one round of "

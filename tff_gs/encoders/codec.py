@@ -106,3 +106,10 @@ class Codec(abc.ABC):
         Unless a codec has one that is cheaper: itself.
         """
         return self
+
+    def without_values(self) -> Codec:
+        """The codec of the same indices for messages in which nobody reads a value.
+
+        Unless a codec has one that is cheaper: itself.
+        """
+        return self

@@ -31,20 +31,24 @@ class FixedWidthCode(index_code.IndexCode):
 
     @override
     def read(self, payload: tf.Tensor, count: tf.Tensor) -> index_code.Indices:
+        indices, error = self._read_fields(payload, count)
+        order = index_code.check_order(indices, self._dimension)
+        return index_code.Indices(indices, tf.where(error > 0, error, order))
+
+    def _read_fields(
+        self, payload: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The numbers, int32, and the error number of the payload around them."""
         fits = tf.equal(tf.size(payload), self.max_bytes(count))
         count = tf.where(fits, count, 0)
         offsets = tf.range(count) * self._width
         indices = _bit_packing.read_fields(payload, offsets, self._width)
-        error = tf.where(
-            fits,
-            tf.where(
-                _bit_packing.zero_padded(payload, count * self._width),
-                index_code.check_order(indices, self._dimension),
-                names.MALFORMED_INDICES,
-            ),
-            names.WRONG_LENGTH,
+        padded = tf.where(
+            _bit_packing.zero_padded(payload, count * self._width),
+            names.ACCEPTED,
+            names.MALFORMED_INDICES,
         )
-        return index_code.Indices(indices, error)
+        return indices, tf.where(fits, padded, names.WRONG_LENGTH)
 
     @override
     def max_bytes(self, count: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ from tff_gs._tensorflow import tf
 from tff_gs.encoders import (
     _bit_packing,
     _leading_code,
+    _no_values_code,
     codec,
     index_code,
     names,
@@ -151,6 +152,12 @@ class MessageEncoder(codec.Codec):
             [_leading_code.LeadingCode().bind(dimension=self._dimension)],
             self._value_code,
             dimension=self._dimension,
+        )
+
+    @override
+    def without_values(self) -> MessageEncoder:
+        return MessageEncoder(
+            self._index_codes, _no_values_code.NoValuesCode(), dimension=self._dimension
         )
 
     def _longest(self, count: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
 """The codes for indices and for values by name; imports no TensorFlow.
 
-The header of a message names a code by a tag of 4 bits. Tags 12 to 15 are left to codes
-that are not of this library, here and in later versions.
+The header of a message names a code by a tag of 4 bits. Tags 14 and 15 are left to
+codes that are not of this library, here and in later versions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tff_gs.encoders.value_code import ValueCode
 from tff_gs.registry import Registry
 
 #: The tags of codes that are not of this library.
-FREE_TAGS = range(12, 16)
+FREE_TAGS = range(14, 16)
 
 Code = TypeVar("Code", IndexChoice, ValueCode)
 

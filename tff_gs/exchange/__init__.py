@@ -16,11 +16,16 @@ if TYPE_CHECKING:
         Given as Given,
         GivenVector as GivenVector,
     )
+    from tff_gs.exchange.consensus_exchange import (
+        ConsensusExchange as ConsensusExchange,
+        Election as Election,
+    )
     from tff_gs.exchange.messages import (
         DownlinkMessage as DownlinkMessage,
         RoundConfig as RoundConfig,
         UplinkMessage as UplinkMessage,
     )
+    from tff_gs.exchange.reading import MessageBounds as MessageBounds
     from tff_gs.exchange.receipts import Receipts as Receipts
     from tff_gs.exchange.server_update import (
         OptimizerUpdate as OptimizerUpdate,
@@ -31,7 +36,6 @@ if TYPE_CHECKING:
     )
     from tff_gs.exchange.sparse_exchange import (
         ExchangeOutput as ExchangeOutput,
-        MessageBounds as MessageBounds,
         Outcome as Outcome,
         SparseExchange as SparseExchange,
     )

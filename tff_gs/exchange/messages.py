@@ -17,7 +17,7 @@ class RoundConfig(NamedTuple):
 
     Attributes:
       decision: k and k'.
-      shared: int32 [s], see `tff_gs.sparsifiers.sparsifier.Sparsifier.share`.
+      shared: See `tff_gs.sparsifiers.sparsifier.Sparsifier.share`.
     """
 
     decision: Any
@@ -61,7 +61,7 @@ UPLINK_TYPE = tff.to_type(
 )
 
 
-def round_config_type(shared_type: tff.TensorType) -> tff.StructWithPythonType:
+def round_config_type(shared_type: tff.Type) -> tff.StructWithPythonType:
     """The TFF type of a `RoundConfig`."""
     return tff.to_type(
         RoundConfig(controller.Decision(np.int32, np.int32), shared_type)

@@ -4,7 +4,7 @@ Han, Wang, Leung, ICDCS 2020, Algorithm 1. A round, and who does what:
 
     client  a_i <- a_i + its work                          `SparseExchange.upload`
     client  J_i <- top-k of a_i; send encode(a_i at J_i)   `SparseExchange.upload`
-    server  collect the messages; check and decode them    `SparseExchange.read`
+    server  collect the messages; check and decode them    `MessageReader.read`
     server  J, b <- what the sparsifier selects of them    `SparseExchange.select`
     server  w <- w - eta b; send encode(b)                 `SparseExchange.select`
     client  w <- w - eta b; a_i <- 0 at J_i and J          `SparseExchange.receive`
@@ -13,13 +13,9 @@ Between SERVER and CLIENTS travel encoded index-value messages and scalars, neve
 vector of D: clients keep a replica of the weights and apply the sparse update that the
 server applies.
 
-No client is believed on its word. How many entries count is what the server told, not
-what a message says; a message under an id that is unknown or was accepted before, with
-a weight or norm outside the bounds, or with entries that do not decode, is refused and
-counts for nothing.
+No client is believed on its word: see `tff_gs.exchange.reading`.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -27,42 +23,20 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _checks, _seeds, _sums, sparse_vector
-from tff_gs.encoders import codec, names
+from tff_gs import _seeds, _sums, sparse_vector
+from tff_gs.encoders import codec
 from tff_gs.exchange import (
     _stopwatch,
     client_state,
     client_work,
     messages,
+    reading,
     receipts,
     server_update,
     transformations,
 )
 from tff_gs.exchange.messages import read_answer
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MessageBounds:
-    """What a message may say at most; beyond it, it is refused.
-
-    >>> MessageBounds(max_weight=1000)
-    MessageBounds(max_weight=1000, max_norm=None)
-
-    Attributes:
-      max_weight: The largest weight C_i. Up to 2**24 a number of examples is exact in
-        float32.
-      max_norm: The largest l2 norm of the entries; None: any finite entries. A
-        client's residual grows while it waits, so leave room for several rounds.
-    """
-
-    max_weight: float = 2.0**24
-    max_norm: float | None = None
-
-    def __post_init__(self) -> None:
-        _checks.require_positive(self.max_weight, "max_weight")
-        if self.max_norm is not None:
-            _checks.require_positive(self.max_norm, "max_norm")
 
 
 class Outcome(NamedTuple):
@@ -79,12 +53,15 @@ class Outcome(NamedTuple):
       kappa: int32 scalar, see `tff_gs.sparsifiers.sparsifier.Selection`.
       probe_message: uint8 [bytes], how the update differs at k': the encoded
         `Selection.probe`.
+      probe_units: float64 scalar, how many numbers that is.
       probe_elements: int32 scalar, the number of entries in it.
       probe_count: int32 scalar, |J'|.
       probe_notes_elements: int32 scalar, how many notes k' would have given.
       decode_seconds: float64 scalar, the server's time for decoding all messages.
       ordered_update: {(j, b_j) : j in J} by coordinate, as it is applied, in the order
         of `tff_gs.sparsifiers.sparsifier.Sparsifier.order`; `()` unless wanted.
+      election: `tff_gs.exchange.consensus_exchange.Election`, how J was found before
+        values travelled; `()` if it was not.
     """
 
     receipts: receipts.Receipts
@@ -95,11 +72,31 @@ class Outcome(NamedTuple):
     downlink_sizes: codec.Sizes
     kappa: tf.Tensor
     probe_message: tf.Tensor
+    probe_units: tf.Tensor
     probe_elements: tf.Tensor
     probe_count: tf.Tensor
     probe_notes_elements: tf.Tensor
     decode_seconds: tf.Tensor
     ordered_update: sparse_vector.SparseVector | tuple[()] = ()
+    election: Any = ()
+
+
+class Worked(NamedTuple):
+    """A client after its work.
+
+    Attributes:
+      residual: float32 [D], a_i with the round's work in it.
+      weight: float32 scalar, C_i; 0 if the work was not finite.
+      usable: bool scalar, False if the work was not finite, so that it was dropped.
+      transformation: See `ClientState`.
+      kept: See `tff_gs.exchange.client_work.Contribution`.
+    """
+
+    residual: tf.Tensor
+    weight: tf.Tensor
+    usable: tf.Tensor
+    transformation: Any
+    kept: Any
 
 
 class PendingUpload(NamedTuple):
@@ -115,6 +112,8 @@ class PendingUpload(NamedTuple):
       transformation: See `ClientState`.
       encode_seconds: float64 scalar, the client's time for encoding.
       kept: See `tff_gs.exchange.client_work.Contribution`.
+      nominated: int32 [r], the coordinates that it nominated before; `()` if there
+        was no election.
     """
 
     residual: tf.Tensor
@@ -125,6 +124,7 @@ class PendingUpload(NamedTuple):
     transformation: Any
     encode_seconds: tf.Tensor
     kept: Any
+    nominated: Any = ()
 
 
 class Received(NamedTuple):
@@ -173,29 +173,8 @@ class ExchangeOutput(NamedTuple):
     outcome: Any
 
 
-class _Read(NamedTuple):
-    """What is known when some messages have been read."""
-
-    accumulator: Any  # of the sparsifier
-    accepted_id: tf.Tensor  # int64 scalar, of the last accepted message
-    seconds: tf.Tensor  # float64 scalar, for decoding
-    notes: tf.TensorArray  # int64 [5] for each message: see `_Note`
-
-
-class _Note(NamedTuple):
-    """What is noted of one message; scalars."""
-
-    error: tf.Tensor
-    elements: tf.Tensor
-    index_bits: tf.Tensor
-    value_bits: tf.Tensor
-    overhead_bits: tf.Tensor
-
-
-#: Any finite entries of clients with up to 2**24 examples.
-DEFAULT_BOUNDS = MessageBounds()
-
-_NOBODY = np.int64(2**32)
+SEED_TYPE = tff.TensorType(np.int32, [2])
+ROSTER_TYPE = tff.TensorType(np.int32, [None])
 
 
 class SparseExchange:
@@ -232,7 +211,7 @@ class SparseExchange:
         update: server_update.ServerUpdate,
         work: client_work.ClientWork | None = None,
         transformation: Sequence[transformations.ClientTransformation] = (),
-        bounds: MessageBounds = DEFAULT_BOUNDS,
+        bounds: reading.MessageBounds = reading.DEFAULT_BOUNDS,
         keeps_order: bool = False,
     ) -> None:
         """Builds the exchange for vectors of `sparsifier.dimension` entries.
@@ -263,12 +242,12 @@ class SparseExchange:
         self._update = update
         self._work = work or client_work.GivenVector().bind(self.dimension)
         self._transformation = transformations.Chain(transformation)
-        self._bounds = bounds
+        self._reader = reading.MessageReader(uplink_encoder, sparsifier, bounds)
         self._keeps_order = keeps_order
         self.state_type = client_state.client_state_type(
             update.replica_type, self._transformation
         )
-        _build_computations(self)
+        self._build_computations()
 
     def upload(
         self,
@@ -281,6 +260,10 @@ class SparseExchange:
         Work that is not finite is dropped before it enters the residual: the client
         then sends an empty message, which counts for nothing.
         """
+        return self.write(client, self.contribute(client, inputs), config)
+
+    def contribute(self, client: client_state.ClientState, inputs: Any) -> Worked:
+        """Step 1 at a client: its work, added to its residual."""
         contribution = self._work(client, inputs)
         usable = _is_finite(contribution.vector) & _is_finite(contribution.weight)
         transformation, residual = tf.cond(
@@ -288,30 +271,46 @@ class SparseExchange:
             lambda: self._add(client, contribution.vector),
             lambda: (client.transformation, client.residual),
         )
-        indices = self.sparsifier.sparsify(residual, config.decision.k, config.shared)
+        return Worked(
+            residual,
+            tf.where(usable, contribution.weight, 0.0),
+            usable,
+            transformation,
+            contribution.kept,
+        )
+
+    def write(
+        self,
+        client: client_state.ClientState | client_state.ClientReplica,
+        worked: Worked,
+        config: messages.RoundConfig,
+    ) -> tuple[messages.UplinkMessage, PendingUpload]:
+        """Step 2 at a client: what it sends, as bytes."""
+        indices = self.sparsifier.sparsify(
+            worked.residual, config.decision.k, config.shared
+        )
         coordinates = self.sparsifier.coordinates(indices, config.shared)
         entries = sparse_vector.SparseVector(
-            indices, sparse_vector.take(residual, coordinates)
+            indices, sparse_vector.take(worked.residual, coordinates)
         )
         encoded, seconds = _stopwatch.timed(
             self.uplink_encoder.encode,
             entries,
             _seeds.derive(client.seed, _seeds.Purpose.UPLINK, client.rounds),
         )
+        length = tf.where(worked.usable, tf.size(encoded.message), 0)
         message = messages.UplinkMessage(
-            client.client_id,
-            tf.where(usable, contribution.weight, 0.0),
-            encoded.message[: tf.where(usable, tf.size(encoded.message), 0)],
+            client.client_id, worked.weight, encoded.message[:length]
         )
         return message, PendingUpload(
-            residual=residual,
+            residual=worked.residual,
             coordinates=coordinates,
-            sent=usable,
+            sent=worked.usable,
             lost=entries.values - encoded.received,
             tag=messages.tag(message.entries),
-            transformation=transformation,
+            transformation=worked.transformation,
             encode_seconds=seconds,
-            kept=contribution.kept,
+            kept=worked.kept,
         )
 
     def no_messages(self) -> messages.CollectedMessages:
@@ -322,67 +321,22 @@ class SparseExchange:
         self, collected: messages.CollectedMessages, message: messages.UplinkMessage
     ) -> messages.CollectedMessages:
         """Takes one more message in; nothing is read yet."""
+        return self._collect(collected, message, self.uplink_encoder)
+
+    def _collect(
+        self,
+        collected: messages.CollectedMessages,
+        message: messages.UplinkMessage,
+        code: codec.Codec,
+    ) -> messages.CollectedMessages:
+        """Takes one more message in whose entries are written by `code`."""
         return messages.collect(
             collected,
             messages.UplinkHeader(message.client_id, message.weight),
             message.entries,
             bits=messages.size_in_bits(message),
-            max_bytes=self.uplink_encoder.max_bytes(),
+            max_bytes=code.max_bytes(),
         )
-
-    def read(
-        self,
-        collected: messages.CollectedMessages,
-        config: messages.RoundConfig,
-        roster: tf.Tensor,
-    ) -> tuple[Any, receipts.Receipts, tf.Tensor]:
-        """Checks and decodes all messages, by client id.
-
-        Args:
-          collected: The messages.
-          config: What the server told the clients.
-          roster: int32 [M], see the class.
-
-        Returns:
-          The sparsifier's accumulator of the accepted uploads; the receipts; float64
-          seconds for decoding.
-        """
-        reader = messages.Reader(collected)
-        client_ids, weights = collected.header
-        order = tf.argsort(client_ids, stable=True)
-        unreadable = self._check_frames(collected, roster)
-
-        def step(number: tf.Tensor, so_far: _Read) -> tuple[tf.Tensor, _Read]:
-            place = order[number]
-            client_id, weight = reader.header(place)
-            message = messages.UplinkMessage(client_id, weight, reader.entries(place))
-            return number + 1, self._read_one(
-                number, so_far, message, unreadable[place], config
-            )
-
-        start = _Read(
-            self.sparsifier.zero(),
-            tf.constant(_NOBODY),
-            tf.constant(0.0, tf.float64),
-            tf.TensorArray(tf.int64, collected.count, element_shape=[5]),
-        )
-        _, done = tf.while_loop(
-            lambda number, _: number < collected.count, step, (tf.constant(0), start)
-        )
-        note = _Note(*tf.unstack(done.notes.stack(), axis=1))
-        error = tf.cast(note.error, tf.int32)
-        weights = tf.cast(tf.gather(weights, order), tf.float64)
-        written = receipts.Receipts(
-            client_ids=tf.gather(client_ids, order),
-            errors=error,
-            weights=tf.where(tf.equal(error, names.ACCEPTED), weights, 0.0),
-            elements=tf.cast(note.elements, tf.int32),
-            bits=tf.gather(collected.bits, order),
-            index_bits=note.index_bits,
-            value_bits=note.value_bits,
-            overhead_bits=note.overhead_bits,
-        )
-        return done.accumulator, written, done.seconds
 
     def select(
         self,
@@ -393,7 +347,10 @@ class SparseExchange:
         seed: tf.Tensor,
     ) -> tuple[messages.DownlinkMessage, server_update.Replica, Outcome]:
         """Steps 3 to 5 at the server: selection, the answer, the step of the model."""
-        accumulator, received, seconds = self.read(collected, config, roster)
+        limit = self.sparsifier.max_sent(config.decision.k)
+        accumulator, received, seconds = self._reader.read(
+            collected, config.decision, limit, roster
+        )
         total = _sums.running_sums(received.weights)[-1]
         aggregate = self.sparsifier.report(accumulator)
         selection = self.sparsifier.select(
@@ -411,7 +368,7 @@ class SparseExchange:
         )
         answer = messages.DownlinkMessage(
             rejected=receipts.rejected(received),
-            contested=self._contested(collected, received),
+            contested=reading.contested(collected, received),
             update=encoded.message,
             notes=selection.notes,
         )
@@ -419,18 +376,19 @@ class SparseExchange:
             receipts=received,
             downlink_elements=tf.size(indices),
             notes_elements=tf.size(selection.notes),
-            shared_elements=tf.size(config.shared),
+            shared_elements=_count(config.shared),
             downlink_bits=messages.size_in_bits((answer, config)),
             downlink_sizes=self.downlink_encoder.sizes(encoded.message),
             kappa=selection.kappa,
-            probe_message=self._probe_encoder.encode(selection.probe, seed).message,
+            probe_message=self.write_probe(selection.probe, config, seed),
+            probe_units=self.probe_units(selection.probe, config),
             probe_elements=tf.size(selection.probe.indices),
             probe_count=selection.probe_count,
             probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
             decode_seconds=seconds,
         )
         if self._keeps_order:
-            order = self.sparsifier.order(aggregate, selection.update)
+            order = self.sparsifier.order(aggregate, selection.update, config.shared)
             outcome = outcome._replace(
                 ordered_update=sparse_vector.SparseVector(
                     *(tf.gather(column, order) for column in applied)
@@ -476,6 +434,30 @@ class SparseExchange:
         contributed = tf.reduce_sum(tf.cast(forgotten, tf.int32))
         return Received(updated, contributed, selected)
 
+    def write_probe(
+        self,
+        probe: sparse_vector.SparseVector,
+        config: messages.RoundConfig,
+        seed: tf.Tensor,
+    ) -> tf.Tensor:
+        """The message, uint8 [bytes], that tells clients `Selection.probe`."""
+        del config
+        return self._probe_encoder.encode(probe, seed).message
+
+    def probe_units(
+        self, probe: sparse_vector.SparseVector, config: messages.RoundConfig
+    ) -> tf.Tensor:
+        """How many numbers that message is, float64 scalar: index-value pairs."""
+        del config
+        return 2.0 * tf.cast(tf.size(probe.indices), tf.float64)
+
+    def read_probe(
+        self, message: tf.Tensor, pending: PendingUpload
+    ) -> sparse_vector.SparseVector:
+        """`Selection.probe` at a client, from the message that tells it."""
+        del pending
+        return read_answer(self._probe_encoder, message, self.dimension)
+
     def initialize_client(
         self, client_id: tf.Tensor, replica: server_update.Replica, seed: tf.Tensor
     ) -> client_state.ClientState:
@@ -484,6 +466,156 @@ class SparseExchange:
             client_id, replica, seed, self._transformation
         )
 
+    def _build_computations(self) -> None:
+        """Wires the steps into TFF computations, and sets these."""
+        arguments = self._arguments()
+        self.initialize_clients = self._build_initialize_clients()
+        self.send = self._build_send(arguments)
+        self.next = self._build_next(arguments)
+
+    @property
+    def _config_type(self) -> tff.StructWithPythonType:
+        """The TFF type of what the server tells clients before the round."""
+        method = self.sparsifier
+        share = tff.tensorflow.computation(
+            lambda seed, k: method.share(method.initialize(), seed, k),
+            (SEED_TYPE, np.int32),
+        )
+        return messages.round_config_type(share.type_signature.result)
+
+    def _arguments(self) -> tuple[tff.FederatedType, ...]:
+        """The types of what `send` and `next` take."""
+        return (
+            tff.FederatedType(self._update.replica_type, tff.SERVER),
+            tff.FederatedType(self._config_type, tff.SERVER),
+            tff.FederatedType(ROSTER_TYPE, tff.SERVER),
+            tff.FederatedType(SEED_TYPE, tff.SERVER),
+            tff.FederatedType(self.state_type, tff.CLIENTS),
+            tff.FederatedType(self._work.inputs_type, tff.CLIENTS),
+        )
+
+    def _build_collect(self, code: codec.Codec) -> tff.Computation:
+        """From the clients' messages, written by `code`, to all at the server."""
+        zero = tff.tensorflow.computation(self.no_messages)
+        collected_type = zero.type_signature.result
+        collect = tff.tensorflow.computation(
+            lambda collected, message: self._collect(collected, message, code),
+            (collected_type, messages.UPLINK_TYPE),
+        )
+        join = tff.tensorflow.computation(
+            messages.join, (collected_type, collected_type)
+        )
+        report = tff.tensorflow.computation(lambda collected: collected, collected_type)
+
+        @tff.federated_computation(tff.FederatedType(messages.UPLINK_TYPE, tff.CLIENTS))
+        def collect_all(message: tff.Value) -> tff.Value:
+            return tff.federated_aggregate(message, zero(), collect, join, report)
+
+        return collect_all
+
+    def _build_send(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
+        """See the class."""
+        collect = self._build_collect(self.uplink_encoder)
+        upload = tff.tensorflow.computation(
+            self.upload,
+            (self.state_type, self._work.inputs_type, self._config_type),
+        )
+        select = tff.tensorflow.computation(
+            self.select,
+            (
+                collect.type_signature.result.member,
+                self._update.replica_type,
+                self._config_type,
+                ROSTER_TYPE,
+                SEED_TYPE,
+            ),
+        )
+
+        @tff.federated_computation(*arguments)
+        def send(
+            replica: tff.Value,
+            config: tff.Value,
+            roster: tff.Value,
+            seed: tff.Value,
+            clients: tff.Value,
+            inputs: tff.Value,
+        ) -> Exchanged:
+            message, pending = tff.federated_map(
+                upload, (clients, inputs, tff.federated_broadcast(config))
+            )
+            answer, stepped, outcome = tff.federated_map(
+                select, (collect(message), replica, config, roster, seed)
+            )
+            return Exchanged(stepped, answer, pending, outcome)
+
+        return send
+
+    def _build_next(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
+        """See the class."""
+        send = self.send
+        exchanged_type = send.type_signature.result
+        receive = tff.tensorflow.computation(
+            self.receive,
+            (
+                client_state.client_replica_type(self.state_type),
+                exchanged_type.pending.member,
+                exchanged_type.answer.member,
+            ),
+        )
+
+        @tff.federated_computation(*arguments)
+        def next_fn(
+            replica: tff.Value,
+            config: tff.Value,
+            roster: tff.Value,
+            seed: tff.Value,
+            clients: tff.Value,
+            inputs: tff.Value,
+        ) -> ExchangeOutput:
+            exchanged = send(replica, config, roster, seed, clients, inputs)
+            received = tff.federated_map(
+                receive,
+                (
+                    client_state.client_replicas(clients),
+                    exchanged.pending,
+                    tff.federated_broadcast(exchanged.answer),
+                ),
+            )
+            return ExchangeOutput(
+                exchanged.replica,
+                received.client,
+                received.contributed,
+                exchanged.outcome,
+            )
+
+        return next_fn
+
+    def _build_initialize_clients(self) -> tff.Computation:
+        """See the class."""
+        replica_type = self._update.replica_type
+        initialize_client = tff.tensorflow.computation(
+            self.initialize_client, (np.int32, replica_type, SEED_TYPE)
+        )
+
+        @tff.federated_computation(
+            tff.FederatedType(replica_type, tff.SERVER),
+            tff.FederatedType(SEED_TYPE, tff.SERVER),
+            tff.FederatedType(np.int32, tff.CLIENTS),
+        )
+        def initialize_clients(
+            replica: tff.Value, seed: tff.Value, client_ids: tff.Value
+        ) -> tff.Value:
+            return tff.federated_map(
+                initialize_client,
+                (
+                    client_ids,
+                    tff.federated_broadcast(replica),
+                    tff.federated_broadcast(seed),
+                ),
+            )
+
+        return initialize_clients
+
     def _add(
         self, client: client_state.ClientState, vector: tf.Tensor
     ) -> tuple[Any, tf.Tensor]:
@@ -491,102 +623,10 @@ class SparseExchange:
         state, vector = self._transformation(client.transformation, vector)
         return state, client.residual + vector
 
-    def _check_frames(
-        self, collected: messages.CollectedMessages, roster: tf.Tensor
-    ) -> tf.Tensor:
-        """The number of the reason not to look at a message's entries, int32 [n]."""
-        ids, weights = collected.header
-        places = tf.minimum(tf.searchsorted(roster, ids), tf.size(roster) - 1)
-        # Nobody is known if there is no roster.
-        nearest = tf.gather(tf.concat([roster, [0]], axis=0), tf.maximum(places, 0))
-        known = tf.equal(nearest, ids) & (tf.size(roster) > 0)
-        valid = (weights >= 0.0) & (weights <= self._bounds.max_weight)
-        empty = tf.equal(collected.lengths, 0) & tf.equal(weights, 0.0)
-        error = tf.where(empty, receipts.NON_FINITE_WORK, names.ACCEPTED)
-        # A comparison with NaN is false.
-        error = tf.where(valid, error, names.INVALID_WEIGHT)
-        return tf.where(known, error, names.UNKNOWN_CLIENT)
 
-    def _read_one(
-        self,
-        number: tf.Tensor,
-        so_far: _Read,
-        message: messages.UplinkMessage,
-        unreadable: tf.Tensor,
-        config: messages.RoundConfig,
-    ) -> _Read:
-        """Reads the next message."""
-        own_id = tf.cast(message.client_id, tf.int64)
-        repeated = tf.equal(own_id, so_far.accepted_id)
-        error = tf.where(
-            tf.equal(unreadable, names.ACCEPTED) & repeated,
-            names.REPEATED_CLIENT,
-            unreadable,
-        )
-        (entries, error), seconds = _stopwatch.timed(
-            self._decode, message.entries, error, config.decision.k
-        )
-        accepted = tf.equal(error, names.ACCEPTED)
-        note = tf.cond(
-            accepted,
-            lambda: _Note(
-                tf.constant(0, tf.int64),
-                tf.size(entries.indices, tf.int64),
-                *self.uplink_encoder.sizes(message.entries),
-            ),
-            lambda: _Note(tf.cast(error, tf.int64), *[tf.constant(0, tf.int64)] * 4),
-        )
-        # Entries that weigh nothing would take a place in the selection all the same.
-        weighed = tf.where(message.weight > 0.0, tf.size(entries.indices), 0)
-        upload = sparsifier_lib.Upload(
-            message.client_id,
-            sparse_vector.SparseVector(*(part[:weighed] for part in entries)),
-            message.weight,
-            config.decision.k,
-            config.decision.k_probe,
-        )
-        return _Read(
-            self.sparsifier.accumulate(so_far.accumulator, upload),
-            tf.where(accepted, own_id, so_far.accepted_id),
-            so_far.seconds + seconds,
-            so_far.notes.write(number, tf.stack(note)),
-        )
-
-    def _decode(
-        self, entries: tf.Tensor, error: tf.Tensor, k: tf.Tensor
-    ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
-        """The entries of a message that there is no reason against, and the reason."""
-
-        def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            decoded = self.uplink_encoder.decode(entries, self.sparsifier.max_sent(k))
-            indices, values = decoded.vector
-            if self._bounds.max_norm is None:
-                return indices, values, decoded.error
-            norm = tf.norm(tf.cast(values, tf.float64))
-            fits = (norm <= self._bounds.max_norm) | (decoded.error > 0)
-            count = tf.where(fits, tf.size(indices), 0)
-            return (
-                indices[:count],
-                values[:count],
-                tf.where(fits, decoded.error, names.NORM_TOO_LARGE),
-            )
-
-        indices, values, error = tf.cond(
-            tf.equal(error, names.ACCEPTED),
-            decode,
-            lambda: (tf.zeros([0], tf.int32), tf.zeros([0], tf.float32), error),
-        )
-        return sparse_vector.SparseVector(indices, values), error
-
-    def _contested(
-        self, collected: messages.CollectedMessages, received: receipts.Receipts
-    ) -> tf.Tensor:
-        """See `DownlinkMessage`; the receipts are in the order of ids."""
-        rows = tf.cast(tf.where(receipts.contested(received))[:, 0], tf.int32)
-        client_ids = collected.header.client_id
-        places = tf.gather(tf.argsort(client_ids, stable=True), rows)
-        tags = messages.Reader(collected).tags(places)
-        return tf.reshape(tf.stack([tf.gather(client_ids, places), tags], axis=1), [-1])
+def _count(shared: Any) -> tf.Tensor:
+    """How many numbers were told before, int32 scalar."""
+    return tf.add_n([tf.size(part) for part in tf.nest.flatten(shared)])
 
 
 def _is_finite(tensor: tf.Tensor) -> tf.Tensor:
@@ -600,114 +640,3 @@ def _was_accepted(
     ids, tags = tf.unstack(tf.reshape(answer.contested, [-1, 2]), axis=1)
     another = tf.reduce_any(tf.equal(ids, client_id) & tf.not_equal(tags, tag))
     return ~another & tf.reduce_all(tf.not_equal(answer.rejected, client_id))
-
-
-def _build_computations(exchange: SparseExchange) -> None:
-    """Wires the steps into TFF computations, and sets these on the exchange."""
-    state_type = exchange.state_type
-    update, work = exchange._update, exchange._work
-    replica_type = update.replica_type
-    seed_type = tff.TensorType(np.int32, [2])
-    method = exchange.sparsifier
-    share = tff.tensorflow.computation(
-        lambda seed: method.share(method.initialize(), seed), seed_type
-    )
-    config_type = messages.round_config_type(share.type_signature.result)
-    upload = tff.tensorflow.computation(
-        exchange.upload, (state_type, work.inputs_type, config_type)
-    )
-    zero = tff.tensorflow.computation(exchange.no_messages)
-    collected_type = zero.type_signature.result
-    collect = tff.tensorflow.computation(
-        exchange.collect, (collected_type, messages.UPLINK_TYPE)
-    )
-    join = tff.tensorflow.computation(messages.join, (collected_type, collected_type))
-    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
-    roster_type = tff.TensorType(np.int32, [None])
-    select = tff.tensorflow.computation(
-        exchange.select,
-        (collected_type, replica_type, config_type, roster_type, seed_type),
-    )
-    arguments = (
-        tff.FederatedType(replica_type, tff.SERVER),
-        tff.FederatedType(config_type, tff.SERVER),
-        tff.FederatedType(roster_type, tff.SERVER),
-        tff.FederatedType(seed_type, tff.SERVER),
-        tff.FederatedType(state_type, tff.CLIENTS),
-        tff.FederatedType(work.inputs_type, tff.CLIENTS),
-    )
-
-    @tff.federated_computation(*arguments)
-    def send(
-        replica: tff.Value,
-        config: tff.Value,
-        roster: tff.Value,
-        seed: tff.Value,
-        clients: tff.Value,
-        inputs: tff.Value,
-    ) -> Exchanged:
-        message, pending = tff.federated_map(
-            upload, (clients, inputs, tff.federated_broadcast(config))
-        )
-        collected = tff.federated_aggregate(message, zero(), collect, join, report)
-        answer, stepped, outcome = tff.federated_map(
-            select, (collected, replica, config, roster, seed)
-        )
-        return Exchanged(stepped, answer, pending, outcome)
-
-    exchanged_type = send.type_signature.result
-    receive = tff.tensorflow.computation(
-        exchange.receive,
-        (
-            client_state.client_replica_type(state_type),
-            exchanged_type.pending.member,
-            exchanged_type.answer.member,
-        ),
-    )
-
-    @tff.federated_computation(*arguments)
-    def next_fn(
-        replica: tff.Value,
-        config: tff.Value,
-        roster: tff.Value,
-        seed: tff.Value,
-        clients: tff.Value,
-        inputs: tff.Value,
-    ) -> ExchangeOutput:
-        exchanged = send(replica, config, roster, seed, clients, inputs)
-        received = tff.federated_map(
-            receive,
-            (
-                client_state.client_replicas(clients),
-                exchanged.pending,
-                tff.federated_broadcast(exchanged.answer),
-            ),
-        )
-        return ExchangeOutput(
-            exchanged.replica, received.client, received.contributed, exchanged.outcome
-        )
-
-    initialize_client = tff.tensorflow.computation(
-        exchange.initialize_client, (np.int32, replica_type, seed_type)
-    )
-
-    @tff.federated_computation(
-        tff.FederatedType(replica_type, tff.SERVER),
-        tff.FederatedType(seed_type, tff.SERVER),
-        tff.FederatedType(np.int32, tff.CLIENTS),
-    )
-    def initialize_clients(
-        replica: tff.Value, seed: tff.Value, client_ids: tff.Value
-    ) -> tff.Value:
-        return tff.federated_map(
-            initialize_client,
-            (
-                client_ids,
-                tff.federated_broadcast(replica),
-                tff.federated_broadcast(seed),
-            ),
-        )
-
-    exchange.initialize_clients = initialize_clients
-    exchange.send = send
-    exchange.next = next_fn

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
         clients_from_client_data as clients_from_client_data,
     )
     from tff_gs.learning.federated_evaluation import (
+        accuracy as accuracy,
         build_federated_evaluation as build_federated_evaluation,
-        with_classification_metrics as with_classification_metrics,
+        with_metrics as with_metrics,
     )
     from tff_gs.learning.local_work import (
         LocalUpdates as LocalUpdates,

@@ -1,12 +1,12 @@
 """Evaluation of the server's weights on the clients' own test data.
 
 `tff.learning.algorithms.build_fed_eval` does the work; here are what takes a server
-state to it, and the metrics of a classifier that has none.
+state to it, and metrics that are means over examples.
 """
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import tensorflow as tf
 import tensorflow_federated as tff
@@ -23,25 +23,54 @@ class Home(Protocol):
         """The values of clients as an argument of computations."""
 
 
-def with_classification_metrics(
-    model: tff.learning.models.FunctionalModel,
-) -> tff.learning.models.FunctionalModel:
-    """The model with metrics: `accuracy` and `loss` (float64), `examples` (int64).
+#: From labels [n, ...] and a model's outputs [n, ...] to a number for each example.
+OfExamples: TypeAlias = Callable[[Any, Any], tf.Tensor]
 
-    They are exact whatever the batches and clients are: correct predictions are
-    counted, and losses are summed in float64.
+
+def accuracy(labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Whether the class of each example is predicted; accuracy is the mean.
 
     Args:
-      model: A classifier that predicts logits; its loss is the batch's mean.
+      labels: The classes, whole numbers [n].
+      outputs: Logits [n, classes].
+
+    Returns:
+      bool [n].
     """
+    predicted = tf.argmax(outputs, axis=-1)
+    return tf.equal(predicted, tf.cast(labels, predicted.dtype))
+
+
+def with_metrics(
+    model: tff.learning.models.FunctionalModel,
+    metrics: Mapping[str, OfExamples],
+) -> tff.learning.models.FunctionalModel:
+    """The model with metrics, each the mean over examples (float64).
+
+    `loss` (float64) and `examples` (int64), how many there were, are always among
+    them. The means do not depend on how examples are batched or dealt to clients but
+    for the order of float64 sums; a mean of truth values, such as `accuracy`, is exact.
+
+        with_metrics(model, {"accuracy": accuracy})
+
+    Args:
+      model: Its loss is the mean over a batch.
+      metrics: By name, what is computed of each example.
+    """
+
+    def sums(labels: Any, output: Any) -> Mapping[str, tf.Tensor]:
+        examples = tf.shape(tf.nest.flatten(labels)[0], tf.int64)[0]
+        loss = tf.cast(output.loss, tf.float64) * tf.cast(examples, tf.float64)
+        of_examples = {
+            name: tf.reduce_sum(_each(name, of(labels, output.predictions)))
+            for name, of in metrics.items()
+        }
+        return collections.OrderedDict(**of_examples, loss=loss, examples=examples)
 
     @tf.function
     def initialize() -> Mapping[str, tf.Tensor]:
-        return collections.OrderedDict(
-            correct=tf.constant(0, tf.int64),
-            loss_sum=tf.constant(0.0, tf.float64),
-            examples=tf.constant(0, tf.int64),
-        )
+        zeros = {name: tf.constant(0.0, tf.float64) for name in (*metrics, "loss")}
+        return collections.OrderedDict(**zeros, examples=tf.constant(0, tf.int64))
 
     @tf.function
     def update(
@@ -51,26 +80,13 @@ def with_classification_metrics(
         sample_weight: None = None,
     ) -> Mapping[str, tf.Tensor]:
         del sample_weight  # Unused.
-        predicted = tf.argmax(batch_output.predictions, axis=-1)
-        hits = tf.equal(predicted, tf.cast(labels, predicted.dtype))
-        examples = tf.shape(labels, tf.int64)[0]
-        loss_sum = tf.cast(batch_output.loss, tf.float64) * tf.cast(
-            examples, tf.float64
-        )
-        return collections.OrderedDict(
-            correct=state["correct"] + tf.reduce_sum(tf.cast(hits, tf.int64)),
-            loss_sum=state["loss_sum"] + loss_sum,
-            examples=state["examples"] + examples,
-        )
+        return tf.nest.map_structure(tf.add, state, sums(labels, batch_output))
 
     @tf.function
     def finalize(state: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         examples = tf.cast(state["examples"], tf.float64)
-        return collections.OrderedDict(
-            accuracy=tf.cast(state["correct"], tf.float64) / examples,
-            loss=state["loss_sum"] / examples,
-            examples=state["examples"],
-        )
+        means = {name: state[name] / examples for name in (*metrics, "loss")}
+        return collections.OrderedDict(**means, examples=state["examples"])
 
     return tff.learning.models.FunctionalModel(
         initial_weights=model.initial_weights,
@@ -79,6 +95,17 @@ def with_classification_metrics(
         metrics_fns=(initialize, update, finalize),
         input_spec=model.input_spec,
     )
+
+
+def _each(name: str, values: tf.Tensor) -> tf.Tensor:
+    """The numbers of the examples, float64 [n]."""
+    found = tf.cast(values, tf.float64)
+    if found.shape.rank != 1:
+        raise ValueError(
+            f"Expected of the metric {name} a number for each example, [n], found the "
+            f"shape {found.shape}."
+        )
+    return found
 
 
 def build_federated_evaluation(

@@ -98,30 +98,30 @@ class RoundMetrics:
         """What the round showed of its price."""
         units = self.method.units
         participants = report.participants
-        shared_units, notes, probe_elements = (
+        shared_units, notes = (
             tf.cast(count, tf.float64)
-            for count in (
-                outcome.shared_elements,
-                outcome.notes_elements,
-                outcome.probe_elements,
-            )
+            for count in (outcome.shared_elements, outcome.notes_elements)
         )
+        election = _elected(outcome, participants)
         traffic = cost_lib.Traffic(
             client_ids=participants.client_ids,
-            uplink_units=units(participants.elements),
-            uplink_bits=tf.cast(participants.bits, tf.float64),
-            downlink_units=units(outcome.downlink_elements) + notes + shared_units,
+            uplink_units=units(participants.elements) + election.uplink_units,
+            uplink_bits=tf.cast(participants.bits, tf.float64) + election.uplink_bits,
+            downlink_units=units(outcome.downlink_elements)
+            + notes
+            + shared_units
+            + election.downlink_units,
             downlink_bits=tf.cast(outcome.downlink_bits, tf.float64),
-            # Index-value pairs, whatever the method.
-            probe_downlink_units=2.0 * probe_elements,
+            probe_downlink_units=outcome.probe_units,
             probe_downlink_bits=tf.cast(
                 messages.size_in_bits(outcome.probe_message), tf.float64
             ),
             probed=decision.k_probe > 0,
             local_steps=tf.cast(report.local_steps, tf.float64),
+            trips=2.0 if self.method.elects else 1.0,
             **_catch_up_traffic(report),
         )
-        return _Shown(decision.k, traffic, participants.elements, outcome)
+        return _Shown(decision.k, traffic, participants.elements, outcome, election)
 
     def _time_at(
         self,
@@ -140,22 +140,27 @@ class RoundMetrics:
           shown: What the round showed at k.
         """
         units = self.method.units
-        k, traffic, elements, outcome = shown
+        k, traffic, elements, outcome, election = shown
+        # Ballots have as many ranks as k needs: they grow with it.
+        fewer = 1.0 - tf.cast(smaller_k, tf.float64) / tf.cast(k, tf.float64)
         uplink_count = tf.minimum(elements, self.method.max_sent(smaller_k))
         selected, notes = answered
         fewer_notes = tf.cast(notes - outcome.notes_elements, tf.float64)
         smaller = {
-            "uplink_units": units(uplink_count),
+            "uplink_units": units(uplink_count) + (1.0 - fewer) * election.uplink_units,
             "uplink_bits": traffic.uplink_bits
             + _estimate_bits(self.uplink_encoder, uplink_count)
-            - _estimate_bits(self.uplink_encoder, elements),
+            - _estimate_bits(self.uplink_encoder, elements)
+            - fewer * election.uplink_bits,
             "downlink_units": units(selected)
             + tf.cast(notes, tf.float64)
-            + tf.cast(outcome.shared_elements, tf.float64),
+            + tf.cast(outcome.shared_elements, tf.float64)
+            + (1.0 - fewer) * election.downlink_units,
             "downlink_bits": traffic.downlink_bits
             + self.downlink_encoder.estimate_bits(selected)
             - self.downlink_encoder.estimate_bits(outcome.downlink_elements)
-            + _NOTE_BITS * fewer_notes,
+            + _NOTE_BITS * fewer_notes
+            - fewer * election.downlink_bits,
         }
         return self.cost.estimated_round_time(
             traffic, **_bounded(smaller, traffic, smaller_k, k)
@@ -198,22 +203,33 @@ class RoundMetrics:
         def time(k: int) -> float:
             count = method.max_sent(tf.constant(k))
             ones = tf.ones([clients], tf.float64)
+            election = self._expected_election(k, clients)
             traffic = cost_lib.Traffic(
                 client_ids=tf.range(clients),
-                uplink_units=ones * method.units(count),
-                uplink_bits=ones * self.uplink_encoder.estimate_bits(count),
-                downlink_units=method.units(count),
-                downlink_bits=self.downlink_encoder.estimate_bits(count),
+                uplink_units=ones * (method.units(count) + election.uplink_units),
+                uplink_bits=ones
+                * (self.uplink_encoder.estimate_bits(count) + election.uplink_bits),
+                downlink_units=method.units(count) + election.downlink_units,
+                downlink_bits=self.downlink_encoder.estimate_bits(count)
+                + election.downlink_bits,
                 probe_downlink_units=tf.constant(0.0, tf.float64),
                 probe_downlink_bits=tf.constant(0.0, tf.float64),
                 probed=tf.constant(False),
                 local_steps=ones * local_steps,
+                trips=2.0 if method.elects else 1.0,
             )
             return float(self.cost.round_time(traffic))
 
         with tf.init_scope():
             goal = 2.0 * time(0)
             return 1 + bisect.bisect_left(range(1, method.dimension), goal, key=time)
+
+    def _expected_election(self, k: int, clients: int) -> "_ElectionTraffic":
+        """The least that an election at k takes; a number is 32 bits."""
+        if not self.method.elects:
+            return _NO_ELECTION
+        ballot, announced = 2.0 * min(k // clients + 1, k), float(k)
+        return _ElectionTraffic(ballot, 32.0 * ballot, announced, 32.0 * announced)
 
     def metrics(
         self,
@@ -239,8 +255,13 @@ class RoundMetrics:
             tf.maximum(outcome.downlink_elements, 1), tf.float64
         )
         contributed = _or_nought(report.contributed)
+        ballots = outcome.election.ballots if outcome.election else None
+        errors = [receipts.errors] + ([_refusals(ballots)] if ballots else [])
+        sent = receipts.bits
+        if ballots:
+            sent += _of_clients(receipts.client_ids, ballots, ballots.bits)
         refused = tf.math.bincount(
-            receipts.errors,
+            tf.concat(errors, axis=0),
             minlength=receipts_lib.NON_FINITE_WORK + 1,
             maxlength=receipts_lib.NON_FINITE_WORK + 1,
         )
@@ -250,8 +271,9 @@ class RoundMetrics:
             round_time=feedback.round_time,
             probe_time=feedback.probe_time,
             uplink_elements=tf.reduce_sum(elements),
-            uplink_bits=tf.reduce_sum(receipts.bits),
-            uplink_bits_max=tf.reduce_max(receipts.bits),
+            uplink_bits=tf.reduce_sum(receipts.bits)
+            + (tf.reduce_sum(ballots.bits) if ballots else 0),
+            uplink_bits_max=tf.reduce_max(sent),
             downlink_elements=outcome.downlink_elements,
             downlink_bits=outcome.downlink_bits,
             uplink_estimate_error=estimated / tf.maximum(measured, 1.0) - 1.0,
@@ -266,6 +288,7 @@ class RoundMetrics:
             probe_downlink_bits=messages.size_in_bits(outcome.probe_message),
             report_bits=report.bits,
             kappa=outcome.kappa,
+            **_election_metrics(outcome),
             contributed_min=tf.reduce_min(contributed),
             contributed_median=_median(contributed),
             contributed_max=tf.reduce_max(contributed),
@@ -280,9 +303,84 @@ class RoundMetrics:
             non_finite=refused[receipts_lib.NON_FINITE_WORK],
             refused=refused[: receipts_lib.NON_FINITE_WORK],
             client_ids=report.participants.client_ids,
-            refusals=report.participants.errors,
+            refusals=_first_refusal(report.participants, ballots),
             contributed=report.contributed,
         )
+
+
+class _ElectionTraffic(NamedTuple):
+    """What an election adds to a round's traffic; float64."""
+
+    uplink_units: tf.Tensor | float  # [n], of each participant
+    uplink_bits: tf.Tensor | float  # [n]
+    downlink_units: tf.Tensor | float  # to every client
+    downlink_bits: tf.Tensor | float
+
+
+_NO_ELECTION = _ElectionTraffic(0.0, 0.0, 0.0, 0.0)
+
+
+def _elected(
+    outcome: sparse_exchange.Outcome, participants: receipts_lib.Receipts
+) -> _ElectionTraffic:
+    """What the round's election added: pairs in ballots, and J once."""
+    election = outcome.election
+    if not election:
+        return _NO_ELECTION
+    ballots = election.ballots
+    elements, bits = (
+        tf.cast(_of_clients(participants.client_ids, ballots, column), tf.float64)
+        for column in (tf.cast(ballots.elements, tf.int64), ballots.bits)
+    )
+    announced = tf.cast(tf.size(election.elected.coordinates), tf.float64)
+    announced_bits = tf.cast(election.announced_bits, tf.float64)
+    return _ElectionTraffic(2.0 * elements, bits, announced, announced_bits)
+
+
+def _of_clients(
+    client_ids: tf.Tensor, receipts: receipts_lib.Receipts, column: tf.Tensor
+) -> tf.Tensor:
+    """The sums of a column (int64 [m]) of `receipts` for clients (int32 [n])."""
+    # Receipts are in the order of ids, so each client's are a run.
+    sums = tf.pad(tf.cumsum(column), [[1, 0]])
+    first, last = (
+        tf.searchsorted(receipts.client_ids, client_ids, side=side)
+        for side in ("left", "right")
+    )
+    return tf.gather(sums, last) - tf.gather(sums, first)
+
+
+def _refusals(ballots: receipts_lib.Receipts) -> tf.Tensor:
+    """The reasons, int32, against ballots; work is counted with the values."""
+    errors = ballots.errors
+    counted = (errors > 0) & tf.not_equal(errors, receipts_lib.NON_FINITE_WORK)
+    return tf.boolean_mask(errors, counted)
+
+
+def _first_refusal(
+    participants: receipts_lib.Receipts, ballots: receipts_lib.Receipts | None
+) -> tf.Tensor:
+    """Why a client's ballot or values did not count, int32 [n]."""
+    if ballots is None:
+        return participants.errors
+    unique = receipts_lib.of_participants(ballots)
+    of_ballot = _of_clients(
+        participants.client_ids, unique, tf.cast(unique.errors, tf.int64)
+    )
+    of_ballot = tf.cast(of_ballot, tf.int32)
+    return tf.where(of_ballot > 0, of_ballot, participants.errors)
+
+
+def _election_metrics(outcome: sparse_exchange.Outcome) -> dict[str, tf.Tensor]:
+    election = outcome.election
+    if not election:
+        return {}
+    return {
+        "ballot_ranks": election.ranks,
+        "ballot_bits": tf.reduce_sum(election.ballots.bits),
+        "announcement_bits": election.announced_bits,
+        "short_union": tf.cast(election.is_short, tf.int32),
+    }
 
 
 class _Shown(NamedTuple):
@@ -292,6 +390,7 @@ class _Shown(NamedTuple):
     traffic: cost_lib.Traffic
     elements: tf.Tensor  # int32 [n], what each participant sent
     outcome: sparse_exchange.Outcome
+    election: _ElectionTraffic
 
 
 def _bounded(

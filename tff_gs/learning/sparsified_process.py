@@ -30,6 +30,8 @@ from tff_gs.encoders import encoder
 from tff_gs.exchange import (
     catch_up,
     client_state,
+    consensus_exchange,
+    reading,
     server_update,
     sparse_exchange,
     transformations,
@@ -230,7 +232,7 @@ def build_sparsified_process(
     probe_encoder: encoder.Encoder = encoder.Encoder(),
     participation: catch_up.PartialParticipation | None = None,
     transformation: Sequence[transformations.ClientTransformation] = (),
-    bounds: sparse_exchange.MessageBounds = sparse_exchange.DEFAULT_BOUNDS,
+    bounds: reading.MessageBounds = reading.DEFAULT_BOUNDS,
     rounds: int | None = None,
     num_clients: int | None = None,
     seed: int = 0,
@@ -317,7 +319,12 @@ def build_sparsified_process(
         rule, measured | controller_lib.PROBED if rule.probes else measured
     )
     method = sparsifier.bind(dimension=dimension, probes=rule.probes)
-    exchange = sparse_exchange.SparseExchange(
+    exchange_class: type[sparse_exchange.SparseExchange] = (
+        consensus_exchange.ConsensusExchange
+        if method.elects
+        else sparse_exchange.SparseExchange
+    )
+    exchange = exchange_class(
         sparsifier=method,
         update=server,
         work=client_work,
@@ -340,7 +347,6 @@ def build_sparsified_process(
         method=method,
         server=server,
         exchange=exchange,
-        probe_encoder=codes["probe_encoder"],
         measure=dataclasses.replace(
             measure,
             method=method,

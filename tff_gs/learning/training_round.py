@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tff_gs import _growing, _seeds, sparse_vector
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.encoders import codec
 from tff_gs.exchange import (
     catch_up,
     client_state,
@@ -19,7 +18,6 @@ from tff_gs.exchange import (
     server_update,
     sparse_exchange,
 )
-from tff_gs.exchange.messages import read_answer
 from tff_gs.learning import _reports, round_metrics
 from tff_gs.learning import objective as objective_lib
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
@@ -95,7 +93,6 @@ class Round:
       method: What clients send and what the server selects.
       server: How the model changes.
       exchange: Uplink, selection, downlink.
-      probe_encoder: How the server writes what differs at k'.
       measure: What a round showed.
       catching_up: How clients are brought up to date; None: all take part always.
       seed: Of the run.
@@ -106,7 +103,6 @@ class Round:
     method: sparsifier_lib.Sparsifier
     server: server_update.ServerUpdate
     exchange: sparse_exchange.SparseExchange
-    probe_encoder: codec.Codec
     measure: round_metrics.RoundMetrics
     catching_up: catch_up.CatchUp | None
     seed: int
@@ -154,13 +150,12 @@ class Round:
 
     def begin(self, state: ServerState) -> Begun:
         """What the round is run with: k, k', and what else the server tells."""
+        decision = controller_lib.checked(
+            self.rule.decide(state.controller), self.objective.dimension
+        )
+        shared = self.method.share(state.sparsifier, state.seed, decision.k)
         return Begun(
-            messages.RoundConfig(
-                controller_lib.checked(
-                    self.rule.decide(state.controller), self.objective.dimension
-                ),
-                self.method.share(state.sparsifier, state.seed),
-            ),
+            messages.RoundConfig(decision, shared),
             _seeds.derive(state.seed, _seeds.Purpose.DOWNLINK, state.round),
         )
 
@@ -212,7 +207,7 @@ class Round:
         feedback = self.measure.feedback(decision, outcome, report)._replace(
             round=state.round + 1
         )
-        updated = self._advance(state, replica, decision, feedback)
+        updated = self._advance(state, replica, decision, outcome, feedback)
         metrics = collections.OrderedDict(
             round=updated.round,
             time=updated.time,
@@ -234,6 +229,7 @@ class Round:
         state: ServerState,
         replica: server_update.Replica,
         decision: controller_lib.Decision,
+        outcome: sparse_exchange.Outcome,
         feedback: controller_lib.Feedback,
     ) -> ServerState:
         """The server's state after a round with this model and this feedback."""
@@ -245,7 +241,9 @@ class Round:
                 feedback,
                 _seeds.derive(state.seed, _seeds.Purpose.CONTROLLER, state.round),
             ),
-            sparsifier=self.method.advance(state.sparsifier, decision.k),
+            sparsifier=self.method.advance(
+                state.sparsifier, decision.k, outcome.kappa, outcome.downlink_elements
+            ),
             round=state.round + 1,
             time=state.time + feedback.round_time,
         )
@@ -312,7 +310,7 @@ class Round:
             before,
             after,
             received.update,
-            read_answer(self.probe_encoder, probe_message, self.objective.dimension),
+            self.exchange.read_probe(probe_message, answered.pending),
         )
         return self.objective.probe_losses(
             (before.weights, after.weights, probed),

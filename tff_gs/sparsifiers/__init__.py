@@ -10,6 +10,7 @@ from tff_gs import _lazy
 
 if TYPE_CHECKING:
     from tff_gs.sparse_vector import SparseVector as SparseVector
+    from tff_gs.sparsifiers.fab_consensus import FabConsensus as FabConsensus
     from tff_gs.sparsifiers.fab_top_k import FabTopK as FabTopK
     from tff_gs.sparsifiers.fub_top_k import FubTopK as FubTopK
     from tff_gs.sparsifiers.gtop_k import GTopK as GTopK

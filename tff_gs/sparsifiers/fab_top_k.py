@@ -14,6 +14,8 @@ whole selection is a minimum over clients.
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import override
 
 from tff_gs import sparse_vector
@@ -66,8 +68,10 @@ class FabTopK(ranked_sums.RankedSums):
         self,
         aggregate: ranked_sums.Aggregate,
         update: sparse_vector.SparseVector,
+        shared: Any,
     ) -> tf.Tensor:
         """The best rank first, and of equal rank the largest magnitude."""
+        del shared
         return tf.argsort(tf.gather(aggregate.keys, update.indices), stable=True)
 
     @override

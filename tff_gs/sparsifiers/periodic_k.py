@@ -42,12 +42,16 @@ class PeriodicK(positional_sums.PositionalSums):
         return Pass(tf.constant(0), tf.constant(0))
 
     @override
-    def share(self, state: Pass, seed: tf.Tensor) -> tf.Tensor:
+    def share(self, state: Pass, seed: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        del k
         drawn = _seeds.draw(seed, _seeds.Purpose.SHARED_ORDER, state.number)
         return tf.stack([drawn, state.offset])
 
     @override
-    def advance(self, state: Pass, k: tf.Tensor) -> Pass:
+    def advance(
+        self, state: Pass, k: tf.Tensor, kappa: tf.Tensor, selected: tf.Tensor
+    ) -> Pass:
+        del kappa, selected
         offset = tf.minimum(state.offset + k, self.dimension)
         complete = tf.equal(offset, self.dimension)
         return Pass(

@@ -8,6 +8,7 @@ adds up the values by position.
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 from typing_extensions import override
 
@@ -27,18 +28,16 @@ class PositionalSums(sparsifier.Sparsifier):
     implicit_indices = True
 
     @abc.abstractmethod
-    def count(self, k: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+    def count(self, k: tf.Tensor, shared: Any) -> tf.Tensor:
         """How many coordinates are sent at k, int32 scalar; it grows with k.
 
         Args:
           k: int32 scalar, at least 0.
-          shared: int32 [s], see `share`.
+          shared: See `share`.
         """
 
     @override
-    def sparsify(
-        self, residual: tf.Tensor, k: tf.Tensor, shared: tf.Tensor
-    ) -> tf.Tensor:
+    def sparsify(self, residual: tf.Tensor, k: tf.Tensor, shared: Any) -> tf.Tensor:
         """Positions."""
         del residual
         return _growing.open_length(tf.range(self.count(k, shared)))
@@ -73,10 +72,20 @@ class PositionalSums(sparsifier.Sparsifier):
 
     @override
     def order(
-        self, aggregate: tf.Tensor, update: sparse_vector.SparseVector
+        self, aggregate: tf.Tensor, update: sparse_vector.SparseVector, shared: Any
     ) -> tf.Tensor:
         """By position."""
+        del aggregate, shared
         return tf.range(tf.size(update.indices))
+
+    def in_probe(
+        self, positions: tf.Tensor, k_probe: tf.Tensor, shared: Any
+    ) -> tf.Tensor:
+        """Which of `positions` (int32 [n]) are sent at k' too, bool [n].
+
+        Unless a method says otherwise: the first.
+        """
+        return positions < self.count(k_probe, shared)
 
     @override
     def select(
@@ -85,7 +94,7 @@ class PositionalSums(sparsifier.Sparsifier):
         total_weight: tf.Tensor,
         k: tf.Tensor,
         k_probe: tf.Tensor,
-        shared: tf.Tensor,
+        shared: Any,
     ) -> sparsifier.Selection:
         """Nothing where nothing was accepted."""
         # A client may send positions that nobody asked for.
@@ -93,7 +102,7 @@ class PositionalSums(sparsifier.Sparsifier):
         mean = tf.cast(sums / total_weight, tf.float32)
         positions = tf.range(tf.size(mean))
         probed = (k_probe > 0) & self.probes
-        in_probe = positions < self.count(k_probe, shared)
+        in_probe = self.in_probe(positions, k_probe, shared)
         changed = probed & ~in_probe & tf.not_equal(mean, 0.0)
         missing = self.coordinates(tf.boolean_mask(positions, changed), shared)
         return sparsifier.Selection(

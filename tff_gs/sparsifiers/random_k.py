@@ -28,12 +28,15 @@ class RandomK(positional_sums.PositionalSums):
         return tf.constant(0)
 
     @override
-    def share(self, state: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def share(self, state: tf.Tensor, seed: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        del k
         return _seeds.draw(seed, _seeds.Purpose.SHARED_ORDER, state)[tf.newaxis]
 
     @override
-    def advance(self, state: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-        del k
+    def advance(
+        self, state: tf.Tensor, k: tf.Tensor, kappa: tf.Tensor, selected: tf.Tensor
+    ) -> tf.Tensor:
+        del k, kappa, selected
         return state + 1
 
     @override

@@ -2,6 +2,7 @@
 
 from tff_gs.registry import Registry
 from tff_gs.sparsifiers import (
+    fab_consensus,
     fab_top_k,
     fub_top_k,
     gtop_k,
@@ -18,6 +19,7 @@ SPARSIFIERS: Registry[Sparsifier] = Registry(
     Sparsifier,
     {
         "fab_top_k": fab_top_k.FabTopK,
+        "fab_consensus": fab_consensus.FabConsensus,
         "fub_top_k": fub_top_k.FubTopK,
         "unidirectional_top_k": unidirectional_top_k.UnidirectionalTopK,
         "gtop_k": gtop_k.GTopK,

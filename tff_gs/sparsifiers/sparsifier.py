@@ -67,11 +67,14 @@ class Sparsifier(configuration.Configuration, abc.ABC):
 
     Attributes:
       implicit_indices: Whether the indices in messages are positions.
+      elects: Whether clients first elect the coordinates that are then sent, see
+        `tff_gs.sparsifiers.fab_consensus`.
       dimension: D, the length of the vectors; known when bound.
       probes: Whether the selection at k' is wanted too; likewise.
     """
 
     implicit_indices: ClassVar[bool] = False
+    elects: ClassVar[bool] = False
 
     def bind(self, *, dimension: int, probes: bool) -> Self:
         """The method for vectors of one length.
@@ -93,7 +96,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         """
         return ()
 
-    def share(self, state: Any, seed: tf.Tensor) -> tf.Tensor:
+    def share(self, state: Any, seed: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """What the server tells all clients before a round, beside k and k'.
 
         Unless a method says otherwise: nothing.
@@ -101,26 +104,36 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         Args:
           state: The state before the round.
           seed: int32 [2], the seed of the run.
+          k: int32 scalar.
 
         Returns:
           int32 [s]; s is static.
         """
-        del state, seed
+        del state, seed, k
         return tf.zeros([0], tf.int32)
 
-    def advance(self, state: Any, k: tf.Tensor) -> Any:
-        """The server's state after a round at k (int32 scalar)."""
-        del k
+    def advance(
+        self, state: Any, k: tf.Tensor, kappa: tf.Tensor, selected: tf.Tensor
+    ) -> Any:
+        """The server's state after a round.
+
+        Args:
+          state: The state before it.
+          k: int32 scalar.
+          kappa: int32 scalar, see `Selection`.
+          selected: int32 scalar, |J|.
+        """
+        del k, kappa, selected
         return state
 
-    def coordinates(self, indices: tf.Tensor, shared: tf.Tensor) -> tf.Tensor:
+    def coordinates(self, indices: tf.Tensor, shared: Any) -> tf.Tensor:
         """The coordinates that the indices in a message mean.
 
         Unless a method says otherwise: themselves.
 
         Args:
           indices: int32 [n], ascending.
-          shared: int32 [s], see `share`.
+          shared: See `share`.
 
         Returns:
           int32 [n], in the order of `indices`.
@@ -143,9 +156,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         del sent
         return indices
 
-    def sparsify(
-        self, residual: tf.Tensor, k: tf.Tensor, shared: tf.Tensor
-    ) -> tf.Tensor:
+    def sparsify(self, residual: tf.Tensor, k: tf.Tensor, shared: Any) -> tf.Tensor:
         """What a client sends.
 
         Unless a method says otherwise: J_i, its k entries of largest magnitude.
@@ -153,7 +164,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         Args:
           residual: float32 [D], a_i with this round's gradient in it.
           k: int32 scalar, 1 <= k <= D.
-          shared: int32 [s], see `share`.
+          shared: See `share`.
 
         Returns:
           The coordinates to send (or positions), int32 [n], ascending.
@@ -201,7 +212,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         total_weight: tf.Tensor,
         k: tf.Tensor,
         k_probe: tf.Tensor,
-        shared: tf.Tensor,
+        shared: Any,
     ) -> Selection:
         """What the server selects.
 
@@ -210,10 +221,12 @@ class Sparsifier(configuration.Configuration, abc.ABC):
           total_weight: float64 scalar, the sum of the uploads' weights (C); > 0.
           k: int32 scalar.
           k_probe: int32 scalar, k' < k, or 0.
-          shared: int32 [s], see `share`.
+          shared: See `share`.
         """
 
-    def order(self, aggregate: Any, update: sparse_vector.SparseVector) -> tf.Tensor:
+    def order(
+        self, aggregate: Any, update: sparse_vector.SparseVector, shared: Any
+    ) -> tf.Tensor:
         """The order in which the entries of the update were selected.
 
         With a smaller k, the first of them would have been selected. Unless a method
@@ -222,11 +235,12 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         Args:
           aggregate: What `select` took.
           update: `Selection.update`, n entries.
+          shared: See `share`.
 
         Returns:
           int32 [n], positions in `update`.
         """
-        del aggregate
+        del aggregate, shared
         return tf.argsort(-tf.abs(update.values), stable=True)
 
     def forget(
