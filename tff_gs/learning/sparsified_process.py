@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _growing
+from tff_gs import _growing, _tensor_specs
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import waiting
 from tff_gs.costs import cost as cost_lib
@@ -169,7 +169,10 @@ class SparsifiedProcess:
       `refused` int32 [reasons], how many messages were refused by reason
       (`tff_gs.encoders.names.REFUSALS`; the first entry counts the accepted ones);
     * `client_ids` int32 [N], `contributed` int32 [N] and `refusals` int32 [N] (see
-      `describe_refusals`), of the clients that the server knows.
+      `describe_refusals`), of the clients that the server knows;
+    * `model_metrics`, if the model has metrics of its own: their values over the
+      minibatches of the round, summed over the clients that were accepted and finalized
+      as `tff.learning.metrics.sum_then_finalize` does.
 
     Attributes:
       objective: The model as a function of flat weights.
@@ -524,12 +527,13 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
     report = tff.tensorflow.computation(
         steps.report, (answered_type, answer_type, message_type)
     )
+    measured_type = report.type_signature.result[1]
     zero = tff.tensorflow.computation(
-        lambda: _reports.no_reports(catches_up=steps.catching_up is not None)
+        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
     )
     collected_type = zero.type_signature.result
     collect = tff.tensorflow.computation(
-        _reports.collect, (collected_type, report.type_signature.result[1])
+        _reports.collect, (collected_type, measured_type)
     )
     join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
     identity = tff.tensorflow.computation(lambda collected: collected, collected_type)
