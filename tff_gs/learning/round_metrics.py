@@ -238,7 +238,7 @@ class RoundMetrics:
         report: _reports.RoundReport,
         feedback: controller_lib.Feedback,
     ) -> dict[str, tf.Tensor]:
-        """The metrics that `SparsifiedProcess` lists, but for the server's state."""
+        """The metrics that `SparsifiedProcess` lists, except for the server's state."""
         receipts, elements = outcome.receipts, outcome.receipts.elements
         dimension = self.method.dimension
         accepted = tf.cast(tf.equal(receipts.errors, 0), tf.float64)
