@@ -44,14 +44,14 @@ class Half(FubTopK):
 class Plain(Int32Code):
     "32 bits an index, again."
 
-    tag = 12
+    tag = 14
 
 
 @VALUE_CODES.register("brief")
 class Brief(FloatCode):
     "16 bits a value, again."
 
-    tag = 13
+    tag = 15
     dtype_name = "bfloat16"
 
 
