@@ -21,6 +21,7 @@ from absl import flags as absl_flags
 
 from launch import flag_types, topic
 from launch.comparison import command, plan, preset
+from tff_gs import _files
 
 if TYPE_CHECKING:
     from launch.comparison import results
@@ -60,7 +61,6 @@ def _report(
     comparison: pathlib.Path,
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
-    from launch import run_directory
     from launch.comparison import plots, results, table
 
     over = results.build_abscissa(FLAGS.over or chosen.over, runs)
@@ -72,8 +72,8 @@ def _report(
     text = table.render(lines, over, at, measures, title=chosen.title)
     numbers = table.build(lines, over, at, measures)
     csv = numbers.to_csv(index=False, lineterminator="\n")
-    run_directory.write_atomically(comparison / "comparison.csv", csv)
-    run_directory.write_atomically(comparison / "comparison.md", text)
+    _files.write_atomically(comparison / "comparison.csv", csv)
+    _files.write_atomically(comparison / "comparison.md", text)
     plots.draw_comparison(
         lines,
         over,

@@ -11,7 +11,10 @@ import os
 import pathlib
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class CsvTable:
@@ -102,6 +105,19 @@ def read_rounds(path: pathlib.Path, count: int, checksum: int) -> list[dict[str,
         {name: _value(text) for name, text in row.items()}
         for row in csv.DictReader(lines)
     ]
+
+
+def read_frame(path: pathlib.Path) -> "pd.DataFrame":
+    """A whole table of a run, nothing as NaN.
+
+    Raises:
+      ValueError: If the file is no table.
+      OSError: If it cannot be read.
+    """
+    # Not before it is needed: it takes a second.
+    import pandas as pd
+
+    return pd.read_csv(path, float_precision="round_trip")
 
 
 def cut(path: pathlib.Path, count: int) -> None:

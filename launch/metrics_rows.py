@@ -17,7 +17,8 @@ _REFUSED = encoder_names.REFUSALS[1:]
 def to_row(metrics: Mapping[str, Any]) -> Row:
     """The scalar metrics, as numbers of Python.
 
-    Of `refused`, every reason is a column `refused_REASON`.
+    Of `refused`, every reason is a column `refused_REASON`; of `model_metrics`, every
+    scalar a column `model_NAME`.
     """
     row: Row = {}
     for name, value in metrics.items():
@@ -25,6 +26,9 @@ def to_row(metrics: Mapping[str, Any]) -> Row:
             counts = np.asarray(value).tolist()[1:]
             reasons = [f"refused_{reason}" for reason in _REFUSED]
             row.update(zip(reasons, counts, strict=True))
+        elif name == "model_metrics":
+            own = {f"model_{each}": np.asarray(value[each]) for each in value}
+            row.update({each: v.item() for each, v in own.items() if v.ndim == 0})
         elif name not in _VECTORS:
             row[name] = np.asarray(value).item()
     return row

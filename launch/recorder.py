@@ -16,6 +16,7 @@ from absl import logging
 
 from launch import csv_table, metrics_rows, run_directory
 from tasks import LOSS, ClientData, Metric
+from tff_gs import _files
 
 if TYPE_CHECKING:
     from tff_gs import programs
@@ -182,7 +183,7 @@ class Recorder:
         for number, client in enumerate(self._clients):
             examples, contributed = len(client.labels), self.contributed[number]
             writer.writerow([number, client.name, examples, contributed])
-        run_directory.write_atomically(self._directory.clients, table.getvalue())
+        _files.write_atomically(self._directory.clients, table.getvalue())
 
 
 def _checksum(client: ClientData) -> int:

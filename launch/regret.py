@@ -23,6 +23,7 @@ from absl import flags as absl_flags
 from launch import flag_types, topic, train_flags
 from launch.comparison import command, plan, preset
 from launch.targets import Target
+from tff_gs import _files
 
 if TYPE_CHECKING:
     from launch.comparison import results
@@ -116,7 +117,6 @@ def _report(
     comparison: pathlib.Path,
 ) -> str:
     # Not before they are needed: pandas and matplotlib take a second.
-    from launch import run_directory
     from launch.comparison import plots, regret, results
 
     completed = runs[0].completed
@@ -130,8 +130,8 @@ def _report(
         time_budget=f"{float(completed['time_budget']):g}",
     )
     csv = regret.build(reaches).to_csv(index=False, lineterminator="\n")
-    run_directory.write_atomically(comparison / "regret.csv", csv)
-    run_directory.write_atomically(comparison / "regret.md", text)
+    _files.write_atomically(comparison / "regret.csv", csv)
+    _files.write_atomically(comparison / "regret.md", text)
     title = f"Time to {regret.describe(wanted)}"
     plots.draw_regret(
         reaches, comparison / "regret.png", title=title, time_label=time_label

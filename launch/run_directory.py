@@ -11,8 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from launch import file_lock
-from tff_gs import _sealed_folder
+from tff_gs import _files, _sealed_folder
 
 # Followed by the round.
 CHECKPOINT_PREFIX = "round_"
@@ -132,8 +131,8 @@ class RunDirectory:
             self._unmake(missing)
             raise _not_writable(self.path, error) from error
         try:
-            write_atomically(self.flags, _lines(flags))
-            write_atomically(self.flags_json, _json(flags))
+            _files.write_atomically(self.flags, _lines(flags))
+            _files.write_atomically(self.flags_json, _json(flags))
         except OSError as error:
             self.discard()
             raise _not_writable(self.path, error) from error
@@ -166,7 +165,7 @@ class RunDirectory:
         """
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            file_lock.take(handle, self.path, holder="a run")
+            _files.take(handle, self.path, holder="a run")
             yield
         finally:
             os.close(handle)
@@ -193,7 +192,7 @@ class RunDirectory:
             if not path.name.removeprefix(CHECKPOINT_PREFIX).isdigit():
                 shutil.rmtree(path, ignore_errors=True)
         for name in FILES:
-            _temporary(self.path / name).unlink(missing_ok=True)
+            _files.unfinished_name(self.path / name).unlink(missing_ok=True)
 
     def reopen(self, flags: Mapping[str, str]) -> None:
         """Makes a complete run one that is not, and writes its flags again.
@@ -208,7 +207,7 @@ class RunDirectory:
         ):
             # A disk that is full takes what is there already.
             if not path.exists() or path.read_text(encoding="utf-8") != text:
-                write_atomically(path, text)
+                _files.write_atomically(path, text)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the run as complete, when all its other files are written.
@@ -217,7 +216,7 @@ class RunDirectory:
           result: What it came to.
         """
         checksums = {path.name: checksum(path) for path in (self.metrics, self.clients)}
-        write_atomically(self.result, _json({**result, "checksums": checksums}))
+        _files.write_atomically(self.result, _json({**result, "checksums": checksums}))
 
 
 def create_numbered(path: str, flags: Mapping[str, str]) -> RunDirectory:
@@ -268,23 +267,3 @@ def _lines(flags: Mapping[str, str]) -> str:
 
 def _json(values: Mapping[str, Any]) -> str:
     return json.dumps(dict(values), indent=2) + "\n"
-
-
-def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Replaces the content of `path` in one step.
-
-    Raises:
-      OSError: If the disk is full or fails; the file is as it was.
-    """
-    temporary = _temporary(path)
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _temporary(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(f".{path.name}.new")

@@ -1,7 +1,6 @@
 """The picture of a run: what its task measures, loss, k, and who contributed."""
 
 import dataclasses
-import os
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pandas as pd
 from matplotlib import figure, ticker
 from matplotlib.backends import backend_agg
 
-from launch import plot_style
+from launch import csv_table, plot_style
 from tasks import LOSS, Metric
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ class Captions:
 
 
 def draw(
-    metrics: str | os.PathLike[str],
-    clients: str | os.PathLike[str],
+    metrics: pathlib.Path,
+    clients: pathlib.Path,
     path: pathlib.Path,
     captions: Captions,
 ) -> None:
@@ -57,7 +56,7 @@ def draw(
       path: Where the PNG goes.
       captions: What to write into it.
     """
-    rounds, contributed = pd.read_csv(metrics), pd.read_csv(clients)
+    rounds, contributed = map(csv_table.read_frame, (metrics, clients))
     with matplotlib.rc_context(plot_style.STYLE):
         drawing = figure.Figure(figsize=(11, 7.4), layout="constrained")
         backend_agg.FigureCanvasAgg(drawing)

@@ -65,7 +65,7 @@ METHOD.define(
     "sparsifier",
     flag_types.choice(SPARSIFIERS),
     "what clients send and what the server selects",
-    "fab_top_k",
+    "fab_consensus",
 )
 
 ENCODERS = Topic(
@@ -90,7 +90,7 @@ RULE.define(
     "controller",
     flag_types.choice(CONTROLLERS),
     "the rule that chooses k; an option that it does not take is an error",
-    "elasticity",
+    "waiting",
 )
 
 COST = Topic("Model of time", choices={"Costs": COSTS})

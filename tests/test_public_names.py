@@ -11,11 +11,12 @@ from tff_gs import _lazy
 
 PACKAGES = {
     "aggregators": """
-        SharedCoordinatesState SparsifiedMeanFactory SparsifiedMeanState
-        SparsifiedSumFactory UnweightedSparsifiedMeanFactory fab_top_k_factory
+        ConsensusState SharedCoordinatesState SparseTopKEncodingStage
+        SparsifiedMeanFactory SparsifiedMeanState SparsifiedSumFactory
+        UnweightedSparsifiedMeanFactory fab_consensus_factory fab_top_k_factory
         fab_top_k_sum_factory fub_top_k_factory fub_top_k_sum_factory
-        SparseTopKEncodingStage periodic_k_factory random_k_factory sparse_top_k
-        top_k_factory top_k_sum_factory
+        periodic_k_factory random_k_factory sparse_top_k top_k_factory
+        top_k_sum_factory
     """,
     "controllers": """
         AdditiveDescent Amount CONTROLLERS ContinuousBandit Controller Decision Descent

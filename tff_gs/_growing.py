@@ -9,9 +9,10 @@ from tff_gs._tensorflow import tf
 _Columns = TypeVar("_Columns", bound=tuple)
 
 
-def open_length(vector: tf.Tensor) -> tf.Tensor:
-    """The same vector, its static length forgotten."""
-    return tf.raw_ops.PlaceholderWithDefault(input=vector, shape=[None])
+def open_length(rows: tf.Tensor) -> tf.Tensor:
+    """The same tensor [n, ...], its static number of rows forgotten."""
+    shape = [None, *rows.shape[1:]]
+    return tf.raw_ops.PlaceholderWithDefault(input=rows, shape=shape)
 
 
 def empty(dtype: tf.DType) -> tf.Tensor:
@@ -20,7 +21,12 @@ def empty(dtype: tf.DType) -> tf.Tensor:
     TFF wants one type for the accumulator of an aggregation, from its zero on; a
     plain empty constant would fix the length at 0.
     """
-    return open_length(tf.zeros([0], dtype))
+    return no_rows(tf.TensorSpec([], dtype))
+
+
+def no_rows(spec: tf.TensorSpec) -> tf.Tensor:
+    """An empty column [n, ...] of entries of that type, likewise."""
+    return open_length(tf.zeros([0, *spec.shape], spec.dtype))
 
 
 def concat(first: _Columns, second: _Columns) -> _Columns:

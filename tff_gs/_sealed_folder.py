@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from tff_gs import _files
+
 SEAL = "seal.json"
 
 _FORMAT = 1
@@ -40,8 +42,8 @@ def seal(folder: pathlib.Path, notes: Mapping[str, Any]) -> None:
     path.write_text(f"{_digest(text.encode())}\n{text}\n", encoding="utf-8")
     for parent, _, files in os.walk(folder):
         for name in files:
-            sync(pathlib.Path(parent, name))
-        sync(pathlib.Path(parent))
+            _files.sync(pathlib.Path(parent, name))
+        _files.sync(pathlib.Path(parent))
 
 
 def read_notes(folder: pathlib.Path) -> dict[str, Any]:
@@ -76,15 +78,6 @@ def check(folder: pathlib.Path) -> None:
                 f"Expected the files of {folder} as they were written, found {name} "
                 f"{'missing' if name not in found else 'changed'}."
             )
-
-
-def sync(path: pathlib.Path) -> None:
-    """Returns when a file, or what a folder lists, is on the disk itself."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove(folder: pathlib.Path) -> None:

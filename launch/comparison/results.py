@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from launch import metrics_rows, run_directory
+from launch import csv_table, metrics_rows, run_directory
 from launch import targets as targets_lib
 from launch.comparison import plan, preset, standing
 from tasks import Metric
@@ -80,8 +80,8 @@ def _read(run: plan.Run) -> Result | None:
         for name, checksum in result.get("checksums", {}).items():
             if run_directory.checksum(run.directory / name) != checksum:
                 raise ValueError(f"{name} is not as the run left it")
-        metrics = pd.read_csv(files.metrics)
-        contributed = pd.read_csv(files.clients)["contributed"]
+        metrics = csv_table.read_frame(files.metrics)
+        contributed = csv_table.read_frame(files.clients)["contributed"]
         return Result(
             seed=run.seed,
             metrics=metrics,

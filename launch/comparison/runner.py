@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple, TextIO
 
-from launch import file_lock, screen
+from launch import screen
 from launch.comparison import plan, standing
+from tff_gs import _files
 
 _POLL_SECONDS = 0.2
 # A round in progress is finished before a run gives way to Ctrl-C.
@@ -71,7 +72,7 @@ def lock(comparison: pathlib.Path) -> Iterator[None]:
             f"({error.strerror})."
         ) from error
     with file:
-        file_lock.take(file, comparison, holder="another comparison")
+        _files.take(file, comparison, holder="another comparison")
         yield
 
 

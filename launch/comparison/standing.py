@@ -8,6 +8,7 @@ from typing import Any
 
 from launch import plugins, run_directory
 from launch.comparison import plan
+from tff_gs import _files
 
 # Where the files of a cache lie, and how often a run is saved, changes no result.
 _WITHOUT_EFFECT = ("cache_dir", "checkpoint_every", "client_store_dir")
@@ -130,7 +131,7 @@ def prepare(run: plan.Run) -> None:
             shutil.rmtree(run.directory)
         file.parent.mkdir(parents=True, exist_ok=True)
         lines = [_HEADING, *run.arguments]
-        run_directory.write_atomically(file, "\n".join(lines) + "\n")
+        _files.write_atomically(file, "\n".join(lines) + "\n")
     except OSError as error:
         raise ValueError(
             f"Expected an output_dir that can be written, found {error.filename} "

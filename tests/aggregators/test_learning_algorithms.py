@@ -87,6 +87,22 @@ def test_with_all_entries_it_is_plain_federated_averaging(
     assert [output.metrics["aggregator"]["refused"] for output in outputs] == [0] * 3
 
 
+def test_elected_coordinates(plain, linear_model, client_datasets):
+    whole, four = (
+        _fed_avg(linear_model, model_aggregator=aggregators.fab_consensus_factory(k))
+        for k in (1.0, 4)
+    )
+    expected, _ = _run(plain, client_datasets, 3)
+    weights, _ = _run(whole, client_datasets, 3)
+    np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
+    weights, outputs = _run(four, client_datasets, 5)
+    for number, output in enumerate(outputs):
+        assert np.count_nonzero(weights[number + 1] - weights[number]) <= 4
+        assert output.metrics["aggregator"]["value_bits"] == 32 * 4
+    losses = [_loss(row, client_datasets) for row in weights]
+    assert losses[-1] < 0.9 * losses[0]
+
+
 @pytest.mark.parametrize("build", [_fed_avg, _fed_prox, _fed_sgd])
 def test_sparse_in_both_directions(
     build, linear_model, weights_type, client_datasets, exact_encoder

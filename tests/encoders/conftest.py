@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tff_gs import sparse_vector
-from tff_gs.encoders import _magnitude_code, _ranked_code, message_encoder
+from tff_gs.encoders import message_encoder
 from tff_gs.encoders.encoder import Encoder
 
 
@@ -39,11 +39,7 @@ class Codec(NamedTuple):
 def _encoder(index, value, dimension, tensor_sizes):
     """The encoder; no name leads to the codes that come with a method."""
     if index == "ranked":
-        return message_encoder.MessageEncoder(
-            [_ranked_code.RankedCode().bind(dimension=dimension)],
-            _magnitude_code.MagnitudeCode(),
-            dimension=dimension,
-        )
+        return message_encoder.MessageEncoder.of_ballots(dimension)
     encoder = Encoder(
         "int32" if index == "leading" else index,
         "float32" if value == "none" else value,

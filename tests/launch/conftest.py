@@ -122,9 +122,12 @@ def repeated_run(small_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def waiting_run(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("runs") / "waiting"
-    return train(*SMALL, "--controller=waiting", directory=directory)
+def paper_run(tmp_path_factory):
+    """The paper's method and rule."""
+    directory = tmp_path_factory.mktemp("runs") / "paper"
+    return train(
+        *SMALL, "--sparsifier=fab_top_k", "--controller=sign", directory=directory
+    )
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,26 @@ def tables(heading):
     ]
 
 
+def metrics(*, cohorts=False, elects=True, waits=True):
+    """The columns of metrics.csv in a run, as of `tables`."""
+    always, of_cohorts, of_elections, of_waiting = tables("metrics.csv")
+    names = list(always)
+
+    def insert(before, columns):
+        place = names.index(before)
+        names[place:place] = columns
+
+    if elects:
+        insert("contributed_min", of_elections)
+    if cohorts:
+        insert("clients", list(of_cohorts)[:7])
+    for wanted, columns in ((waits, of_waiting), (cohorts, list(of_cohorts)[7:])):
+        if wanted:
+            insert("test_accuracy", columns)
+    every = always | of_cohorts | of_elections | of_waiting
+    return {name: every[name] for name in names}
+
+
 def keys(heading):
     """The keys of the two-column table under a heading, in its order."""
     _, _, section = _PAGE.read_text(encoding="utf-8").partition(f"\n## {heading}\n")

@@ -48,13 +48,7 @@ def test_a_cohort_takes_part_in_a_round(disk_run, metrics):
 
 
 def test_the_page_of_files_has_the_columns_of_cohorts(disk_run):
-    always, of_cohorts, _ = files_page.tables("metrics.csv")
-    names = list(always)
-    # Before the evaluation, and, placed later, before the counts of clients.
-    names[-2:-2] = list(of_cohorts)[7:]
-    place = names.index("clients")
-    names[place:place] = list(of_cohorts)[:7]
-    columns = {name: (always | of_cohorts)[name] for name in names}
+    columns = files_page.metrics(cohorts=True)
     files_page.check(disk_run.directory / "metrics.csv", columns)
 
 

@@ -66,24 +66,6 @@ def test_the_last_checkpoint_is_that_of_the_latest_round(tmp_path):
     directory.check_resumable()
 
 
-def test_atomic_writing_leaves_nothing_else_behind(tmp_path):
-    path = tmp_path / "clients.csv"
-    for text in ("a\n", "b\n"):
-        run_directory.write_atomically(path, text)
-        assert path.read_text() == text
-    assert [found.name for found in tmp_path.iterdir()] == ["clients.csv"]
-
-
-def test_a_file_that_finds_no_room_is_as_it_was(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("old")
-    with file_limit.no_file_above(10), pytest.raises(OSError, match="large") as error:
-        run_directory.write_atomically(path, "x" * 20)
-    assert error.value.filename == str(path)
-    assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["a.csv"]
-
-
 @pytest.mark.parametrize("size", [0, 5, 30])
 def test_a_directory_whose_files_find_no_room_is_not_there(tmp_path, size):
     directory = run_directory.RunDirectory(tmp_path / "a" / "b")

@@ -45,5 +45,8 @@ def test_rows_are_scalars_with_a_column_for_each_reason():
         f"refused_{name}" for name in names.REFUSALS[1:]
     ]
     assert not {"contributed", "client_ids", "refusals"} & set(row)
+    own = {"accuracy": np.float32(0.5), "by_class": np.array([1, 2])}
+    with_own = metrics_rows.to_row({**round_metrics, "model_metrics": own})
+    assert with_own == {**row, "model_accuracy": 0.5}
     ids, contributed = metrics_rows.contributions(round_metrics)
     assert (ids.tolist(), contributed.tolist()) == ([2, 0], [7, 9])

@@ -39,26 +39,34 @@ def test_a_run_leaves_all_files(small_run):
 
 def test_the_page_of_files_says_what_is_there(small_run, interrupted_run):
     assert files_page.files() == {*_COMPLETE, "clients.states"}
-    for name in ("metrics.csv", "clients.csv", "timing.csv"):
-        columns = files_page.tables(name)[0]
-        for run in (small_run, interrupted_run):
-            files_page.check(run.directory / name, columns)
+    for run, waits in ((small_run, True), (interrupted_run, False)):
+        columns = files_page.metrics(waits=waits)
+        files_page.check(run.directory / "metrics.csv", columns)
+        for name in ("clients.csv", "timing.csv"):
+            files_page.check(run.directory / name, files_page.tables(name)[0])
     result = json.loads(small_run.read("result.json"))
     assert files_page.keys("result.json") == list(result)
 
 
-def test_waiting_probes_nothing_and_shows_what_it_sees(waiting_run):
-    run = waiting_run
+def test_the_papers_method_and_rule_probe(paper_run):
+    run = paper_run
     assert run.code == 0, run.err
-    always, _, of_waiting = files_page.tables("metrics.csv")
-    names = [*list(always)[:-2], *of_waiting, *list(always)[-2:]]
-    columns = {name: (always | of_waiting)[name] for name in names}
+    columns = files_page.metrics(elects=False, waits=False)
     files_page.check(run.directory / "metrics.csv", columns)
     metrics = _metrics(run)
+    assert (metrics["k_probe"] > 0).all()
+    assert (metrics["probe_downlink_bits"] > 0).all()
+    assert metrics["loss_probe"].notna().all()
+
+
+def test_the_default_probes_nothing_and_shows_what_it_sees(small_run):
+    metrics = _metrics(small_run)
     assert (metrics["k_probe"] == 0).all()
-    assert (metrics["probe_downlink_elements"] == 0).all()
-    # D = 13,706, beta = 10: sqrt(27 D) is below D / 20.
+    assert (metrics["probe_downlink_bits"] == 0).all()
+    # D = 13,706, beta = 10: sqrt(27 D) is below where communication takes as long.
     assert metrics["k"][0] == 608
+    # 608 of 6 clients: at least 102 ranks.
+    assert (metrics["ballot_ranks"] > metrics["k"] // 6).all()
     assert metrics["update_elasticity"].between(0, 1).all()
     assert metrics["k"].nunique() > 1
 

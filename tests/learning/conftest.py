@@ -111,7 +111,7 @@ def client_data():
 @pytest.fixture(scope="session")
 def build_process(exact_encoder):
     """Builds a process of FAB-top-k at the normalised time, beta = 10."""
-    from tff_gs import learning
+    from tff_gs import learning, sparsifiers
 
     def build(model, controller, *, batch_size=4, probe_examples=1, **options):
         if "client_optimizer" in options:
@@ -120,6 +120,7 @@ def build_process(exact_encoder):
             builder, rate = learning.build_sparsified_fed_sgd, {"learning_rate": 0.5}
         arguments = {
             "controller": controller,
+            "sparsifier": sparsifiers.FabTopK(),
             "uplink_encoder": exact_encoder,
             "downlink_encoder": exact_encoder,
             "probe_encoder": exact_encoder,

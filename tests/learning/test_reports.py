@@ -25,7 +25,14 @@ def _receipts(rows):
 
 
 def _measured(
-    client_id, contributed=1, loss=1.0, losses=(), steps=1, caught=(), energies=()
+    client_id,
+    contributed=1,
+    loss=1.0,
+    losses=(),
+    steps=1,
+    caught=(),
+    energies=(),
+    metrics=(),
 ):
     return _reports.Measured(
         _reports.ClientReport(
@@ -34,6 +41,7 @@ def _measured(
             tf.constant(loss, tf.float32),
             tf.constant(losses, tf.float32),
             tf.constant(energies, tf.float32),
+            metrics,
         ),
         tf.constant(steps),
         tuple(caught)
@@ -42,18 +50,15 @@ def _measured(
     )
 
 
-def _summary(
-    rows, all_measured, *, probes=False, energies=False, limits=None, selected=10
-):
-    collected = _reports.no_reports(catches_up=limits is not None)
+def _summary(rows, all_measured, *, limits=None, selected=10):
+    specs = tf.nest.map_structure(tf.TensorSpec.from_tensor, all_measured[0])
+    collected = _reports.no_reports(specs)
     for measured in all_measured:
         collected = _reports.collect(collected, measured)
     return _reports.summarise(
         collected,
         _receipts(rows),
         selected=tf.constant(selected),
-        probes=probes,
-        energies=energies,
         limits=limits,
     )
 
@@ -69,7 +74,6 @@ def test_means_are_weighted_by_the_uploads_weights():
             _measured(0, 2, 3.0, (3.0, 2.0, 1.0), steps=1),
             _measured(3, 3, 2.0, (2.0, 2.0, 2.0), steps=2),
         ],
-        probes=True,
     )
     assert found.training_loss == (2 * 3 + 6 * 2 + 2 * 1) / 10
     np.testing.assert_allclose(found.losses, [2.0, 2.0, 2.0])
@@ -88,7 +92,6 @@ def test_means_of_energies_are_weighted_too():
             _measured(3, energies=(2.0, 2.0)),
             _measured(7, energies=(_NAN, 1.0)),
         ],
-        energies=True,
     )
     np.testing.assert_allclose(found.energies, [2.5, 1.75])
     assert found.losses.shape == (0,)
@@ -102,7 +105,7 @@ def test_a_loss_that_is_not_finite_counts_for_nothing(lie):
         _measured(7, loss=lie, losses=(1, 1, 1)),
         _measured(7, loss=1.0, losses=(1, lie, 1)),
     ):
-        found = _summary(_THREE, [liar, *honest], probes=True)
+        found = _summary(_THREE, [liar, *honest])
         assert np.isfinite(found.training_loss)
         assert np.all(np.isfinite(found.losses))
     np.testing.assert_allclose(found.losses, [(6 + 6) / 8, (4 + 6) / 8, 1.0])
@@ -156,7 +159,48 @@ def test_of_several_reports_under_one_id_the_first_counts():
 
 def test_nobody_heard_is_a_mean_of_nothing():
     rows = [(1, names.UNKNOWN_CLIENT, 0.0, 0)]
-    found = _summary(rows, [_measured(1, losses=(1, 1, 1))], probes=True)
+    found = _summary(rows, [_measured(1, losses=(1, 1, 1))])
     assert np.isnan(found.training_loss)
     assert np.all(np.isnan(found.losses))
     assert found.contributed.shape == (0,)
+
+
+def _metrics(correct, losses):
+    return {"correct": tf.constant(correct), "losses": [tf.constant(losses)]}
+
+
+def test_metrics_of_the_model_are_summed_over_who_is_heard():
+    rows = [(0, 0, 2.0, 5), (3, names.BAD_CHECKSUM, 0.0, 0), (7, 0, 6.0, 5)]
+    found = _summary(
+        rows,
+        [
+            _measured(7, metrics=_metrics(5, [1.0, 2.0])),
+            _measured(3, metrics=_metrics(100, [100.0, 100.0])),
+            _measured(0, metrics=_metrics(2, [0.5, 0.25])),
+            _measured(0, metrics=_metrics(100, [100.0, 100.0])),
+        ],
+    )
+    assert found.model_metrics["correct"] == 7
+    np.testing.assert_array_equal(found.model_metrics["losses"][0], [1.5, 2.25])
+    # They are part of the report: three numbers of 32 bits, and three of the model.
+    assert found.bits == 4 * 32 * (3 + 3)
+
+
+@pytest.mark.parametrize("lie", [_NAN, _INF])
+def test_metrics_that_are_not_finite_count_for_nothing(lie):
+    found = _summary(
+        _THREE,
+        [
+            _measured(0, metrics=_metrics(2, [1.0, 1.0])),
+            _measured(3, metrics=_metrics(100, [1.0, lie])),
+        ],
+    )
+    assert found.model_metrics["correct"] == 2
+    np.testing.assert_array_equal(found.model_metrics["losses"][0], [1.0, 1.0])
+
+
+def test_nobody_has_metrics():
+    rows = [(1, names.UNKNOWN_CLIENT, 0.0, 0)]
+    found = _summary(rows, [_measured(1, metrics=_metrics(3, [1.0, 2.0]))])
+    assert found.model_metrics["correct"] == 0
+    np.testing.assert_array_equal(found.model_metrics["losses"][0], [0.0, 0.0])

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import functools
 import random
 
 import numpy as np
@@ -229,6 +230,35 @@ def test_ids_that_cannot_be_used(cohort_process, by_id, context, ids, sentence):
     process = programs.ClientIdProcess(cohort_process, by_id, runtime.MemoryStore())
     with pytest.raises(ValueError, match=f"^Expected {sentence}"):
         process.next(process.initialize(), ids)
+
+
+def test_cohorts_that_tff_samples(cohort_process, client_data, context, loop):
+    """Its own sampling function, over its own string ids, whatever strings they are."""
+    process = programs.ClientIdProcess(
+        cohort_process, client_data, runtime.MemoryStore()
+    )
+    sample = tff.simulation.build_uniform_sampling_fn(
+        np.array(client_data.client_ids), random_seed=1
+    )
+    released = tff.program.MemoryReleaseManager()
+    tff.simulation.run_training_process(
+        process,
+        training_selection_fn=functools.partial(sample, size=2),
+        total_rounds=3,
+        metrics_managers=[released],
+    )
+    for number in (1, 2, 3):
+        found = _measured(released.values()[number])["client_ids"]
+        assert sorted(_NAMES[place] for place in found) == sorted(sample(number, 2))
+
+
+def test_sentences_name_a_client_by_its_own_id(cohort_process, by_id, context):
+    x, y = by_id["bo"]
+    process = programs.ClientIdProcess(
+        cohort_process, {**by_id, "bo": (x, y[:-1])}, runtime.MemoryStore()
+    )
+    with pytest.raises(ValueError, match="in all parts of client bo, found"):
+        process.next(process.initialize(), ["anna", "bo"])
 
 
 def test_data_that_cannot_be_used(cohort_process, data):

@@ -212,7 +212,7 @@ def test_an_id_that_is_none_is_refused(path):
 
 def test_one_store_at_a_time(path):
     with runtime.DiskStore(path, _TYPE):
-        _reopening_fails(path, r"used by one store at a time, found another")
+        _reopening_fails(path, r"to be free, found another store at work in it")
     runtime.DiskStore(path, _TYPE).close()
 
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tff_gs.aggregators.sparse_mean import (
         SparsifiedMeanState as SparsifiedMeanState,
     )
+    from tff_gs.aggregators.consensus_mean import (
+        ConsensusState as ConsensusState,
+        fab_consensus_factory as fab_consensus_factory,
+    )
     from tff_gs.aggregators.shared_coordinates import (
         SharedCoordinatesState as SharedCoordinatesState,
         periodic_k_factory as periodic_k_factory,

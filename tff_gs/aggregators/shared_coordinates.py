@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
-from typing_extensions import override
 
 from tff_gs import _flat_structure, _seeds
+from tff_gs.aggregators import _inner
 from tff_gs.controllers import amount
 from tff_gs.sparsifiers import _seeded_permutation
 
@@ -102,62 +102,6 @@ class SharedDraws:
         return self._flat.unflatten(vector)
 
 
-class _SharedCoordinates:
-    """What the weighted and the unweighted factory have in common."""
-
-    def __init__(
-        self,
-        k: amount.Amount,
-        inner: tff.aggregators.AggregationFactory,
-        *,
-        periodic: bool,
-        unbiased: bool,
-        seed: int,
-    ) -> None:
-        self._k = k
-        self._inner = inner
-        self._periodic = periodic
-        self._unbiased = unbiased
-        self._seed = seed
-
-    def _create(
-        self, value_type: tff.Type, *weight_types: tff.Type
-    ) -> tff.templates.AggregationProcess:
-        draws = SharedDraws(
-            _flat_structure.FlatStructure.of_type(value_type),
-            self._k,
-            periodic=self._periodic,
-            unbiased=self._unbiased,
-            seed=self._seed,
-        )
-        picked_type = tff.TensorType(np.float32, [draws.count])
-        inner = self._inner.create(picked_type, *weight_types)
-        _check_inner_result(inner, picked_type)
-        initialize_fn = _build_initialize(inner)
-        types = (
-            initialize_fn.type_signature.result,
-            *(tff.FederatedType(t, tff.CLIENTS) for t in (value_type, *weight_types)),
-        )
-        run = _build_round(draws, inner, value_type)
-
-        def run_weighted(
-            state: tff.Value, value: tff.Value, weight: tff.Value
-        ) -> tff.templates.MeasuredProcessOutput:
-            return run(state, value, weight)
-
-        def run_unweighted(
-            state: tff.Value, value: tff.Value
-        ) -> tff.templates.MeasuredProcessOutput:
-            return run(state, value)
-
-        next_fn = tff.federated_computation(
-            # TFF reads how many arguments there are, and takes no *weights.
-            run_weighted if weight_types else run_unweighted,
-            *types,
-        )
-        return tff.templates.AggregationProcess(initialize_fn, next_fn)
-
-
 def _build_initialize(inner: tff.templates.AggregationProcess) -> tff.Computation:
     first_round = tff.tensorflow.computation(lambda: tf.constant(0))
 
@@ -205,28 +149,6 @@ def _build_round(
         )
 
     return run
-
-
-class _WeightedSharedCoordinates(
-    _SharedCoordinates, tff.aggregators.WeightedAggregationFactory
-):
-    """Random-k or periodic-k around a weighted factory."""
-
-    @override
-    def create(
-        self, value_type: tff.Type, weight_type: tff.Type
-    ) -> tff.templates.AggregationProcess:
-        return self._create(value_type, weight_type)
-
-
-class _UnweightedSharedCoordinates(
-    _SharedCoordinates, tff.aggregators.UnweightedAggregationFactory
-):
-    """Random-k or periodic-k around an unweighted factory."""
-
-    @override
-    def create(self, value_type: tff.Type) -> tff.templates.AggregationProcess:
-        return self._create(value_type)
 
 
 def random_k_factory(
@@ -324,24 +246,25 @@ def _wrap(
 ) -> tff.aggregators.AggregationFactory:
     if inner is None:
         inner = tff.aggregators.MeanFactory(no_nan_division=True)
-    wrappers = {
-        tff.aggregators.WeightedAggregationFactory: _WeightedSharedCoordinates,
-        tff.aggregators.UnweightedAggregationFactory: _UnweightedSharedCoordinates,
-    }
-    for kind, wrapper in wrappers.items():
-        if isinstance(inner, kind):
-            return wrapper(k, inner, periodic=periodic, unbiased=unbiased, seed=seed)
-    raise TypeError(
-        f"Expected inner_agg_factory to be an aggregation factory, found {inner!r}."
-    )
 
-
-def _check_inner_result(
-    inner: tff.templates.AggregationProcess, picked_type: tff.TensorType
-) -> None:
-    found = inner.next.type_signature.result.result.member
-    if found != picked_type:
-        raise TypeError(
-            f"Expected an inner aggregation that results in {picked_type}, found "
-            f"{found}."
+    def create(
+        value_type: tff.Type, *weight_types: tff.Type
+    ) -> tff.templates.AggregationProcess:
+        draws = SharedDraws(
+            _flat_structure.FlatStructure.of_type(value_type),
+            k,
+            periodic=periodic,
+            unbiased=unbiased,
+            seed=seed,
         )
+        process = _inner.create_inner(
+            inner, tff.TensorType(np.float32, [draws.count]), *weight_types
+        )
+        return _inner.aggregation_process(
+            _build_initialize(process),
+            _build_round(draws, process, value_type),
+            value_type,
+            *weight_types,
+        )
+
+    return _inner.factory_around(inner, create)

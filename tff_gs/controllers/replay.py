@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from typing import Any, NamedTuple
 
 from typing_extensions import override
 
-from tff_gs import _checks, configuration
+from tff_gs import _checks, _csv_rows, configuration
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.controllers import amount, controller
@@ -115,30 +114,17 @@ def read_sequence(path: str | os.PathLike[str]) -> list[int]:
       ValueError: If the file is missing or no CSV text, has no column `k` or no
         rows, or a k is not an integer of at least 1.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            _checks.require("k" in columns, f"a column 'k' in {path}", list(columns))
-            cells = [(reader.line_num, row["k"]) for row in reader]
-    except OSError as error:
-        raise ValueError(
-            f"Expected a CSV file with a column 'k' at {path}, found: {error.strerror}."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"Expected CSV text in {path}, found: {error}.") from error
-    _checks.require(len(cells) > 0, f"at least one row in {path}", len(cells))
-    return [_parse_count(cell, f"line {line} of {path}") for line, cell in cells]
+    rows = _csv_rows.read(path, ["k"])
+    _checks.require(len(rows) > 0, f"at least one row in {path}", len(rows))
+    return [_parse_count(row) for row in rows]
 
 
-def _parse_count(cell: str | None, where: str) -> int:
-    try:
-        # pandas writes integers with missing neighbours as floats: 1000.0.
-        value = float(cell) if cell is not None else float("nan")
-    except ValueError:
-        value = float("nan")
+def _parse_count(row: _csv_rows.Row) -> int:
+    # pandas writes integers with missing neighbours as floats: 1000.0.
+    value = _csv_rows.number(row.cells["k"])
     if not (value >= 1 and value.is_integer()):
         raise ValueError(
-            f"Expected k to be an integer of at least 1 in {where}, found {cell!r}."
+            f"Expected k to be an integer of at least 1 in {row.place}, found "
+            f"{row.cells['k']!r}."
         )
     return int(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import math
 import os
@@ -10,7 +9,7 @@ import os
 import numpy as np
 from typing_extensions import override
 
-from tff_gs import _checks
+from tff_gs import _checks, _csv_rows
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
 from tff_gs.costs import cost
@@ -121,23 +120,7 @@ def read_links(path: str | os.PathLike[str], num_clients: int) -> Links:
         client, or a value is not a number or outside its range.
     """
     _checks.require_positive(num_clients, "num_clients")
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            missing = [name for name in _COLUMNS if name not in header]
-            if missing:
-                raise ValueError(
-                    f"Expected the columns {', '.join(_COLUMNS)} in {path}, "
-                    f"found no {', '.join(missing)}."
-                )
-            rows = list(reader)
-    except OSError as error:
-        raise ValueError(
-            f"Expected a CSV file of links at {path}, found: {error.strerror}."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"Expected CSV text in {path}, found: {error}.") from error
+    rows = _csv_rows.read(path, list(_COLUMNS))
     if len(rows) < num_clients:
         raise ValueError(
             f"Expected links of {num_clients} clients in {path}, found {len(rows)}."
@@ -145,25 +128,20 @@ def read_links(path: str | os.PathLike[str], num_clients: int) -> Links:
     return Links(
         **{
             name: np.array(
-                [
-                    _parse(row[name], name, f"row {number} of {path}")
-                    for number, row in enumerate(rows[:num_clients], start=1)
-                ],
-                np.float64,
+                [_parse(row, name) for row in rows[:num_clients]], np.float64
             )
             for name in _COLUMNS
         }
     )
 
 
-def _parse(cell: str | None, name: str, where: str) -> float:
-    try:
-        value = float(cell) if cell is not None else math.nan
-    except ValueError:
-        value = math.nan
+def _parse(row: _csv_rows.Row, name: str) -> float:
+    value = _csv_rows.number(row.cells[name])
     if math.isnan(value):
-        raise ValueError(f"Expected {name} to be a number in {where}, found {cell!r}.")
-    _COLUMNS[name](value, f"{name} in {where}")
+        raise ValueError(
+            f"Expected {name} to be a number in {row.place}, found {row.cells[name]!r}."
+        )
+    _COLUMNS[name](value, f"{name} in {row.place}")
     return value
 
 

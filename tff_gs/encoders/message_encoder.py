@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from typing_extensions import override
 
@@ -12,7 +12,9 @@ from tff_gs._tensorflow import tf
 from tff_gs.encoders import (
     _bit_packing,
     _leading_code,
+    _magnitude_code,
     _no_values_code,
+    _ranked_code,
     codec,
     index_code,
     names,
@@ -83,6 +85,18 @@ class MessageEncoder(codec.Codec):
         self._count_start = 2 + self._width
         self._start = _MAGIC + 16 * _VERSION + 4 * (self._width - 1)
         self._shortest = self._count_start + 1 + _CHECKSUM_BYTES
+
+    @classmethod
+    def of_ballots(cls, dimension: int) -> Self:
+        """The encoder of an election's ballots.
+
+        Indices come in the order of rank, each once; magnitudes fall, and are short.
+
+        Args:
+          dimension: D.
+        """
+        code = _ranked_code.RankedCode().bind(dimension=dimension)
+        return cls([code], _magnitude_code.MagnitudeCode(), dimension=dimension)
 
     @override
     def encode(

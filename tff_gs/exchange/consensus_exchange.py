@@ -22,12 +22,7 @@ import tensorflow_federated as tff
 from typing_extensions import override
 
 from tff_gs import _growing, sparse_vector
-from tff_gs.encoders import (
-    _bit_packing,
-    _magnitude_code,
-    _ranked_code,
-    message_encoder,
-)
+from tff_gs.encoders import _bit_packing, message_encoder
 from tff_gs.exchange import (
     client_state,
     messages,
@@ -105,11 +100,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         """Builds the exchange; arguments as of `SparseExchange`."""
         dimension = sparsifier.dimension
         self._announcement_encoder = downlink_encoder.without_values()
-        self._ballot_encoder = message_encoder.MessageEncoder(
-            [_ranked_code.RankedCode().bind(dimension=dimension)],
-            _magnitude_code.MagnitudeCode(),
-            dimension=dimension,
-        )
+        self._ballot_encoder = message_encoder.MessageEncoder.of_ballots(dimension)
         self._ballot_reader = reading.MessageReader(
             # A norm is that of the values; those of a ballot only rank them.
             self._ballot_encoder,

@@ -30,6 +30,8 @@ class ClientReport(NamedTuple):
         [0] if nothing is probed.
       energies: float32 [2], the sum of the squares of a_i, and of those that it sent;
         [0] if no rule for k needs them.
+      model_metrics: What the model's own metrics came to in the client's training,
+        not finalized, see `Objective.training_pass`; `()` if it has none.
     """
 
     client_id: tf.Tensor
@@ -37,10 +39,13 @@ class ClientReport(NamedTuple):
     training_loss: tf.Tensor
     losses: tf.Tensor
     energies: tf.Tensor
+    model_metrics: Any = ()
 
 
 class Measured(NamedTuple):
     """A report, and what is measured beside it: no part of the report's size.
+
+    Of several clients, with columns [n, ...] in place of each tensor.
 
     Attributes:
       report: `ClientReport`.
@@ -60,26 +65,12 @@ class CollectedReports(NamedTuple):
     """Reports as they came: the accumulator of the aggregation.
 
     Attributes:
-      client_ids: int32 [n].
-      contributed: int32 [n].
-      training_loss: float32 [n].
-      losses: float32 [3 n], or [0].
-      energies: float32 [2 n], or [0].
-      local_steps: int32 [n].
-      catch_up: `CatchUpReceipt` of int64 [n], or `()`.
+      rows: `Measured` of n clients.
       bits: int64 scalar, the size of all reports.
-      encode_seconds: float64 scalar, of all clients.
     """
 
-    client_ids: tf.Tensor
-    contributed: tf.Tensor
-    training_loss: tf.Tensor
-    losses: tf.Tensor
-    energies: tf.Tensor
-    local_steps: tf.Tensor
-    catch_up: Any
+    rows: Measured
     bits: tf.Tensor
-    encode_seconds: tf.Tensor
 
 
 class RoundReport(NamedTuple):
@@ -95,6 +86,7 @@ class RoundReport(NamedTuple):
       catch_up: `tff_gs.exchange.catch_up.CatchUpReceipt` of int64 [n], or `()`.
       bits: int64 scalar, the size of all reports.
       encode_seconds: float64 scalar, all clients' time for encoding their uploads.
+      model_metrics: The sums of `ClientReport.model_metrics`, or `()`.
     """
 
     participants: receipts.Receipts
@@ -106,52 +98,30 @@ class RoundReport(NamedTuple):
     catch_up: Any
     bits: tf.Tensor
     encode_seconds: tf.Tensor
+    model_metrics: Any = ()
 
 
-def no_reports(*, catches_up: bool) -> CollectedReports:
-    """The accumulator before any report."""
+def no_reports(specs: Measured) -> CollectedReports:
+    """The accumulator before any report, whose `tf.TensorSpec`s are `specs`."""
     return CollectedReports(
-        client_ids=_growing.empty(tf.int32),
-        contributed=_growing.empty(tf.int32),
-        training_loss=_growing.empty(tf.float32),
-        losses=_growing.empty(tf.float32),
-        energies=_growing.empty(tf.float32),
-        local_steps=_growing.empty(tf.int32),
-        catch_up=catch_up.no_receipts() if catches_up else (),
-        bits=tf.constant(0, tf.int64),
-        encode_seconds=tf.constant(0.0, tf.float64),
+        tf.nest.map_structure(_growing.no_rows, specs), tf.constant(0, tf.int64)
     )
 
 
 def collect(collected: CollectedReports, measured: Measured) -> CollectedReports:
     """The accumulator with one more report."""
-    report = measured.report
-    one = CollectedReports(
-        client_ids=report.client_id[tf.newaxis],
-        contributed=report.contributed[tf.newaxis],
-        training_loss=report.training_loss[tf.newaxis],
-        losses=report.losses,
-        energies=report.energies,
-        local_steps=measured.local_steps[tf.newaxis],
-        catch_up=tf.nest.map_structure(lambda x: x[tf.newaxis], measured.catch_up),
-        bits=messages.size_in_bits(report),
-        encode_seconds=measured.encode_seconds,
+    one = tf.nest.map_structure(lambda x: x[tf.newaxis], measured)
+    return join(
+        collected, CollectedReports(one, messages.size_in_bits(measured.report))
     )
-    return join(collected, one)
 
 
 def join(first: CollectedReports, second: CollectedReports) -> CollectedReports:
     """The reports of both."""
-    columns = CollectedReports._fields[:6]
-    return first._replace(
-        **{
-            name: tf.concat([getattr(first, name), getattr(second, name)], axis=0)
-            for name in columns
-        },
-        catch_up=_growing.concat(first.catch_up, second.catch_up),
-        bits=first.bits + second.bits,
-        encode_seconds=first.encode_seconds + second.encode_seconds,
+    rows = tf.nest.map_structure(
+        lambda *columns: tf.concat(columns, axis=0), first.rows, second.rows
     )
+    return CollectedReports(rows, first.bits + second.bits)
 
 
 def summarise(
@@ -159,8 +129,6 @@ def summarise(
     received: receipts.Receipts,
     *,
     selected: tf.Tensor,
-    probes: bool,
-    energies: bool,
     limits: catch_up.CatchUpReceipt | None,
 ) -> RoundReport:
     """What the reports come to.
@@ -169,58 +137,82 @@ def summarise(
       collected: All reports.
       received: The receipts of the round's uploads.
       selected: int32 scalar, |J|.
-      probes: Whether losses were measured.
-      energies: Whether energies were.
       limits: The most that a client can have received to catch up; int64 scalars.
     """
     participants = receipts.of_participants(received)
-    order = tf.argsort(collected.client_ids, stable=True)
-    ids = tf.gather(collected.client_ids, order)
-    # The first report under each id; a client without one reports zeros.
-    places = tf.searchsorted(ids, participants.client_ids)
-    has_report = tf.equal(
-        tf.gather(tf.concat([ids, [0]], axis=0), places), participants.client_ids
-    ) & (places < tf.size(ids))
-    rows = tf.gather(tf.concat([order, [tf.size(ids)]], axis=0), places)
-
-    def column(values: tf.Tensor) -> tf.Tensor:
-        nought = tf.zeros([1], values.dtype)
-        found = tf.gather(tf.concat([values, nought], axis=0), rows)
-        return tf.where(has_report, found, nought)
-
+    rows, has_report = _of_clients(participants.client_ids, collected.rows)
+    report = rows.report
     weights = tf.where(has_report, participants.weights, 0.0)
-
-    def means(values: tf.Tensor, width: int) -> tf.Tensor:
-        table = tf.reshape(values, [-1, width])
-        columns = [column(table[:, place]) for place in range(width)]
-        return _means(tf.stack(columns, axis=1), weights)
-
-    nothing = tf.zeros([0], tf.float64)
     caught_up: Any = ()
     if limits is not None:
         caught_up = catch_up.CatchUpReceipt(
             *(
-                tf.clip_by_value(column(values), tf.constant(0, tf.int64), limit)
-                for values, limit in zip(collected.catch_up, limits, strict=True)
+                tf.clip_by_value(column, tf.constant(0, tf.int64), limit)
+                for column, limit in zip(rows.catch_up, limits, strict=True)
             )
         )
+    most = tf.minimum(participants.elements, selected)
     return RoundReport(
         participants=participants,
-        contributed=tf.clip_by_value(
-            column(collected.contributed),
-            0,
-            tf.minimum(participants.elements, selected),
-        ),
-        training_loss=_means(column(collected.training_loss)[:, tf.newaxis], weights)[
-            0
-        ],
-        losses=means(collected.losses, 3) if probes else nothing,
-        energies=means(collected.energies, 2) if energies else nothing,
-        local_steps=tf.clip_by_value(column(collected.local_steps), 0, MAX_LOCAL_STEPS),
+        contributed=tf.clip_by_value(report.contributed, 0, most),
+        training_loss=_means(report.training_loss[:, tf.newaxis], weights)[0],
+        losses=_means(report.losses, weights),
+        energies=_means(report.energies, weights),
+        local_steps=tf.clip_by_value(rows.local_steps, 0, MAX_LOCAL_STEPS),
         catch_up=caught_up,
         bits=collected.bits,
-        encode_seconds=collected.encode_seconds,
+        encode_seconds=tf.reduce_sum(collected.rows.encode_seconds),
+        model_metrics=_sums_of(report.model_metrics, participants.accepted),
     )
+
+
+def _of_clients(
+    client_ids: tf.Tensor, measured: Measured
+) -> tuple[Measured, tf.Tensor]:
+    """The rows of some clients, and who of them has one, bool [n].
+
+    The first row under each id counts; a client without one has zeros.
+
+    Args:
+      client_ids: int32 [n], ascending.
+      measured: Rows in any order.
+    """
+    order = tf.argsort(measured.report.client_id, stable=True)
+    ids = tf.gather(measured.report.client_id, order)
+    places = tf.searchsorted(ids, client_ids)
+    has_row = tf.equal(tf.gather(tf.concat([ids, [0]], axis=0), places), client_ids) & (
+        places < tf.size(ids)
+    )
+    nobody = tf.size(ids)
+    rows = tf.gather(tf.concat([order, [nobody]], axis=0), places)
+    rows = tf.where(has_row, rows, nobody)
+
+    def column(values: tf.Tensor) -> tf.Tensor:
+        nought = tf.zeros([1, *values.shape[1:]], values.dtype)
+        return tf.gather(tf.concat([values, nought], axis=0), rows)
+
+    return tf.nest.map_structure(column, measured), has_row
+
+
+def _sums_of(metrics: Any, accepted: tf.Tensor) -> Any:
+    """The sums over the clients that are heard and whose numbers are finite.
+
+    Args:
+      metrics: A structure of columns [n, ...] of numbers, or none.
+      accepted: bool [n], whose upload was accepted.
+    """
+    counts = accepted
+    for column in tf.nest.flatten(metrics):
+        if column.dtype.is_floating:
+            others = list(range(1, column.shape.rank))
+            counts &= tf.reduce_all(tf.math.is_finite(column), axis=others)
+
+    def total(column: tf.Tensor) -> tf.Tensor:
+        counted = tf.reshape(counts, [-1, *[1] * (column.shape.rank - 1)])
+        column = tf.where(counted, column, tf.zeros_like(column))
+        return _sums.running_sums(column)[-1]
+
+    return tf.nest.map_structure(total, metrics)
 
 
 def _means(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import collections
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,7 +124,7 @@ def _not_ids(found: list[Any]) -> str:
 
 
 def check_data(
-    data: Any, data_type: tff.Type, clients: Sequence[int] | None = None
+    data: Any, data_type: tff.Type, clients: Sequence[Hashable] | None = None
 ) -> list[Any]:
     """The clients' examples as arrays in the containers of the model's batch.
 
@@ -139,7 +139,8 @@ def check_data(
         or int64 are cast to the model's dtypes if that changes no entry.
       data_type: The type of a client's data, T or {T}@CLIENTS: that of
         `process.next.type_signature.parameter.data`.
-      clients: Their ids, for the sentences and their number; None: their places.
+      clients: Their ids, whole numbers or strings, for the sentences and their number;
+        None: their places.
 
     Raises:
       ValueError: In one sentence, if there is no client, not one entry for each of
@@ -187,7 +188,7 @@ def check_input_spec(input_spec: Any) -> None:
             )
 
 
-def _check_examples(leaves: Sequence[np.ndarray], client: int) -> None:
+def _check_examples(leaves: Sequence[np.ndarray], client: Hashable) -> None:
     counts = sorted({len(leaf) for leaf in leaves})
     if len(counts) > 1:
         raise ValueError(

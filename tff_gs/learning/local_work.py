@@ -108,11 +108,14 @@ class TrainingRecord(NamedTuple):
       training_loss: float32 scalar, the mean loss of its minibatches, each at the
         weights that it was used at.
       probe_examples: A batch of random examples of its first minibatch.
+      metrics: What the model's own metrics came to on its minibatches, not finalized;
+        `()` if it has none.
     """
 
     local_steps: tf.Tensor
     training_loss: tf.Tensor
     probe_examples: Any
+    metrics: Any
 
 
 class LocalWork(client_work.ClientWork):
@@ -180,6 +183,7 @@ class LocalWork(client_work.ClientWork):
         inputs: Inputs,
         vector: tf.Tensor,
         training_loss: tf.Tensor,
+        metrics: Any,
         first_batch: Any,
     ) -> client_work.Contribution:
         size = count_examples(first_batch)
@@ -195,6 +199,7 @@ class LocalWork(client_work.ClientWork):
                 self._local_steps(inputs.data),
                 training_loss,
                 gather_examples(first_batch, probed),
+                metrics,
             ),
         )
 
@@ -212,10 +217,10 @@ class MinibatchGradient(LocalWork):
         self, client: client_state.ClientState, inputs: Inputs
     ) -> client_work.Contribution:
         batch = self._minibatch(client, inputs.data, 0)
-        loss, gradient = self._objective.loss_and_gradient(
+        loss, gradient, metrics = self._objective.training_pass(
             client.weights, inputs.non_trainable, batch
         )
-        return self._contribution(client, inputs, gradient, loss, batch)
+        return self._contribution(client, inputs, gradient, loss, metrics, batch)
 
 
 class LocalUpdates(LocalWork):
@@ -263,32 +268,61 @@ class LocalUpdates(LocalWork):
     def __call__(
         self, client: client_state.ClientState, inputs: Inputs
     ) -> client_work.Contribution:
-
-        def step(
-            number: tf.Tensor, state: Any, weights: tf.Tensor, losses: tf.Tensor
-        ) -> tuple[tf.Tensor, Any, tf.Tensor, tf.Tensor]:
-            loss, gradient = self._objective.loss_and_gradient(
-                weights,
-                inputs.non_trainable,
-                self._minibatch(client, inputs.data, number),
-            )
-            state, weights = self.optimizer.next(state, weights, gradient)
-            return number + 1, state, weights, losses + loss
-
         steps = self._local_steps(inputs.data)
-        initial = self.optimizer.initialize(
-            tf.TensorSpec([self._objective.dimension], tf.float32)
-        )
-        _, _, weights, losses = tf.while_loop(
-            lambda number, *_: number < steps,
+
+        def step(number: tf.Tensor, training: _Training) -> tuple[tf.Tensor, _Training]:
+            batch = self._minibatch(client, inputs.data, number)
+            loss, gradient, metrics = self._objective.training_pass(
+                training.weights, inputs.non_trainable, batch
+            )
+            optimizer, weights = self.optimizer.next(
+                training.optimizer, training.weights, gradient
+            )
+            metrics = tf.nest.map_structure(tf.add, training.metrics, metrics)
+            return number + 1, _Training(
+                optimizer, weights, training.losses + loss, metrics
+            )
+
+        _, done = tf.while_loop(
+            lambda number, _: number < steps,
             step,
-            (tf.constant(0), initial, client.weights, tf.constant(0.0)),
+            (tf.constant(0), self._begin(client.weights)),
             parallel_iterations=1,
         )
         return self._contribution(
             client,
             inputs,
-            client.weights - weights,
-            losses / tf.cast(steps, tf.float32),
+            client.weights - done.weights,
+            done.losses / tf.cast(steps, tf.float32),
+            done.metrics,
             self._minibatch(client, inputs.data, 0),
         )
+
+    def _begin(self, weights: tf.Tensor) -> "_Training":
+        """What local steps begin with."""
+        vector = tf.TensorSpec([self._objective.dimension], tf.float32)
+        return _Training(
+            self.optimizer.initialize(vector),
+            weights,
+            tf.constant(0.0),
+            tf.nest.map_structure(
+                lambda spec: tf.zeros(spec.shape, spec.dtype),
+                self._objective.metrics_specs,
+            ),
+        )
+
+
+class _Training(NamedTuple):
+    """A client's training after some local steps.
+
+    Attributes:
+      optimizer: Its state.
+      weights: float32 [D].
+      losses: float32 scalar, the sum over the steps.
+      metrics: The sum of the model's own metrics, not finalized.
+    """
+
+    optimizer: Any
+    weights: tf.Tensor
+    losses: tf.Tensor
+    metrics: Any

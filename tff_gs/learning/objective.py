@@ -1,8 +1,9 @@
 """A model as a function of one flat vector of weights."""
 
 import abc
+import collections
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +45,21 @@ def features_and_labels(batch: Any) -> tuple[Any, Any]:
     return features, labels
 
 
+class TrainingPass(NamedTuple):
+    """What a forward and a backward pass over a minibatch come to.
+
+    Attributes:
+      loss: float32 scalar, the mean over the minibatch.
+      gradient: float32 [D], of the loss.
+      metrics: The state of the model's own metrics after this minibatch alone, not
+        finalized; `()` if it has none. States add up.
+    """
+
+    loss: tf.Tensor
+    gradient: tf.Tensor
+    metrics: Any
+
+
 class Objective(abc.ABC):
     """The loss of a model and its gradient, over flat float32 [D] weights.
 
@@ -54,6 +70,8 @@ class Objective(abc.ABC):
       input_spec: The `tf.TensorSpec` structure of a batch; leading dimensions open.
       non_trainable_type: The TFF type of the weights that training leaves alone.
       weights_type: That of all weights, a `tff.learning.models.ModelWeights`.
+      metrics_specs: The `tf.TensorSpec` structure of the model's own metrics before
+        they are finalized; `()` if it has none.
     """
 
     def __init__(self, trainable: Any, non_trainable: Any, input_spec: Any):
@@ -81,6 +99,7 @@ class Objective(abc.ABC):
         self._flat = _flat_structure.FlatStructure(trainable)
         self.tensor_sizes = self._flat.tensor_sizes
         self.dimension = self._flat.dimension
+        self.metrics_specs: Any = ()
 
     def flatten(self, trainable: Any) -> tf.Tensor:
         """The trainable weights, or their gradient, as one float32 [D] vector."""
@@ -114,10 +133,24 @@ class Objective(abc.ABC):
         return self._loss(weights, non_trainable, batch, training=True)
 
     @abc.abstractmethod
+    def training_pass(
+        self, weights: tf.Tensor, non_trainable: Any, batch: Any
+    ) -> TrainingPass:
+        """Loss, gradient and the model's own metrics of `batch`."""
+
     def loss_and_gradient(
         self, weights: tf.Tensor, non_trainable: Any, batch: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The mean loss over `batch` and its gradient, float32 [D]."""
+        return self.training_pass(weights, non_trainable, batch)[:2]
+
+    @abc.abstractmethod
+    def finalize(self, metrics: Any) -> Any:
+        """The values of the model's own metrics, from sums of their states.
+
+        Args:
+          metrics: As of `metrics_specs`, which are not `()`.
+        """
 
     def probe_losses(
         self, weights: Sequence[tf.Tensor], non_trainable: Any, batch: Any
@@ -152,6 +185,8 @@ class _FunctionalObjective(Objective):
         features_and_labels(model.input_spec)
         super().__init__(trainable, non_trainable, model.input_spec)
         self._non_trainable_specs = non_trainable
+        with tf.Graph().as_default():
+            self.metrics_specs = _specs_of(model.initialize_metrics_state())
 
     def remarks(self) -> list[str]:
         # TFF's functional models of Keras's run in a graph only.
@@ -171,22 +206,45 @@ class _FunctionalObjective(Objective):
         )
         return self.flatten(trainable), non_trainable
 
-    def _loss(
+    def _forward(
         self, weights: tf.Tensor, non_trainable: Any, batch: Any, *, training: bool
-    ) -> tf.Tensor:
+    ) -> tuple[tf.Tensor, Any]:
+        """The loss and the model's output."""
         x, y = features_and_labels(batch)
         output = self._model.predict_on_batch(
             (self.unflatten(weights), non_trainable), x, training=training
         )
-        return self._model.loss(output, y)
+        return self._model.loss(output, y), output
 
-    def loss_and_gradient(
+    def _loss(
+        self, weights: tf.Tensor, non_trainable: Any, batch: Any, *, training: bool
+    ) -> tf.Tensor:
+        return self._forward(weights, non_trainable, batch, training=training)[0]
+
+    def training_pass(
         self, weights: tf.Tensor, non_trainable: Any, batch: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> TrainingPass:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            loss = self.loss(weights, non_trainable, batch)
-        return loss, tape.gradient(loss, weights)
+            loss, output = self._forward(weights, non_trainable, batch, training=True)
+        metrics = self._measure(batch, loss, output) if self.metrics_specs else ()
+        return TrainingPass(loss, tape.gradient(loss, weights), metrics)
+
+    def finalize(self, metrics: Any) -> Any:
+        return self._model.finalize_metrics(metrics)
+
+    def _measure(self, batch: Any, loss: tf.Tensor, output: Any) -> Any:
+        """The state of the model's metrics after a minibatch."""
+        _, labels = features_and_labels(batch)
+        return self._model.update_metrics_state(
+            self._model.initialize_metrics_state(),
+            labels,
+            tff.learning.models.BatchOutput(
+                loss=loss,
+                predictions=output,
+                num_examples=tf.shape(tf.nest.flatten(output)[0])[0],
+            ),
+        )
 
 
 class _VariableObjective(Objective):
@@ -202,6 +260,8 @@ class _VariableObjective(Objective):
                 )
             )
             super().__init__(trainable, non_trainable, model.input_spec)
+            self.metrics_specs = _specs_of(model.report_local_unfinalized_metrics())
+            self._finalizers = model.metric_finalizers()
 
     def remarks(self) -> list[str]:
         with tf.Graph().as_default():
@@ -261,13 +321,15 @@ class _VariableObjective(Objective):
 
         return run()
 
-    def loss_and_gradient(
+    def training_pass(
         self, weights: tf.Tensor, non_trainable: Any, batch: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> TrainingPass:
         model = self._model_fn()
 
         @tf.function
-        def run() -> tuple[tf.Tensor, tf.Tensor]:
+        def run() -> TrainingPass:
+            # One model serves all local steps of a client.
+            model.reset_metrics()
             with tf.GradientTape() as tape:
                 loss = self._forward(
                     model, weights, non_trainable, batch, training=True
@@ -277,9 +339,18 @@ class _VariableObjective(Objective):
                 model.trainable_variables,
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
-            return loss, self.flatten(gradients)
+            metrics = ()
+            if self.metrics_specs:
+                metrics = model.report_local_unfinalized_metrics()
+            return TrainingPass(loss, self.flatten(gradients), metrics)
 
         return run()
+
+    def finalize(self, metrics: Any) -> Any:
+        return collections.OrderedDict(
+            (name, finalizer(metrics[name]))
+            for name, finalizer in self._finalizers.items()
+        )
 
 
 def _on_random_operations(graph: tf.Graph) -> list[str]:
@@ -290,6 +361,13 @@ def _on_random_operations(graph: tf.Graph) -> list[str]:
         "The model's forward pass draws random numbers that no seed of the process "
         f"fixes ({', '.join(found)}), so that two runs of one seed differ."
     ]
+
+
+def _specs_of(metrics: Any) -> Any:
+    """See `Objective.metrics_specs`."""
+    if not tf.nest.flatten(metrics):
+        return ()
+    return tf.nest.map_structure(tf.TensorSpec.from_tensor, metrics)
 
 
 def _spec(value: Any) -> tf.TensorSpec:

@@ -1,6 +1,8 @@
 """Federated training over sparse messages, with a k that is learned on the way.
 
-A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it:
+A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it, with the
+paper's FAB-top-k; by default coordinates are elected before values travel, see
+`tff_gs.exchange.consensus_exchange`:
 
     server  k, k' <- the rule's decision                   `Round.begin`
     client  a_i <- a_i + gradient, or local updates        `SparseExchange.upload`
@@ -21,9 +23,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _growing
+from tff_gs import _growing, _tensor_specs
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.controllers import elasticity_descent
+from tff_gs.controllers import waiting
 from tff_gs.costs import cost as cost_lib
 from tff_gs.costs import normalised
 from tff_gs.encoders import encoder
@@ -45,7 +47,7 @@ from tff_gs.learning import (
 )
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
-from tff_gs.sparsifiers import fab_top_k
+from tff_gs.sparsifiers import fab_consensus
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -140,8 +142,14 @@ class SparsifiedProcess:
     * `probe_downlink_elements` int32 and `probe_downlink_bits` int64: the message
       that tells each client what k' would have changed;
     * `report_bits` int64: losses and counts that all clients report after a round;
+    * if coordinates are elected before values travel, `ballot_ranks` int32, r: how many
+      ranks clients nominated, `ballot_bits` int64, of all clients, and
+      `announcement_bits` int64, what told each client J (in `uplink_bits` and
+      `downlink_bits`, both), and `short_union` int32, 1 if the ballots held fewer than
+      k coordinates;
     * `kappa` int32, `contributed_min`, `contributed_median`, `contributed_max`:
-      |J and J_i| over clients; `overlap` float64: how many clients sent a selected
+      |J and J_i| over clients (J_i are a client's nominees if there is an election);
+      `overlap` float64: how many clients sent a selected
       coordinate, on average;
     * `local_steps` int32: tau of the client that computed most, and `training_loss`
       float64, the clients' minibatch losses at w(m-1);
@@ -161,7 +169,10 @@ class SparsifiedProcess:
       `refused` int32 [reasons], how many messages were refused by reason
       (`tff_gs.encoders.names.REFUSALS`; the first entry counts the accepted ones);
     * `client_ids` int32 [N], `contributed` int32 [N] and `refusals` int32 [N] (see
-      `describe_refusals`), of the clients that the server knows.
+      `describe_refusals`), of the clients that the server knows;
+    * `model_metrics`, if the model has metrics of its own: their values over the
+      minibatches of the round, summed over the clients that were accepted and finalized
+      as `tff.learning.metrics.sum_then_finalize` does.
 
     Attributes:
       objective: The model as a function of flat weights.
@@ -222,8 +233,8 @@ def build_sparsified_process(
     work: local_work.LocalWork,
     update: server_update.ServerUpdate,
     cost: cost_lib.Cost = normalised.NormalisedTime(),
-    sparsifier: sparsifier_lib.Sparsifier = fab_top_k.FabTopK(),
-    controller: controller_lib.Controller = elasticity_descent.ElasticityDescent(),
+    sparsifier: sparsifier_lib.Sparsifier = fab_consensus.FabConsensus(),
+    controller: controller_lib.Controller = waiting.Waiting(),
     uplink_encoder: encoder.Encoder = encoder.Encoder(),
     downlink_encoder: encoder.Encoder = encoder.Encoder(),
     probe_encoder: encoder.Encoder = encoder.Encoder(),
@@ -516,12 +527,13 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
     report = tff.tensorflow.computation(
         steps.report, (answered_type, answer_type, message_type)
     )
+    measured_type = report.type_signature.result[1]
     zero = tff.tensorflow.computation(
-        lambda: _reports.no_reports(catches_up=steps.catching_up is not None)
+        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
     )
     collected_type = zero.type_signature.result
     collect = tff.tensorflow.computation(
-        _reports.collect, (collected_type, report.type_signature.result[1])
+        _reports.collect, (collected_type, measured_type)
     )
     join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
     identity = tff.tensorflow.computation(lambda collected: collected, collected_type)

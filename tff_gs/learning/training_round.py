@@ -177,6 +177,7 @@ class Round:
             kept.training_loss,
             losses,
             self._energies(answered.pending),
+            kept.metrics,
         )
         return received.client, _reports.Measured(
             report,
@@ -200,8 +201,6 @@ class Round:
             collected,
             outcome.receipts,
             selected=outcome.downlink_elements,
-            probes=self.rule.probes,
-            energies=self._reports_energies,
             limits=catching_up.limits(state.round) if catching_up else None,
         )
         decision = config.decision
@@ -217,6 +216,8 @@ class Round:
             **self.measure.metrics(decision, outcome, report, feedback),
             **self.rule.metrics(updated.controller),
         )
+        if report.model_metrics:
+            metrics["model_metrics"] = self.objective.finalize(report.model_metrics)
         timing = collections.OrderedDict(
             encode_seconds=report.encode_seconds,
             decode_seconds=outcome.decode_seconds,

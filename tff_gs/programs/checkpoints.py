@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from typing_extensions import override
 
-from tff_gs import _sealed_folder
+from tff_gs import _files, _sealed_folder
 
 # Where a state is written, until it is whole and has its name.
 UNFINISHED = ".unfinished"
@@ -112,7 +112,7 @@ class CheckpointManager(tff.program.ProgramStateManager[Any]):
             written.rename(self._path(version))
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        _sealed_folder.sync(self._root)
+        _files.sync(self._root)
         for earlier in (await self.get_versions() or ())[: -self._keep_total]:
             _sealed_folder.remove(self._path(earlier))
 

@@ -195,10 +195,14 @@ class ClientIdProcess:
         return [self._places[name] for name in names]
 
     def _examples(self, places: Sequence[int]) -> list[Any]:
+        """Their data, checked here: the sentences then have the clients' own ids."""
         names = [self.client_ids[place] for place in places]
         if isinstance(self._data, Mapping):
-            return [self._data[name] for name in names]
-        return learning.clients_from_client_data(self._data, names).data
+            data = [self._data[name] for name in names]
+        else:
+            data = learning.clients_from_client_data(self._data, names).data
+        data_type = self._process.next.type_signature.parameter.data
+        return learning.check_data(data, data_type, clients=names)
 
     def _follow(self, state: learning.ServerState) -> learning.ServerState:
         """Takes the store to where the state is; otherwise no client has the model."""

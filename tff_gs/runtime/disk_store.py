@@ -14,7 +14,6 @@ Every record has a checksum of all that it says.
 """
 
 import errno
-import fcntl
 import json
 import mmap
 import os
@@ -29,7 +28,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from typing_extensions import override
 
-from tff_gs import _tensor_specs
+from tff_gs import _files, _tensor_specs
 from tff_gs.runtime import client_store
 
 _NAME = b"tff_gs client states "
@@ -102,7 +101,7 @@ class DiskStore(client_store.ClientStore):
         self._record_bytes = _whole_pages(self._record.itemsize)
         self._file = self._open()
         try:
-            self._lock()
+            _files.take(self._file, self._path, holder="another store")
             self._header_bytes = self._check_header(str(state_type))
             self._newest = 0
             # The records of the snapshots that are saved, the latest last; and of the
@@ -210,15 +209,6 @@ class DiskStore(client_store.ClientStore):
     def _close_file(self) -> None:
         os.close(self._file)
         self._file = _CLOSED
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                f"Expected {self._path} to be used by one store at a time, found "
-                "another one."
-            ) from error
 
     def _check_header(self, state_type: str) -> int:
         """Reads the header, or writes it; returns its size."""

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
+from tff_gs import _files
 from tff_gs.runtime import worker_errors
 
 PREFIX = "tff_gs_spool_"
@@ -108,9 +109,9 @@ def _remove_dead(parent: pathlib.Path) -> None:
             continue
         try:
             if os.fstat(descriptor).st_uid == os.getuid():
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _files.take(descriptor, path, holder="its program")
                 shutil.rmtree(path, ignore_errors=True)
-        except OSError:
+        except (OSError, ValueError):
             # Its program lives.
             continue
         finally:
