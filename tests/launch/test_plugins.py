@@ -131,7 +131,7 @@ _WRONG = {
     "--controller=halvin": "halving: did you mean 'halving'?",
     "--perod=1": "found --perod: did you mean --period?",
     "--part=2": "Flag --part=2: expected a number in (0, 1].",
-    "--period=3": "--controller=elasticity only its options",
+    "--controller=sign --period=3": "--controller=sign only its options",
     "--task=line --target_accuracy=0.5": "Expected for --task=line a target of what it "
     "measures (--target_mae, --target_loss), found --target_accuracy.",
     "--task=line --target_mae=low": "Flag --target_mae=low: expected a number.",
