@@ -64,18 +64,18 @@ class _Sender(NamedTuple):
     rounds: tf.Tensor
 
 
-class Nominated(NamedTuple):
+class Voter(NamedTuple):
     """A client between its ballot and its values.
 
     Attributes:
       sender: Who it is.
-      worked: `tff_gs.exchange.sparse_exchange.Worked`.
+      work: `tff_gs.exchange.sparse_exchange.WorkResult`.
       nominees: int32 [r], the coordinates that it nominated.
       decision: k and k' of the round.
     """
 
     sender: Any
-    worked: Any
+    work: Any
     nominees: Any
     decision: Any
 
@@ -126,20 +126,18 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         client: client_state.ClientState,
         inputs: Any,
         config: messages.RoundConfig,
-    ) -> tuple[messages.UplinkMessage, Nominated]:
+    ) -> tuple[messages.UplinkMessage, Voter]:
         """A client's work, and its ballot."""
-        worked = self.contribute(client, inputs)
-        nominees = self.sparsifier.nominees(worked.residual, config.shared[0])
-        magnitudes = tf.abs(sparse_vector.take(worked.residual, nominees))
+        work = self.contribute(client, inputs)
+        nominees = self.sparsifier.nominees(work.residual, config.shared[0])
+        magnitudes = tf.abs(sparse_vector.take(work.residual, nominees))
         ballot = self._ballot_encoder.encode(
             sparse_vector.SparseVector(nominees, magnitudes), client.seed
         ).message
-        length = tf.where(worked.usable, tf.size(ballot), 0)
-        message = messages.UplinkMessage(
-            client.client_id, worked.weight, ballot[:length]
-        )
+        length = tf.where(work.usable, tf.size(ballot), 0)
+        message = messages.UplinkMessage(client.client_id, work.weight, ballot[:length])
         sender = _Sender(client.client_id, client.seed, client.rounds)
-        return message, Nominated(sender, worked, nominees, config.decision)
+        return message, Voter(sender, work, nominees, config.decision)
 
     def elect(
         self,
@@ -168,7 +166,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         )
 
     def send_values(
-        self, nominated: Nominated, announcement: tf.Tensor
+        self, voter: Voter, announcement: tf.Tensor
     ) -> tuple[messages.UplinkMessage, sparse_exchange.PendingUpload]:
         """A client's values at J."""
         coordinates, _ = read_answer(
@@ -176,11 +174,11 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         )
         elected = fab_consensus.Elected(coordinates, _growing.empty(tf.int32))
         message, pending = self.write(
-            nominated.sender,
-            nominated.worked,
-            messages.RoundConfig(nominated.decision, elected),
+            voter.sender,
+            voter.work,
+            messages.RoundConfig(voter.decision, elected),
         )
-        return message, pending._replace(nominated=nominated.nominees)
+        return message, pending._replace(nominated=voter.nominees)
 
     def select_elected(
         self,
@@ -272,27 +270,20 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
     @override
     def _build_send(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
         """See `SparseExchange`."""
-        replica_type, config_type = (part.member for part in arguments[:2])
-        collect_ballots = self._build_collect(self._ballot_encoder)
+        hold_election = self._build_election(arguments)
+        told_type, announcement_type, election_type, voter_type = (
+            part.member for part in hold_election.type_signature.result
+        )
         collect = self._build_collect(self.uplink_encoder)
-        collected_type = collect.type_signature.result.member
-        tell = tff.tensorflow.computation(self.tell, (config_type, np.int32))
-        nominate = tff.tensorflow.computation(
-            self.nominate, (self.state_type, self._work.inputs_type, config_type)
-        )
-        elect = tff.tensorflow.computation(
-            self.elect, (collected_type, config_type, sparse_exchange.ROSTER_TYPE)
-        )
-        announcement_type, election_type = elect.type_signature.result
         send_values = tff.tensorflow.computation(
-            self.send_values, (nominate.type_signature.result[1], announcement_type)
+            self.send_values, (voter_type, announcement_type)
         )
         select = tff.tensorflow.computation(
             self.select_elected,
             (
-                collected_type,
-                replica_type,
-                config_type,
+                collect.type_signature.result.member,
+                arguments[0].member,
+                told_type,
                 election_type,
                 sparse_exchange.ROSTER_TYPE,
                 sparse_exchange.SEED_TYPE,
@@ -308,17 +299,11 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
             clients: tff.Value,
             inputs: tff.Value,
         ) -> sparse_exchange.Exchanged:
-            # Nobody needs to say that it takes part: the server's own ones are summed.
-            number = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
-            told = tff.federated_map(tell, (config, number))
-            ballots, nominated = tff.federated_map(
-                nominate, (clients, inputs, tff.federated_broadcast(told))
-            )
-            announcement, election = tff.federated_map(
-                elect, (collect_ballots(ballots), told, roster)
+            told, announcement, election, voters = hold_election(
+                config, roster, clients, inputs
             )
             message, pending = tff.federated_map(
-                send_values, (nominated, tff.federated_broadcast(announcement))
+                send_values, (voters, tff.federated_broadcast(announcement))
             )
             answer, stepped, outcome = tff.federated_map(
                 select, (collect(message), replica, told, election, roster, seed)
@@ -326,3 +311,39 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
             return sparse_exchange.Exchanged(stepped, answer, pending, outcome)
 
         return send
+
+    def _build_election(
+        self, arguments: tuple[tff.FederatedType, ...]
+    ) -> tff.Computation:
+        """The first leg.
+
+        `(config@SERVER, roster@SERVER, clients@CLIENTS, inputs@CLIENTS) ->
+        (RoundConfig@SERVER, announcement@SERVER, Election@SERVER, Voter@CLIENTS)`.
+        """
+        _, config, roster, _, clients, inputs = arguments
+        tell = tff.tensorflow.computation(self.tell, (config.member, np.int32))
+        nominate = tff.tensorflow.computation(
+            self.nominate, (clients.member, inputs.member, config.member)
+        )
+        collect = self._build_collect(self._ballot_encoder)
+        elect = tff.tensorflow.computation(
+            self.elect,
+            (collect.type_signature.result.member, config.member, roster.member),
+        )
+
+        @tff.federated_computation(config, roster, clients, inputs)
+        def hold_election(
+            config: tff.Value, roster: tff.Value, clients: tff.Value, inputs: tff.Value
+        ) -> tuple[tff.Value, ...]:
+            # Nobody needs to say that it takes part: the server's own ones are summed.
+            number = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
+            told = tff.federated_map(tell, (config, number))
+            ballots, voters = tff.federated_map(
+                nominate, (clients, inputs, tff.federated_broadcast(told))
+            )
+            announcement, election = tff.federated_map(
+                elect, (collect(ballots), told, roster)
+            )
+            return told, announcement, election, voters
+
+        return hold_election

@@ -46,7 +46,7 @@ class MessageBounds:
 DEFAULT_BOUNDS = MessageBounds()
 
 
-class Read(NamedTuple):
+class ReadMessages(NamedTuple):
     """What all messages of a round come to.
 
     Attributes:
@@ -102,7 +102,7 @@ class MessageReader:
         decision: controller.Decision,
         limit: tf.Tensor,
         roster: tf.Tensor,
-    ) -> Read:
+    ) -> ReadMessages:
         """Checks and decodes all messages, by client id.
 
         Args:
@@ -146,7 +146,7 @@ class MessageReader:
             value_bits=note.value_bits,
             overhead_bits=note.overhead_bits,
         )
-        return Read(done.accumulator, written, done.seconds)
+        return ReadMessages(done.accumulator, written, done.seconds)
 
     def _check_frames(
         self, collected: messages.CollectedMessages, roster: tf.Tensor

@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
     election: Any = ()
 
 
-class Worked(NamedTuple):
+class WorkResult(NamedTuple):
     """A client after its work.
 
     Attributes:
@@ -262,7 +262,7 @@ class SparseExchange:
         """
         return self.write(client, self.contribute(client, inputs), config)
 
-    def contribute(self, client: client_state.ClientState, inputs: Any) -> Worked:
+    def contribute(self, client: client_state.ClientState, inputs: Any) -> WorkResult:
         """Step 1 at a client: its work, added to its residual."""
         contribution = self._work(client, inputs)
         usable = _is_finite(contribution.vector) & _is_finite(contribution.weight)
@@ -271,7 +271,7 @@ class SparseExchange:
             lambda: self._add(client, contribution.vector),
             lambda: (client.transformation, client.residual),
         )
-        return Worked(
+        return WorkResult(
             residual,
             tf.where(usable, contribution.weight, 0.0),
             usable,
@@ -282,38 +282,38 @@ class SparseExchange:
     def write(
         self,
         client: client_state.ClientState | client_state.ClientReplica,
-        worked: Worked,
+        work: WorkResult,
         config: messages.RoundConfig,
     ) -> tuple[messages.UplinkMessage, PendingUpload]:
         """Step 2 at a client: what it sends, as bytes."""
         indices = self.sparsifier.sparsify(
-            worked.residual,
+            work.residual,
             config.decision.k,
             config.shared,
             _seeds.derive(client.seed, _seeds.Purpose.SPARSIFIER, client.rounds),
         )
         coordinates = self.sparsifier.coordinates(indices, config.shared)
         entries = sparse_vector.SparseVector(
-            indices, sparse_vector.take(worked.residual, coordinates)
+            indices, sparse_vector.take(work.residual, coordinates)
         )
         encoded, seconds = _stopwatch.timed(
             self.uplink_encoder.encode,
             entries,
             _seeds.derive(client.seed, _seeds.Purpose.UPLINK, client.rounds),
         )
-        length = tf.where(worked.usable, tf.size(encoded.message), 0)
+        length = tf.where(work.usable, tf.size(encoded.message), 0)
         message = messages.UplinkMessage(
-            client.client_id, worked.weight, encoded.message[:length]
+            client.client_id, work.weight, encoded.message[:length]
         )
         return message, PendingUpload(
-            residual=worked.residual,
+            residual=work.residual,
             coordinates=coordinates,
-            sent=worked.usable,
+            sent=work.usable,
             lost=entries.values - encoded.received,
             tag=messages.tag(message.entries),
-            transformation=worked.transformation,
+            transformation=work.transformation,
             encode_seconds=seconds,
-            kept=worked.kept,
+            kept=work.kept,
         )
 
     def no_messages(self) -> messages.CollectedMessages:
@@ -364,10 +364,10 @@ class SparseExchange:
             config.decision.k_probe,
             config.shared,
         )
-        indices = selection.update.indices
         encoded = self.downlink_encoder.encode(selection.update, seed)
         applied = sparse_vector.SparseVector(
-            self.sparsifier.coordinates(indices, config.shared), encoded.received
+            self.sparsifier.coordinates(selection.update.indices, config.shared),
+            encoded.received,
         )
         answer = messages.DownlinkMessage(
             rejected=receipts.rejected(received),
@@ -375,20 +375,8 @@ class SparseExchange:
             update=encoded.message,
             notes=selection.notes,
         )
-        outcome = Outcome(
-            receipts=received,
-            downlink_elements=tf.size(indices),
-            notes_elements=tf.size(selection.notes),
-            shared_elements=_count(config.shared),
-            downlink_bits=messages.size_in_bits((answer, config)),
-            downlink_sizes=self.downlink_encoder.sizes(encoded.message),
-            kappa=selection.kappa,
-            probe_message=self.write_probe(selection.probe, config, seed),
-            probe_units=self.probe_units(selection.probe, config),
-            probe_elements=tf.size(selection.probe.indices),
-            probe_count=selection.probe_count,
-            probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
-            decode_seconds=seconds,
+        outcome = self._outcome(received, selection, answer, config, seed)._replace(
+            decode_seconds=seconds
         )
         if self._keeps_order:
             order = self.sparsifier.order(aggregate, selection.update, config.shared)
@@ -398,6 +386,31 @@ class SparseExchange:
                 )
             )
         return answer, self._update.step(replica, applied), outcome
+
+    def _outcome(
+        self,
+        received: receipts.Receipts,
+        selection: sparsifier_lib.Selection,
+        answer: messages.DownlinkMessage,
+        config: messages.RoundConfig,
+        seed: tf.Tensor,
+    ) -> Outcome:
+        """What the server knows, except how long decoding took."""
+        return Outcome(
+            receipts=received,
+            downlink_elements=tf.size(selection.update.indices),
+            notes_elements=tf.size(selection.notes),
+            shared_elements=_count(config.shared),
+            downlink_bits=messages.size_in_bits((answer, config)),
+            downlink_sizes=self.downlink_encoder.sizes(answer.update),
+            kappa=selection.kappa,
+            probe_message=self.write_probe(selection.probe, config, seed),
+            probe_units=self.probe_units(selection.probe, config),
+            probe_elements=tf.size(selection.probe.indices),
+            probe_count=selection.probe_count,
+            probe_notes_elements=tf.convert_to_tensor(selection.probe_notes_count),
+            decode_seconds=tf.constant(0.0, tf.float64),
+        )
 
     def receive(
         self,

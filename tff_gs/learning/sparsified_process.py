@@ -28,7 +28,7 @@ from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import waiting
 from tff_gs.costs import cost as cost_lib
 from tff_gs.costs import normalised
-from tff_gs.encoders import encoder
+from tff_gs.encoders import encoder, message_encoder
 from tff_gs.exchange import (
     catch_up,
     client_state,
@@ -300,14 +300,12 @@ def build_sparsified_process(
         num_clients=num_clients,
         seed=seed,
     )
-    codes = {
-        name: part.bind(dimension=dimension, tensor_sizes=objective.tensor_sizes)
-        for name, part in (
-            ("uplink_encoder", uplink_encoder),
-            ("downlink_encoder", downlink_encoder),
-            ("probe_encoder", probe_encoder),
-        )
-    }
+    codes = _bind_encoders(
+        objective,
+        uplink_encoder=uplink_encoder,
+        downlink_encoder=downlink_encoder,
+        probe_encoder=probe_encoder,
+    )
     measure = round_metrics.RoundMetrics(
         method=sparsifier.bind(dimension=dimension, probes=False),
         cost=time,
@@ -322,17 +320,9 @@ def build_sparsified_process(
             clients=num_clients or 1, local_steps=client_work.expected_steps
         ),
     )
-    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
-    controller_lib.require_feedback(
-        rule, measured | controller_lib.PROBED if rule.probes else measured
-    )
+    _require_feedback(rule)
     method = sparsifier.bind(dimension=dimension, probes=rule.probes)
-    exchange_class: type[sparse_exchange.SparseExchange] = (
-        consensus_exchange.ConsensusExchange
-        if method.elects
-        else sparse_exchange.SparseExchange
-    )
-    exchange = exchange_class(
+    exchange = _exchange_of(method)(
         sparsifier=method,
         update=server,
         work=client_work,
@@ -341,14 +331,6 @@ def build_sparsified_process(
         keeps_order="update" in rule.needs,
         **codes,
     )
-    catching_up = None
-    if participation is not None:
-        catching_up = catch_up.CatchUp(
-            server,
-            tensor_sizes=objective.tensor_sizes,
-            participation=participation,
-            state_type=exchange.state_type,
-        )
     steps = training_round.Round(
         objective=objective,
         rule=rule,
@@ -362,10 +344,56 @@ def build_sparsified_process(
             downlink_encoder=exchange.downlink_encoder,
             needs=rule.needs,
         ),
-        catching_up=catching_up,
+        catching_up=_build_catch_up(objective, exchange, server, participation),
         seed=seed,
     )
     return _build_computations(steps)
+
+
+def _bind_encoders(
+    objective: objective_lib.Objective, **encoders: encoder.Encoder
+) -> dict[str, message_encoder.MessageEncoder]:
+    """What writes and reads the messages of this model."""
+    return {
+        name: part.bind(
+            dimension=objective.dimension, tensor_sizes=objective.tensor_sizes
+        )
+        for name, part in encoders.items()
+    }
+
+
+def _require_feedback(rule: controller_lib.Controller) -> None:
+    """Raises ValueError if the rule needs what no round measures for it."""
+    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
+
+
+def _exchange_of(
+    method: sparsifier_lib.Sparsifier,
+) -> type[sparse_exchange.SparseExchange]:
+    """The exchange that the method's rounds are."""
+    if method.elects:
+        return consensus_exchange.ConsensusExchange
+    return sparse_exchange.SparseExchange
+
+
+def _build_catch_up(
+    objective: objective_lib.Objective,
+    exchange: sparse_exchange.SparseExchange,
+    server: server_update.ServerUpdate,
+    participation: catch_up.PartialParticipation | None,
+) -> catch_up.CatchUp | None:
+    """How clients that were away are brought up to date; None: nobody is away."""
+    if participation is None:
+        return None
+    return catch_up.CatchUp(
+        server,
+        tensor_sizes=objective.tensor_sizes,
+        participation=participation,
+        state_type=exchange.state_type,
+    )
 
 
 def _build_computations(steps: training_round.Round) -> SparsifiedProcess:
@@ -448,17 +476,14 @@ def _build_next(
     """See `SparsifiedProcess.next`."""
     exchange = steps.exchange
     begin = tff.tensorflow.computation(steps.begin, state_type)
-    config_type = begin.type_signature.result.config
-    exchanged_type = exchange.send.type_signature.result
-    outcome_type = exchanged_type.outcome.member
     close = _build_close(steps)
     finish = tff.tensorflow.computation(
         steps.finish,
         (
             state_type,
             steps.server.replica_type,
-            config_type,
-            outcome_type,
+            begin.type_signature.result.config,
+            exchange.send.type_signature.result.outcome.member,
             close.type_signature.result[1].member,
         ),
     )
@@ -480,16 +505,17 @@ def _build_next(
             caught_up.client,
             tff.federated_zip(local_work.Inputs(clients.non_trainable, data)),
         )
-        answered = training_round.Answered(
-            client_state.client_replicas(caught_up.client),
-            exchanged.pending,
-            clients.non_trainable,
-            caught_up.receipt,
-        )
         closed, collected = close(
             exchanged.answer,
             exchanged.outcome.probe_message,
-            tff.federated_zip(answered),
+            tff.federated_zip(
+                training_round.Answered(
+                    client_state.client_replicas(caught_up.client),
+                    exchanged.pending,
+                    clients.non_trainable,
+                    caught_up.receipt,
+                )
+            ),
         )
         updated, metrics, timing = tff.federated_map(
             finish,
@@ -527,16 +553,7 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
     report = tff.tensorflow.computation(
         steps.report, (answered_type, answer_type, message_type)
     )
-    measured_type = report.type_signature.result[1]
-    zero = tff.tensorflow.computation(
-        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
-    )
-    collected_type = zero.type_signature.result
-    collect = tff.tensorflow.computation(
-        _reports.collect, (collected_type, measured_type)
-    )
-    join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
-    identity = tff.tensorflow.computation(lambda collected: collected, collected_type)
+    collect = _build_collect_reports(report.type_signature.result[1])
 
     @tff.federated_computation(
         tff.FederatedType(answer_type, tff.SERVER),
@@ -554,11 +571,28 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
                 tff.federated_broadcast(message),
             ),
         )
-        return clients, tff.federated_aggregate(
-            measured, zero(), collect, join, identity
-        )
+        return clients, collect(measured)
 
     return close
+
+
+def _build_collect_reports(measured_type: tff.Type) -> tff.Computation:
+    """From the clients' reports to all of them at the server."""
+    zero = tff.tensorflow.computation(
+        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
+    )
+    collected_type = zero.type_signature.result
+    collect = tff.tensorflow.computation(
+        _reports.collect, (collected_type, measured_type)
+    )
+    join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
+    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
+
+    @tff.federated_computation(tff.FederatedType(measured_type, tff.CLIENTS))
+    def collect_all(measured: tff.Value) -> tff.Value:
+        return tff.federated_aggregate(measured, zero(), collect, join, report)
+
+    return collect_all
 
 
 def _catch_up(
