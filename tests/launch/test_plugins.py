@@ -33,11 +33,11 @@ class Half(FubTopK):
 
     part: float = option(default=0.5, help="of the coordinates", above=0, at_most=1)
 
-    def sparsify(self, residual, k, shared):
+    def sparsify(self, residual, k, shared, seed):
         import tensorflow as tf
 
         kept = tf.cast(tf.cast(k, tf.float32) * self.part, tf.int32)
-        return super().sparsify(residual, tf.maximum(kept, 1), shared)
+        return super().sparsify(residual, tf.maximum(kept, 1), shared, seed)
 
 
 @INDEX_CODES.register("plain")

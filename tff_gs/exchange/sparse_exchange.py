@@ -287,7 +287,10 @@ class SparseExchange:
     ) -> tuple[messages.UplinkMessage, PendingUpload]:
         """Step 2 at a client: what it sends, as bytes."""
         indices = self.sparsifier.sparsify(
-            worked.residual, config.decision.k, config.shared
+            worked.residual,
+            config.decision.k,
+            config.shared,
+            _seeds.derive(client.seed, _seeds.Purpose.SPARSIFIER, client.rounds),
         )
         coordinates = self.sparsifier.coordinates(indices, config.shared)
         entries = sparse_vector.SparseVector(

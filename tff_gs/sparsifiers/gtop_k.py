@@ -135,12 +135,6 @@ class GTopK(sparsifier.Sparsifier):
         )
 
     @override
-    def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
-        return Accumulator(
-            _growing.concat(_whole(first), _whole(second)), _no_uploads()
-        )
-
-    @override
     def report(self, accumulator: Accumulator) -> Uploads:
         uploads = _whole(accumulator)
         order = tf.argsort(uploads.client_ids, stable=True)

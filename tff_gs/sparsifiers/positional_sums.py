@@ -37,9 +37,11 @@ class PositionalSums(sparsifier.Sparsifier):
         """
 
     @override
-    def sparsify(self, residual: tf.Tensor, k: tf.Tensor, shared: Any) -> tf.Tensor:
+    def sparsify(
+        self, residual: tf.Tensor, k: tf.Tensor, shared: Any, seed: tf.Tensor
+    ) -> tf.Tensor:
         """Positions."""
-        del residual
+        del residual, seed
         return _growing.open_length(tf.range(self.count(k, shared)))
 
     @override
@@ -61,10 +63,6 @@ class PositionalSums(sparsifier.Sparsifier):
         length = tf.reduce_max(tf.concat([indices, [-1]], 0)) + 1
         nothing = tf.zeros(length[tf.newaxis], tf.float64)
         return _growing.add(accumulator, sparse_vector.put(nothing, indices, weighted))
-
-    @override
-    def merge(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        return _growing.add(first, second)
 
     @override
     def report(self, accumulator: tf.Tensor) -> tf.Tensor:

@@ -249,23 +249,6 @@ class RankedSums(sparsifier.Sparsifier):
         )
 
     @override
-    def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
-        return self._fold(
-            Accumulator(
-                Aggregate(
-                    first.aggregate.sums + second.aggregate.sums,
-                    first.aggregate.probe_sums + second.aggregate.probe_sums,
-                    tf.minimum(first.aggregate.keys, second.aggregate.keys),
-                ),
-                _growing.concat(first.pending, second.pending),
-                _growing.concat(first.pending_keys, second.pending_keys),
-                tf.minimum(first.rank_limit, second.rank_limit),
-                first.uploads + second.uploads,
-                tf.maximum(first.limited_at, second.limited_at),
-            )
-        )
-
-    @override
     def report(self, accumulator: Accumulator) -> Aggregate:
         return self._fold(accumulator).aggregate
 
