@@ -12,7 +12,7 @@ import numpy as np
 from absl import app, flags
 
 from tasks import femnist
-from tff_gs import learning, runtime
+from tff_gs import learning, runtime, sparsifiers
 from tff_gs.controllers import amount, fixed
 
 _OUTPUT = flags.DEFINE_string("output", None, "The NPZ file.", required=True)
@@ -36,6 +36,7 @@ def main(argv: list[str]) -> None:
     process = learning.build_sparsified_fed_sgd(
         task.build_model(0),
         controller=fixed.FixedK(k=k),
+        sparsifier=sparsifiers.FabTopK(),
     )
     recorded = {"tensor_sizes": np.array(process.objective.tensor_sizes)}
     with runtime.execution_context() as context:

@@ -5,12 +5,15 @@
 
 The floor is a `tf.function` that loops over the same clients and computes the same
 minibatch gradients of the same model, nothing else; it runs in turn with the rounds.
-A row gives the median seconds of both, their ratio, and the share of a round's parts:
-each part is timed alone, as a `tf.function` in this process, times the number of
-clients; `runtime` is what is left of the round. Parts that the worker overlaps can
-leave less than nothing there. `--threads` compares settings of the worker instead.
+A row gives the median seconds of both and their ratio, for FAB-top-k and FAB consensus,
+with a fixed k, with `waiting` and with sign descent. With FAB-top-k it also gives the
+shares of a round's parts: each part is timed alone, as a `tf.function` in this process,
+times the number of clients; `runtime` is what is left of the round. Parts that the
+worker overlaps can leave less than nothing there. `--threads` compares settings of the
+worker instead.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,11 +23,11 @@ from absl import app, flags
 from benchmarks import report, setting
 from tff_gs import sparse_vector
 from tff_gs.controllers import controller as controller_lib
-from tff_gs.controllers import fixed, sign_descent
+from tff_gs.controllers import fixed, sign_descent, waiting
 from tff_gs.encoders.encoder import Encoder
 from tff_gs.exchange import server_update
 from tff_gs.runtime import resident
-from tff_gs.sparsifiers import fab_top_k, sparsifier
+from tff_gs.sparsifiers import fab_consensus, fab_top_k, sparsifier
 
 _QUICK = flags.DEFINE_bool("quick", False, "10 clients and few rounds only.")
 _THREADS = flags.DEFINE_bool("threads", False, "Compare the worker's threads.")
@@ -35,16 +38,21 @@ _ENCODER = flags.DEFINE_string("encoder", "int32+float32", "The code, INDEX+VALU
 _ROUNDS = flags.DEFINE_integer("rounds", 12, "Rounds that are timed.", lower_bound=1)
 
 
-def _rules(dimension: int, k: int) -> Iterator[tuple[str, controller_lib.Controller]]:
-    yield "fixed", fixed.FixedK(k=k).bind(dimension)
-    # An interval so narrow that the rule stays at k, but probes in every round.
+def _rules(dimension: int, k: int) -> dict[str, controller_lib.Controller]:
+    # An interval so narrow that a rule stays at k, but does all that it does.
     margin = max(2, k // 100)
-    yield (
-        "sign",
-        sign_descent.SignDescent(
-            k_min=k - margin, k_max=min(k + margin, dimension), k_initial=k
-        ).bind(dimension),
-    )
+    narrow = {"k_min": k - margin, "k_max": min(k + margin, dimension), "k_initial": k}
+    return {
+        "fixed": fixed.FixedK(k=k),
+        "waiting": waiting.Waiting(**narrow),
+        "sign": sign_descent.SignDescent(**narrow),
+    }
+
+
+_METHODS = {
+    "FAB-top-k": setting.FAB_TOP_K,
+    "FAB consensus": fab_consensus.FabConsensus(),
+}
 
 
 def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]:
@@ -120,10 +128,14 @@ def _round_times() -> Iterator[dict[str, Any]]:
         dimension = chosen.objective.dimension
         for share in [0.01] if _QUICK.value else _SHARES.value:
             k = max(1, int(share * dimension))
-            for name, rule in _rules(dimension, k):
+            for (method, sparsifier_), (name, rule) in itertools.product(
+                _METHODS.items(), _rules(dimension, k).items()
+            ):
                 with resident.execution_context() as runtime:
-                    rounds = setting.Rounds(chosen, rule, runtime)
-                    rounds()
+                    rounds = setting.Rounds(chosen, rule, runtime, sparsifier_)
+                    # Not the first elections, which ask for more than they need.
+                    for _ in range(3):
+                        rounds()
                     times = report.alternate(
                         {"round": rounds, "floor": floor},
                         3 if _QUICK.value else _ROUNDS.value,
@@ -132,14 +144,17 @@ def _round_times() -> Iterator[dict[str, Any]]:
                 row = {
                     "N": clients,
                     "k/D": share,
+                    "method": method,
                     "rule": name,
                     "round s": medians["round"],
                     "floor s": medians["floor"],
                     "ratio": medians["round"] / medians["floor"],
                 }
-                row |= _shares(
-                    chosen, k, rule.probes, medians["floor"], medians["round"]
-                )
+                if method == "FAB-top-k":
+                    probes = rule.bind(dimension).probes
+                    row |= _shares(
+                        chosen, k, probes, medians["floor"], medians["round"]
+                    )
                 print(row, flush=True)
                 yield row
 
@@ -148,13 +163,12 @@ def _threads() -> Iterator[dict[str, Any]]:
     clients = 10 if _QUICK.value else 50
     chosen = setting.paper_setting(clients, encoder=_ENCODER.value)
     floor = setting.gradient_floor(chosen)
-    dimension = chosen.objective.dimension
     for calls in (1, 2, 3, 4, 0):
         for threads in (None, 1, 2):
             with resident.execution_context(
                 max_concurrent_computation_calls=calls, intra_op_threads=threads
             ) as runtime:
-                rule = fixed.FixedK(k=0.01).bind(dimension)
+                rule = fixed.FixedK(k=0.01)
                 rounds = setting.Rounds(chosen, rule, runtime)
                 rounds()
                 times = report.alternate(

@@ -37,7 +37,7 @@ def _run_one(clients: int, side: int, rounds: int) -> dict[str, Any]:
     chosen = setting.paper_setting(clients, side)
     dimension = chosen.objective.dimension
     with resident.execution_context() as runtime:
-        run = setting.Rounds(chosen, fixed.FixedK(k=0.01).bind(dimension), runtime)
+        run = setting.Rounds(chosen, fixed.FixedK(k=0.01), runtime)
         run()
         middle, times = 0, []
         for number in range(rounds):

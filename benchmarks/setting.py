@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tasks import cnn
-from tff_gs import learning
+from tff_gs import learning, sparsifiers
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.encoders import encoder
 from tff_gs.learning import objective as objective_lib
 from tff_gs.runtime import resident
 
 BATCH_SIZE = 32
+FAB_TOP_K = sparsifiers.FabTopK()
 _EXAMPLES = 150
 
 
@@ -77,11 +78,13 @@ class Rounds:
         setting: Setting,
         controller: controller_lib.Controller,
         runtime: resident.ResidentContext,
+        sparsifier: sparsifiers.Sparsifier = FAB_TOP_K,
     ):
         code = encoder.Encoder(*setting.encoder.split("+"))
         process = learning.build_sparsified_fed_sgd(
             setting.model,
             controller=controller,
+            sparsifier=sparsifier,
             uplink_encoder=code,
             downlink_encoder=code,
             probe_encoder=code,
