@@ -62,7 +62,9 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
     seed = tf.constant([0, 0])
     count, probed = tf.constant(k), tf.constant(k - 1 if probes else 0)
     nothing = tf.zeros([0], tf.int32)
-    sent = sparse_vector.gather(gradient, method.sparsify(gradient, count, nothing))
+    sent = sparse_vector.gather(
+        gradient, method.sparsify(gradient, count, nothing, seed)
+    )
     message = code.encode(sent, seed).message
     upload = sparsifier.Upload(tf.constant(0), sent, tf.constant(1.0), count, probed)
     several = method.zero()
@@ -84,7 +86,7 @@ def _parts(chosen: setting.Setting, k: int, probes: bool) -> dict[str, Callable]
         )
 
     parts = {
-        "top-k": lambda: method.sparsify(gradient + weights, count, nothing),
+        "top-k": lambda: method.sparsify(gradient + weights, count, nothing, seed),
         "encode": lambda: code.encode(sent, seed).message,
         "decode": lambda: code.decode(message, count),
         "aggregation": lambda: method.accumulate(several, upload),

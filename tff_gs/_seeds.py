@@ -17,6 +17,7 @@ class Purpose(enum.IntEnum):
     DOWNLINK = 5
     CONTROLLER = 6
     SHARED_ORDER = 7
+    SPARSIFIER = 8
 
 
 def of_run(seed: int) -> tf.Tensor:

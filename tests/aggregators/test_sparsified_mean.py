@@ -226,10 +226,10 @@ def test_k_by_a_schedule(exact_encoder):
 class _Greedy(fab_top_k.FabTopK):
     """Clients send all that they have if their first entry is 1,000."""
 
-    def sparsify(self, residual, k, shared):
+    def sparsify(self, residual, k, shared, seed):
         everything = tf.equal(residual[0], 1000.0)
         return super().sparsify(
-            residual, tf.where(everything, self.dimension, k), shared
+            residual, tf.where(everything, self.dimension, k), shared, seed
         )
 
 

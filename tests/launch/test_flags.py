@@ -15,7 +15,7 @@ from tasks.cifar10 import Cifar10
 from tasks.digits import Digits
 from tests import fresh_python
 from tff_gs.configuration import option
-from tff_gs.controllers import ElasticityDescent, FixedK
+from tff_gs.controllers import FixedK, Waiting
 from tff_gs.controllers.amount import Amount
 from tff_gs.controllers.controller import Controller
 from tff_gs.controllers.registry import CONTROLLERS
@@ -23,7 +23,7 @@ from tff_gs.costs import NormalisedTime
 from tff_gs.costs.registry import COSTS
 from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
 from tff_gs.registry import Registry
-from tff_gs.sparsifiers import FabTopK
+from tff_gs.sparsifiers import FabConsensus
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -432,9 +432,9 @@ def test_what_describes_the_run_reaches_all_options():
 def test_options_that_were_not_given_are_left_to_what_they_are_for():
     options = _parse()
     assert options.task == Digits()
-    assert options.controller == ElasticityDescent()
+    assert options.controller == Waiting()
     assert options.cost == NormalisedTime()
-    assert options.method.sparsifier == FabTopK()
+    assert options.method.sparsifier == FabConsensus()
 
 
 def test_used_flags_give_the_same_options(tmp_path):

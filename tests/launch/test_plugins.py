@@ -33,25 +33,25 @@ class Half(FubTopK):
 
     part: float = option(default=0.5, help="of the coordinates", above=0, at_most=1)
 
-    def sparsify(self, residual, k, shared):
+    def sparsify(self, residual, k, shared, seed):
         import tensorflow as tf
 
         kept = tf.cast(tf.cast(k, tf.float32) * self.part, tf.int32)
-        return super().sparsify(residual, tf.maximum(kept, 1), shared)
+        return super().sparsify(residual, tf.maximum(kept, 1), shared, seed)
 
 
 @INDEX_CODES.register("plain")
 class Plain(Int32Code):
     "32 bits an index, again."
 
-    tag = 12
+    tag = 14
 
 
 @VALUE_CODES.register("brief")
 class Brief(FloatCode):
     "16 bits a value, again."
 
-    tag = 13
+    tag = 15
     dtype_name = "bfloat16"
 
 
@@ -131,7 +131,7 @@ _WRONG = {
     "--controller=halvin": "halving: did you mean 'halving'?",
     "--perod=1": "found --perod: did you mean --period?",
     "--part=2": "Flag --part=2: expected a number in (0, 1].",
-    "--period=3": "--controller=elasticity only its options",
+    "--controller=sign --period=3": "--controller=sign only its options",
     "--task=line --target_accuracy=0.5": "Expected for --task=line a target of what it "
     "measures (--target_mae, --target_loss), found --target_accuracy.",
     "--task=line --target_mae=low": "Flag --target_mae=low: expected a number.",

@@ -178,14 +178,14 @@ def test_a_fixed_k_stays_and_nothing_is_probed(interrupted_run):
 
 def test_links_price_the_bits_that_were_counted(interrupted_run):
     metrics = _metrics(interrupted_run)
-    # Equal links: a gradient, the uplink, the downlink and twice the latency.
+    # Equal links: a gradient, two uplinks, two downlinks, and the latency of each.
     links = inspect.signature(draw_links).parameters
     per_second = {
         name: links[f"{name}_bits_per_second"].default for name in ("up", "down")
     }
     expected = (
         links["compute_seconds"].default
-        + 2 * links["latency_seconds"].default
+        + 4 * links["latency_seconds"].default
         + metrics["uplink_bits_max"] / per_second["up"]
         + metrics["downlink_bits"] / per_second["down"]
     )

@@ -99,7 +99,7 @@ def _traced_method(name):
 
     @tf.function(input_signature=[_vector(tf.float32, _D), number, shared_type])
     def send(residual, k, shared):
-        indices = method.sparsify(residual, k, shared)
+        indices = method.sparsify(residual, k, shared, _SEED)
         at = method.coordinates(indices, shared)
         return indices, tf.gather(residual, at)
 

@@ -44,6 +44,7 @@ class Server:
                 tf.TensorSpec([sparsifier.dimension], tf.float32),
                 scalar(tf.int32),
                 shared,
+                tf.TensorSpec([2], tf.int32),
             ],
         )
         self._coordinates = tf.function(
@@ -64,9 +65,6 @@ class Server:
         )
         self.accumulate = tf.function(
             sparsifier.accumulate, input_signature=[accumulator, upload]
-        )
-        self.merge = tf.function(
-            sparsifier.merge, input_signature=[accumulator, accumulator]
         )
         self.report = tf.function(sparsifier.report, input_signature=[accumulator])
         aggregate = tf.nest.map_structure(
@@ -92,7 +90,7 @@ class Server:
 
     def upload(self, residual, weight, k, k_probe=0, client_id=0):
         """What the server reads of a client's message."""
-        indices = self._sparsify(residual, k, self.shared).numpy()
+        indices = self._sparsify(residual, k, self.shared, SEED).numpy()
         at = self._coordinates(indices, self.shared).numpy()
         entries = self._sparse_vector.SparseVector(indices, residual[at])
         return self._interface.Upload(
@@ -119,18 +117,9 @@ class Server:
             accumulator = self.accumulate(accumulator, upload)
         return self.report(accumulator)
 
-    def aggregate_tree(self, uploads, rng):
-        """Uploads in random order, on random leaves, merged in a random order."""
-        uploads = [uploads[i] for i in rng.permutation(len(uploads))]
-        leaves = [self.zero() for _ in range(rng.integers(1, len(uploads) + 2))]
-        for upload in uploads:
-            leaf = rng.integers(len(leaves))
-            leaves[leaf] = self.accumulate(leaves[leaf], upload)
-        while len(leaves) > 1:
-            second = leaves.pop(rng.integers(len(leaves)))
-            first = leaves.pop(rng.integers(len(leaves)))
-            leaves.append(self.merge(first, second))
-        return self.report(leaves[0])
+    def aggregate_shuffled(self, uploads, rng):
+        """One accumulator, in a random order."""
+        return self.aggregate([uploads[i] for i in rng.permutation(len(uploads))])
 
 
 @pytest.fixture(scope="session")

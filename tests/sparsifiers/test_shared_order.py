@@ -26,7 +26,7 @@ def build_rounds():
         @tf.function(autograph=False)
         def play(state, k):
             shared = method.share(state, _SEED, k)
-            indices = method.sparsify(tf.zeros([_DIMENSION]), k, shared)
+            indices = method.sparsify(tf.zeros([_DIMENSION]), k, shared, _SEED)
             coordinates = method.coordinates(indices, shared)
             return method.advance(state, k, 0, k), indices, coordinates, shared
 

@@ -161,7 +161,12 @@ class SparseMean:
         """A client's k largest entries as bytes; no entry if its weight is 0."""
         vector = self._flat.flatten(value)
         weight = tf.cast(weight, tf.float32)
-        indices = self._sparsifier.sparsify(vector, instructions.k, _NOTHING_SHARED)
+        indices = self._sparsifier.sparsify(
+            vector,
+            instructions.k,
+            _NOTHING_SHARED,
+            _own_seed(instructions.seed, vector),
+        )
         # What adds nothing would take a place in the selection all the same.
         adds = tf.not_equal(tf.gather(vector, indices), 0.0)
         indices = tf.boolean_mask(indices, adds & tf.not_equal(weight, 0.0))

@@ -87,7 +87,7 @@ class Worked(NamedTuple):
     Attributes:
       residual: float32 [D], a_i with the round's work in it.
       weight: float32 scalar, C_i; 0 if the work was not finite.
-      usable: bool scalar, False if the work was not finite, so that it was dropped.
+      usable: bool scalar, False if the work was not finite, so it was dropped.
       transformation: See `ClientState`.
       kept: See `tff_gs.exchange.client_work.Contribution`.
     """
@@ -287,7 +287,10 @@ class SparseExchange:
     ) -> tuple[messages.UplinkMessage, PendingUpload]:
         """Step 2 at a client: what it sends, as bytes."""
         indices = self.sparsifier.sparsify(
-            worked.residual, config.decision.k, config.shared
+            worked.residual,
+            config.decision.k,
+            config.shared,
+            _seeds.derive(client.seed, _seeds.Purpose.SPARSIFIER, client.rounds),
         )
         coordinates = self.sparsifier.coordinates(indices, config.shared)
         entries = sparse_vector.SparseVector(

@@ -238,61 +238,24 @@ class RoundMetrics:
         report: _reports.RoundReport,
         feedback: controller_lib.Feedback,
     ) -> dict[str, tf.Tensor]:
-        """The metrics that `SparsifiedProcess` lists, but for the server's state."""
-        receipts, elements = outcome.receipts, outcome.receipts.elements
-        dimension = self.method.dimension
-        accepted = tf.cast(tf.equal(receipts.errors, 0), tf.float64)
-        estimated = tf.reduce_sum(
-            accepted * _estimate_bits(self.uplink_encoder, elements)
-        )
-        measured = tf.cast(
-            tf.reduce_sum(
-                receipts.index_bits + receipts.value_bits + receipts.overhead_bits
-            ),
-            tf.float64,
-        )
-        overlap = tf.cast(tf.reduce_sum(report.contributed), tf.float64) / tf.cast(
-            tf.maximum(outcome.downlink_elements, 1), tf.float64
-        )
-        contributed = _or_nought(report.contributed)
+        """The metrics that `SparsifiedProcess` lists, except for the server's state."""
+        receipts = outcome.receipts
         ballots = outcome.election.ballots if outcome.election else None
-        errors = [receipts.errors] + ([_refusals(ballots)] if ballots else [])
-        sent = receipts.bits
-        if ballots:
-            sent += _of_clients(receipts.client_ids, ballots, ballots.bits)
-        refused = tf.math.bincount(
-            tf.concat(errors, axis=0),
-            minlength=receipts_lib.NON_FINITE_WORK + 1,
-            maxlength=receipts_lib.NON_FINITE_WORK + 1,
-        )
+        refused = _count_refusals(receipts, ballots)
+        contributed = _or_nought(report.contributed)
         return collections.OrderedDict(
             k=decision.k,
             k_probe=decision.k_probe,
             round_time=feedback.round_time,
             probe_time=feedback.probe_time,
-            uplink_elements=tf.reduce_sum(elements),
-            uplink_bits=tf.reduce_sum(receipts.bits)
-            + (tf.reduce_sum(ballots.bits) if ballots else 0),
-            uplink_bits_max=tf.reduce_max(sent),
-            downlink_elements=outcome.downlink_elements,
-            downlink_bits=outcome.downlink_bits,
-            uplink_estimate_error=estimated / tf.maximum(measured, 1.0) - 1.0,
-            **_bits_per_entry("uplink", elements, receipts, dimension),
-            **_bits_per_entry(
-                "downlink",
-                outcome.downlink_elements[tf.newaxis],
-                outcome.downlink_sizes,
-                dimension,
-            ),
-            probe_downlink_elements=outcome.probe_elements,
-            probe_downlink_bits=messages.size_in_bits(outcome.probe_message),
+            **self._size_metrics(outcome, ballots),
             report_bits=report.bits,
             kappa=outcome.kappa,
             **_election_metrics(outcome),
             contributed_min=tf.reduce_min(contributed),
             contributed_median=_median(contributed),
             contributed_max=tf.reduce_max(contributed),
-            overlap=overlap,
+            overlap=_overlap(report.contributed, outcome.downlink_elements),
             local_steps=tf.reduce_max(_or_nought(report.local_steps)),
             training_loss=report.training_loss,
             loss_before=feedback.loss_before,
@@ -306,6 +269,67 @@ class RoundMetrics:
             refusals=_first_refusal(report.participants, ballots),
             contributed=report.contributed,
         )
+
+    def _size_metrics(
+        self, outcome: sparse_exchange.Outcome, ballots: receipts_lib.Receipts | None
+    ) -> dict[str, tf.Tensor]:
+        """How many entries and bits travelled, in the order of the columns."""
+        receipts, elements = outcome.receipts, outcome.receipts.elements
+        dimension = self.method.dimension
+        bits, sent = tf.reduce_sum(receipts.bits), receipts.bits
+        if ballots:
+            bits += tf.reduce_sum(ballots.bits)
+            sent += _of_clients(receipts.client_ids, ballots, ballots.bits)
+        return collections.OrderedDict(
+            uplink_elements=tf.reduce_sum(elements),
+            uplink_bits=bits,
+            uplink_bits_max=tf.reduce_max(sent),
+            downlink_elements=outcome.downlink_elements,
+            downlink_bits=outcome.downlink_bits,
+            uplink_estimate_error=self._estimate_error(receipts),
+            **_bits_per_entry("uplink", elements, receipts, dimension),
+            **_bits_per_entry(
+                "downlink",
+                outcome.downlink_elements[tf.newaxis],
+                outcome.downlink_sizes,
+                dimension,
+            ),
+            probe_downlink_elements=outcome.probe_elements,
+            probe_downlink_bits=messages.size_in_bits(outcome.probe_message),
+        )
+
+    def _estimate_error(self, receipts: receipts_lib.Receipts) -> tf.Tensor:
+        """By which share the estimate of the messages' sizes is off."""
+        accepted = tf.cast(tf.equal(receipts.errors, 0), tf.float64)
+        estimated = tf.reduce_sum(
+            accepted * _estimate_bits(self.uplink_encoder, receipts.elements)
+        )
+        measured = tf.cast(
+            tf.reduce_sum(
+                receipts.index_bits + receipts.value_bits + receipts.overhead_bits
+            ),
+            tf.float64,
+        )
+        return estimated / tf.maximum(measured, 1.0) - 1.0
+
+
+def _count_refusals(
+    receipts: receipts_lib.Receipts, ballots: receipts_lib.Receipts | None
+) -> tf.Tensor:
+    """How many messages and ballots were refused by reason, and whose work was lost."""
+    errors = [receipts.errors] + ([_refusals(ballots)] if ballots else [])
+    return tf.math.bincount(
+        tf.concat(errors, axis=0),
+        minlength=receipts_lib.NON_FINITE_WORK + 1,
+        maxlength=receipts_lib.NON_FINITE_WORK + 1,
+    )
+
+
+def _overlap(contributed: tf.Tensor, selected: tf.Tensor) -> tf.Tensor:
+    """How many clients sent a selected coordinate, on average; float64 scalar."""
+    return tf.cast(tf.reduce_sum(contributed), tf.float64) / tf.cast(
+        tf.maximum(selected, 1), tf.float64
+    )
 
 
 class _ElectionTraffic(NamedTuple):

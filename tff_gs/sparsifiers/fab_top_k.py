@@ -3,13 +3,30 @@
 Han, Wang, Leung, ICDCS 2020, Section III, Algorithm 1. Client i uploads J_i, its k
 entries of largest magnitude |a_ij|. The server selects J, the union of the first
 kappa entries of every client, with the largest kappa that keeps |J| <= k, filled up
-to k from the entries of rank kappa + 1, largest first. Every client so contributes
-at least floor(k / N) entries.
+to k from the entries of rank kappa + 1, largest first. So every client contributes at
+least floor(k / N) entries. In Python, with ranked[i] the list J_i, largest first, as
+tests/oracles/sparsification.py has it:
 
-With r_j the best rank that any client gives to j, and v_j the largest magnitude among
-the clients that give it that rank, J is the first k coordinates in the order
-(r_j ascending, v_j descending): the order of the keys of `ranked_sums`, so that the
-whole selection is a minimum over clients.
+    def union(ranks):
+        return {j for entries in ranked for j in entries[:ranks]}
+
+    kappa = 0
+    while kappa < k and len(union(kappa + 1)) <= k:
+        kappa += 1
+    J = union(kappa)
+    largest = {}
+    for i, entries in enumerate(ranked):
+        for j in entries[kappa : kappa + 1]:
+            if j not in J:
+                largest[j] = max(largest.get(j, 0), abs(a[i][j]))
+    J |= set(sorted(largest, key=lambda j: (-largest[j], j))[: k - len(J)])
+    b = {j: sum(C[i] * a[i][j] for i in clients if j in ranked[i]) / sum(C) for j in J}
+
+The code below finds the same J without loops and sets. With r_j the best rank that any
+client gives to j, and v_j the largest magnitude among the clients that give it that
+rank, J is the first k coordinates in the order (r_j ascending, v_j descending). That
+is the order of the keys of `ranked_sums`, so the whole selection is a minimum over
+clients.
 """
 
 from __future__ import annotations

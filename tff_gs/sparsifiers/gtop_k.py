@@ -6,9 +6,9 @@ Wang, Leung, ICDCS 2020, Section V. The clients' lists are the leaves, neighbour
 client id. A node adds up the two lists below it and keeps the k entries of largest
 magnitude; a list without a neighbour goes up as it is. J and b are the root's list.
 
-What a merge drops is lost to all clients below that node, even where another branch
+What a merge drops is lost to all clients below that node, even if another branch
 brings the coordinate to the root. In a real tree, they hear of it on the way back; here
-the server's answer says so (`Selection.notes`), so that those entries stay in their
+the server's answer says so (`Selection.notes`), so those entries stay in their
 residuals.
 """
 
@@ -40,7 +40,7 @@ class Uploads(NamedTuple):
 
 
 class Accumulator(NamedTuple):
-    """Uploads in two parts, so that each is not copied for every upload after it."""
+    """Uploads in two parts, so each is not copied for every upload after it."""
 
     stored: Uploads
     recent: Uploads
@@ -60,6 +60,14 @@ class _Dropped(NamedTuple):
     indices: tf.Tensor  # int32 [n]
     first_leaves: tf.Tensor  # int32 [n]
     last_leaves: tf.Tensor  # int32 [n]
+
+
+class _Level(NamedTuple):
+    """A level of the tree, from the leaves up."""
+
+    lists: _Lists
+    dropped: _Dropped  # on the way here
+    leaves_below: tf.Tensor  # int32 scalar, of each node
 
 
 # How many uploads are collected before all that are stored are copied.
@@ -135,12 +143,6 @@ class GTopK(sparsifier.Sparsifier):
         )
 
     @override
-    def merge(self, first: Accumulator, second: Accumulator) -> Accumulator:
-        return Accumulator(
-            _growing.concat(_whole(first), _whole(second)), _no_uploads()
-        )
-
-    @override
     def report(self, accumulator: Accumulator) -> Uploads:
         uploads = _whole(accumulator)
         order = tf.argsort(uploads.client_ids, stable=True)
@@ -199,45 +201,19 @@ class GTopK(sparsifier.Sparsifier):
         """The root's list, and the notes: rows of j, first and last client id."""
         leaves = _groups(uploads.client_ids)
         ids = tf.boolean_mask(uploads.client_ids, _starts(uploads.client_ids))
-
-        def merge_neighbours(
-            lists: _Lists, dropped: _Dropped, leaves_below: tf.Tensor
-        ) -> tuple[_Lists, _Dropped, tf.Tensor]:
-            nodes = lists.nodes // 2
-            keys = tf.cast(nodes, tf.int64) * self.dimension
-            keys += tf.cast(lists.indices, tf.int64)
-            order = tf.argsort(keys, stable=True)
-            keys = tf.gather(keys, order)
-            first = tf.boolean_mask(order, _starts(keys))
-            merged = _Lists(
-                tf.gather(nodes, first),
-                tf.gather(lists.indices, first),
-                tf.math.segment_sum(tf.gather(lists.sums, order), _groups(keys)),
-            )
-            kept = _largest(merged, k)
-            gone = _Lists(*(tf.boolean_mask(column, ~kept) for column in merged))
-            below = 2 * leaves_below
-            first_leaves = gone.nodes * below
-            last_leaves = tf.minimum(first_leaves + below, tf.size(ids)) - 1
-            return (
-                _Lists(*(tf.boolean_mask(column, kept) for column in merged)),
-                _growing.concat(
-                    dropped, _Dropped(gone.indices, first_leaves, last_leaves)
-                ),
-                below,
-            )
-
+        level = _Level(
+            _Lists(leaves, uploads.indices, uploads.weighted),
+            _Dropped(*(_growing.empty(tf.int32) for _ in _Dropped._fields)),
+            tf.constant(1),
+        )
+        open_length = tf.TensorShape([None])
         root, dropped, _ = tf.while_loop(
             lambda lists, *_: tf.reduce_max(lists.nodes) > 0,
-            merge_neighbours,
-            (
-                _Lists(leaves, uploads.indices, uploads.weighted),
-                _Dropped(*(_growing.empty(tf.int32) for _ in _Dropped._fields)),
-                tf.constant(1),
-            ),
-            shape_invariants=(
-                _Lists(*[tf.TensorShape([None])] * 3),
-                _Dropped(*[tf.TensorShape([None])] * 3),
+            lambda *below: self._merge_neighbours(_Level(*below), k, tf.size(ids)),
+            level,
+            shape_invariants=_Level(
+                _Lists(*[open_length] * 3),
+                _Dropped(*[open_length] * 3),
                 tf.TensorShape([]),
             ),
         )
@@ -251,3 +227,30 @@ class GTopK(sparsifier.Sparsifier):
         )
         mean = tf.cast(root.sums / total_weight, tf.float32)
         return sparse_vector.SparseVector(root.indices, mean), tf.reshape(notes, [-1])
+
+    def _merge_neighbours(
+        self, level: _Level, k: tf.Tensor, clients: tf.Tensor
+    ) -> _Level:
+        """The next level of the tree: of two lists, the k largest sums stay."""
+        lists, dropped, leaves_below = level
+        nodes = lists.nodes // 2
+        keys = tf.cast(nodes, tf.int64) * self.dimension
+        keys += tf.cast(lists.indices, tf.int64)
+        order = tf.argsort(keys, stable=True)
+        keys = tf.gather(keys, order)
+        first = tf.boolean_mask(order, _starts(keys))
+        merged = _Lists(
+            tf.gather(nodes, first),
+            tf.gather(lists.indices, first),
+            tf.math.segment_sum(tf.gather(lists.sums, order), _groups(keys)),
+        )
+        kept = _largest(merged, k)
+        gone = _Lists(*(tf.boolean_mask(column, ~kept) for column in merged))
+        below = 2 * leaves_below
+        first_leaves = gone.nodes * below
+        last_leaves = tf.minimum(first_leaves + below, clients) - 1
+        return _Level(
+            _Lists(*(tf.boolean_mask(column, kept) for column in merged)),
+            _growing.concat(dropped, _Dropped(gone.indices, first_leaves, last_leaves)),
+            below,
+        )

@@ -21,7 +21,7 @@ class PositionalSums(sparsifier.Sparsifier):
     """What these methods have in common; they differ in `count` and `coordinates`.
 
     J is what all send, kappa is 0. Of k' < k the positions are the first of those of
-    k, so that b' is b there and 0 elsewhere. The aggregate is float64 [n], by
+    k, so b' is b there and 0 elsewhere. The aggregate is float64 [n], by
     position: the sum of C_i a_ij.
     """
 
@@ -37,9 +37,11 @@ class PositionalSums(sparsifier.Sparsifier):
         """
 
     @override
-    def sparsify(self, residual: tf.Tensor, k: tf.Tensor, shared: Any) -> tf.Tensor:
+    def sparsify(
+        self, residual: tf.Tensor, k: tf.Tensor, shared: Any, seed: tf.Tensor
+    ) -> tf.Tensor:
         """Positions."""
-        del residual
+        del residual, seed
         return _growing.open_length(tf.range(self.count(k, shared)))
 
     @override
@@ -61,10 +63,6 @@ class PositionalSums(sparsifier.Sparsifier):
         length = tf.reduce_max(tf.concat([indices, [-1]], 0)) + 1
         nothing = tf.zeros(length[tf.newaxis], tf.float64)
         return _growing.add(accumulator, sparse_vector.put(nothing, indices, weighted))
-
-    @override
-    def merge(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        return _growing.add(first, second)
 
     @override
     def report(self, accumulator: tf.Tensor) -> tf.Tensor:
@@ -96,7 +94,7 @@ class PositionalSums(sparsifier.Sparsifier):
         k_probe: tf.Tensor,
         shared: Any,
     ) -> sparsifier.Selection:
-        """Nothing where nothing was accepted."""
+        """Nothing if nothing was accepted."""
         # A client may send positions that nobody asked for.
         sums = aggregate[: self.count(k, shared)]
         mean = tf.cast(sums / total_weight, tf.float32)

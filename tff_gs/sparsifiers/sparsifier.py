@@ -18,7 +18,7 @@ class Upload(NamedTuple):
       entries: The decoded index-value list.
       weight: float32 scalar, the client's weight (C_i, its number of examples).
       k: int32 scalar, of the round.
-      k_probe: int32 scalar, k' of the round; 0 where nothing is probed.
+      k_probe: int32 scalar, k' of the round; 0 if nothing is probed.
     """
 
     client_id: tf.Tensor
@@ -33,10 +33,10 @@ class Selection(NamedTuple):
 
     Attributes:
       update: {(j, b_j) : j in J}, the weighted mean at the selected coordinates; by
-        position where indices are implicit.
+        position if indices are implicit.
       probe: What differs when the round is run with k': {(j, b'_j)} for those j
-        in J or J' where b'_j is not b_j; b'_j = 0 where j is not in J', and b_j = 0
-        where it is not in J. By coordinate; empty where nothing is probed.
+        in J or J' where b'_j is not b_j; b'_j = 0 if j is not in J', and b_j = 0
+        if it is not in J. By coordinate; empty if nothing is probed.
       probe_count: int32 scalar, |J'|.
       kappa: int32 scalar, the number of ranks that are selected whole; 0 for
         methods without ranks.
@@ -56,10 +56,9 @@ class Sparsifier(configuration.Configuration, abc.ABC):
     """What clients send, how the server reduces it, and what it selects.
 
     A method is made from its options, and bound before anything else is asked of it.
-    All its functions are TensorFlow code, traced inside TFF computations. `zero`,
-    `accumulate`, `merge` and `report` are the operators of one
-    `tff.federated_aggregate`: `merge` is associative, so that the reduction may
-    run on any tree of aggregators.
+    All its functions are TensorFlow code, traced inside TFF computations. The server
+    collects messages first, on any tree of aggregators, and then reads them by client
+    id: `zero`, then `accumulate` for each, then `report`.
 
     Where coordinates are known to both ends, indices are implicit: the indices in
     messages are positions, 0 to n - 1, which `coordinates` translates; so are those
@@ -156,7 +155,9 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         del sent
         return indices
 
-    def sparsify(self, residual: tf.Tensor, k: tf.Tensor, shared: Any) -> tf.Tensor:
+    def sparsify(
+        self, residual: tf.Tensor, k: tf.Tensor, shared: Any, seed: tf.Tensor
+    ) -> tf.Tensor:
         """What a client sends.
 
         Unless a method says otherwise: J_i, its k entries of largest magnitude.
@@ -165,11 +166,12 @@ class Sparsifier(configuration.Configuration, abc.ABC):
           residual: float32 [D], a_i with this round's gradient in it.
           k: int32 scalar, 1 <= k <= D.
           shared: See `share`.
+          seed: int32 [2], the client's own in this round, for random draws.
 
         Returns:
           The coordinates to send (or positions), int32 [n], ascending.
         """
-        del shared
+        del shared, seed
         return top_k.top_k_indices(residual, k)
 
     def max_sent(self, k: tf.Tensor) -> tf.Tensor:
@@ -179,7 +181,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
     def units(self, count: tf.Tensor) -> tf.Tensor:
         """How many numbers a message of `count` entries is, for the normalised time.
 
-        An index and a value for each entry; values only where indices are implicit.
+        An index and a value for each entry; values only if indices are implicit.
 
         Args:
           count: int32, of any shape.
@@ -196,10 +198,6 @@ class Sparsifier(configuration.Configuration, abc.ABC):
     @abc.abstractmethod
     def accumulate(self, accumulator: Any, upload: Upload) -> Any:
         """The accumulator with one more upload; an empty upload changes nothing."""
-
-    @abc.abstractmethod
-    def merge(self, first: Any, second: Any) -> Any:
-        """The accumulator of the uploads of both."""
 
     @abc.abstractmethod
     def report(self, accumulator: Any) -> Any:
@@ -288,7 +286,7 @@ def probe_difference(
     Args:
       update: {(j, b_j) : j in J}.
       probe: {(j, b'_j) : j in J'}.
-      k_probe: int32 scalar, k'; 0 where nothing is probed, and the result is empty.
+      k_probe: int32 scalar, k'; 0 if nothing is probed, and the result is empty.
       dimension: D.
 
     Returns:
