@@ -78,6 +78,17 @@ def test_the_readme_names_no_file_of_the_library():
     assert re.findall(r"tff_gs/\w+|\b[a-z]\w*\.py\b", _read("README.md")) == []
 
 
+def test_the_readme_names_the_defaults(helps):
+    _, _, text = _read("README.md").partition("Everything else has a default: ")
+    sentence, _, _ = text.partition(" Replace any of it")
+    for flag, package, registry in (
+        ("sparsifier", "sparsifiers", tff_gs.sparsifiers.SPARSIFIERS),
+        ("controller", "controllers", tff_gs.controllers.CONTROLLERS),
+    ):
+        found = re.search(rf"^ *--{flag} [^\[]*\[(\w+)\]", helps["launch.train"], re.M)
+        assert f"(`{package}.{registry[found[1]].__name__}`)" in sentence
+
+
 def _commands(page):
     """The commands of a page that run a module, each as (module, its flags)."""
     for command in re.findall(r"python -m ((?:[^\n`|]|\\\n)+)", _read(page)):

@@ -29,6 +29,8 @@ def _compile(model, **options):
 def test_these_are_the_public_factories():
     others = {"SparsifiedMeanFactory", "UnweightedSparsifiedMeanFactory"}
     others |= {"SparsifiedSumFactory", "SparsifiedMeanState", "SharedCoordinatesState"}
+    # See below.
+    others |= {"fab_consensus_factory", "ConsensusState"}
     # No factories: for TFF's encoded aggregation.
     others |= {"SparseTopKEncodingStage", "sparse_top_k"}
     assert {*_MEANS, *_SUMS, *others} == set(aggregators.__all__)
@@ -43,6 +45,13 @@ def test_means(name, linear_model):
 def test_sums(name, linear_model):
     mean = tff.aggregators.MeanFactory(value_sum_factory=_SUMS[name](0.3))
     _compile(linear_model, model_aggregator=mean)
+
+
+def test_an_election_does_not_fit_into_the_form(linear_model):
+    # docs/aggregators.md says so: J is told in the middle of the round.
+    election = aggregators.fab_consensus_factory(0.3)
+    with pytest.raises(ValueError, match="broadcast dependent on aggregate"):
+        _compile(linear_model, model_aggregator=election)
 
 
 def test_both_directions(linear_model):

@@ -49,11 +49,14 @@ def test_by_hand(given, expected):
     assert float(time) == pytest.approx(expected, rel=1e-12)
 
 
+_WORDS = pathlib.Path(__file__).parents[2] / "docs" / "words.md"
+
+
 def test_the_worked_line_of_the_page_of_words():
-    page = pathlib.Path(__file__).parents[2] / "docs" / "words.md"
+    page = _WORDS.read_text(encoding="utf-8")
     found = re.search(
         r"theta\((\d+)\) = 1 \+ 1/(\d+) \+ (\d+) / \(2 x ([\d,]+)\) x (\d+) = ([\d.]+)",
-        page.read_text(encoding="utf-8"),
+        page,
     )
     k, batch, beta, dimension, numbers = (
         int(number.replace(",", "")) for number in found.groups()[:5]
@@ -66,7 +69,25 @@ def test_the_worked_line_of_the_page_of_words():
     assert f"{time:.2f}" == found[6] == "1.25"
     # And the dense round without a probe.
     dense = float(model.round_time(traffic([dimension], dimension)))
-    assert f"takes 1 + {beta} = {dense:.0f} without a probe" in page.read_text("utf-8")
+    assert f"takes 1 + {beta} = {dense:.0f} without a probe" in page
+
+
+def test_the_worked_line_of_fab_consensus():
+    page = _WORDS.read_text(encoding="utf-8")
+    found = re.search(
+        r"2 x (\d+) \+ (\d+) \+ (\d+) \+ (\d+) \+ (\d+) = (\d+) numbers:\s+"
+        r"theta\((\d+)\) = 1 \+ (\d+) / \(2 x ([\d,]+)\) x (\d+) = ([\d.]+)",
+        page,
+    )
+    ranks, values, told, announced, answer, numbers, k, beta, dimension, again = (
+        int(number.replace(",", "")) for number in found.groups()[:10]
+    )
+    assert f"nominates r = {ranks} entries" in page
+    assert values == announced == answer == k
+    up, down = 2 * ranks + values, told + announced + answer
+    assert up + down == numbers == again
+    model = normalised.NormalisedTime(comm_time=beta).bind(dimension=dimension)
+    assert f"{float(model.round_time(traffic([up], down))):.2f}" == found[11] == "1.17"
 
 
 def test_constants():

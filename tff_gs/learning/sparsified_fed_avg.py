@@ -1,4 +1,4 @@
-"""Federated averaging over sparse messages: FAB-top-k on local updates.
+"""Federated averaging over sparse messages: sparsified local updates.
 
 Every client takes some steps of an optimizer, or goes some times through its examples;
 what that changes of the model goes into its residual and through the same exchange as

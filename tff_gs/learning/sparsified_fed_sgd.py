@@ -1,7 +1,9 @@
-"""Federated SGD over sparse messages: the method of the paper.
+"""Federated SGD over sparse messages.
 
 Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3: in a round every client contributes
-one minibatch gradient at w(m-1), and all take the step w(m) = w(m-1) - eta b.
+one minibatch gradient at w(m-1), and all take the step w(m) = w(m-1) - eta b. The
+paper's own parts are `sparsifier=FabTopK()` and `controller=SignDescent()`; the
+defaults are `FabConsensus()` and `Waiting()`.
 """
 
 from typing import Any
