@@ -28,7 +28,7 @@ from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import waiting
 from tff_gs.costs import cost as cost_lib
 from tff_gs.costs import normalised
-from tff_gs.encoders import encoder
+from tff_gs.encoders import codec, encoder
 from tff_gs.exchange import (
     catch_up,
     client_state,
@@ -291,8 +291,13 @@ def build_sparsified_process(
     for remark in objective.remarks():
         warnings.warn(remark, stacklevel=3)
     dimension = objective.dimension
-    server = update.bind(dimension)
-    client_work = work.bind(objective)
+    server, client_work = update.bind(dimension), work.bind(objective)
+    codes = _bind_encoders(
+        objective,
+        uplink_encoder=uplink_encoder,
+        downlink_encoder=downlink_encoder,
+        probe_encoder=probe_encoder,
+    )
     time = cost.bind(
         dimension=dimension,
         batch_size=client_work.batch_size,
@@ -300,40 +305,17 @@ def build_sparsified_process(
         num_clients=num_clients,
         seed=seed,
     )
-    codes = {
-        name: part.bind(dimension=dimension, tensor_sizes=objective.tensor_sizes)
-        for name, part in (
-            ("uplink_encoder", uplink_encoder),
-            ("downlink_encoder", downlink_encoder),
-            ("probe_encoder", probe_encoder),
-        )
-    }
     measure = round_metrics.RoundMetrics(
         method=sparsifier.bind(dimension=dimension, probes=False),
         cost=time,
         uplink_encoder=codes["uplink_encoder"],
         downlink_encoder=codes["downlink_encoder"],
     )
-    rule = controller.bind(
-        dimension,
-        rounds=rounds,
-        seed=seed,
-        balanced_k=lambda: measure.balanced_k(
-            clients=num_clients or 1, local_steps=client_work.expected_steps
-        ),
+    rule = _bind_rule(
+        controller, measure, client_work, rounds=rounds, clients=num_clients, seed=seed
     )
-    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
-    controller_lib.require_feedback(
-        rule, measured | controller_lib.PROBED if rule.probes else measured
-    )
-    method = sparsifier.bind(dimension=dimension, probes=rule.probes)
-    exchange_class: type[sparse_exchange.SparseExchange] = (
-        consensus_exchange.ConsensusExchange
-        if method.elects
-        else sparse_exchange.SparseExchange
-    )
-    exchange = exchange_class(
-        sparsifier=method,
+    exchange = _build_exchange(
+        sparsifier.bind(dimension=dimension, probes=rule.probes),
         update=server,
         work=client_work,
         transformation=transformation,
@@ -341,31 +323,98 @@ def build_sparsified_process(
         keeps_order="update" in rule.needs,
         **codes,
     )
-    catching_up = None
-    if participation is not None:
-        catching_up = catch_up.CatchUp(
-            server,
-            tensor_sizes=objective.tensor_sizes,
-            participation=participation,
-            state_type=exchange.state_type,
-        )
     steps = training_round.Round(
         objective=objective,
         rule=rule,
-        method=method,
+        method=exchange.sparsifier,
         server=server,
         exchange=exchange,
-        measure=dataclasses.replace(
-            measure,
-            method=method,
-            uplink_encoder=exchange.uplink_encoder,
-            downlink_encoder=exchange.downlink_encoder,
-            needs=rule.needs,
-        ),
-        catching_up=catching_up,
+        measure=_measure_exchange(measure, exchange, rule),
+        catching_up=_build_catch_up(participation, objective, server, exchange),
         seed=seed,
     )
     return _build_computations(steps)
+
+
+def _bind_encoders(
+    objective: objective_lib.Objective, **encoders: encoder.Encoder
+) -> dict[str, codec.Codec]:
+    """The encoders by name, for the model's tensors."""
+    return {
+        name: part.bind(
+            dimension=objective.dimension, tensor_sizes=objective.tensor_sizes
+        )
+        for name, part in encoders.items()
+    }
+
+
+def _bind_rule(
+    controller: controller_lib.Controller,
+    measure: round_metrics.RoundMetrics,
+    work: local_work.LocalWork,
+    *,
+    rounds: int | None,
+    clients: int | None,
+    seed: int,
+) -> controller_lib.Controller:
+    """The rule for k, if rounds have the feedback that it needs."""
+    rule = controller.bind(
+        measure.method.dimension,
+        rounds=rounds,
+        seed=seed,
+        balanced_k=lambda: measure.balanced_k(
+            clients=clients or 1, local_steps=work.expected_steps
+        ),
+    )
+    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
+    return rule
+
+
+def _build_exchange(
+    method: sparsifier_lib.Sparsifier, **parts: Any
+) -> sparse_exchange.SparseExchange:
+    """The exchange that the method needs; `parts` as of `SparseExchange`."""
+    kind: type[sparse_exchange.SparseExchange] = (
+        consensus_exchange.ConsensusExchange
+        if method.elects
+        else sparse_exchange.SparseExchange
+    )
+    return kind(sparsifier=method, **parts)
+
+
+def _measure_exchange(
+    measure: round_metrics.RoundMetrics,
+    exchange: sparse_exchange.SparseExchange,
+    rule: controller_lib.Controller,
+) -> round_metrics.RoundMetrics:
+    """The metrics of rounds of this exchange, with what the rule needs."""
+    return dataclasses.replace(
+        measure,
+        method=exchange.sparsifier,
+        uplink_encoder=exchange.uplink_encoder,
+        downlink_encoder=exchange.downlink_encoder,
+        needs=rule.needs,
+    )
+
+
+def _build_catch_up(
+    participation: catch_up.PartialParticipation | None,
+    objective: objective_lib.Objective,
+    server: server_update.ServerUpdate,
+    exchange: sparse_exchange.SparseExchange,
+) -> catch_up.CatchUp | None:
+    """How clients are brought up to date; None if all take part in every round."""
+    if participation is None:
+        return None
+    return catch_up.CatchUp(
+        server,
+        tensor_sizes=objective.tensor_sizes,
+        participation=participation,
+        state_type=exchange.state_type,
+    )
 
 
 def _build_computations(steps: training_round.Round) -> SparsifiedProcess:
@@ -527,16 +576,7 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
     report = tff.tensorflow.computation(
         steps.report, (answered_type, answer_type, message_type)
     )
-    measured_type = report.type_signature.result[1]
-    zero = tff.tensorflow.computation(
-        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
-    )
-    collected_type = zero.type_signature.result
-    collect = tff.tensorflow.computation(
-        _reports.collect, (collected_type, measured_type)
-    )
-    join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
-    identity = tff.tensorflow.computation(lambda collected: collected, collected_type)
+    collect = _build_collect_reports(report.type_signature.result[1])
 
     @tff.federated_computation(
         tff.FederatedType(answer_type, tff.SERVER),
@@ -554,11 +594,26 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
                 tff.federated_broadcast(message),
             ),
         )
-        return clients, tff.federated_aggregate(
-            measured, zero(), collect, join, identity
-        )
+        return clients, collect(measured)
 
     return close
+
+
+def _build_collect_reports(measured_type: tff.StructWithPythonType) -> tff.Computation:
+    """From clients' reports to all of them at the server, `CollectedReports`."""
+    zero = tff.tensorflow.computation(
+        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
+    )
+    collected_type = zero.type_signature.result
+    add = tff.tensorflow.computation(_reports.collect, (collected_type, measured_type))
+    join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
+    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
+
+    @tff.federated_computation(tff.FederatedType(measured_type, tff.CLIENTS))
+    def collect(measured: tff.Value) -> tff.Value:
+        return tff.federated_aggregate(measured, zero(), add, join, report)
+
+    return collect
 
 
 def _catch_up(
