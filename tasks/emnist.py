@@ -142,7 +142,7 @@ def _as_clients(
 
 
 def _checked_pixels(writer: str, pixels: np.ndarray) -> np.ndarray:
-    # Negated, so that NaN is refused too.
+    # Negated, so NaN is refused too.
     bad = pixels[~((pixels >= 0) & (pixels <= 1))]
     if bad.size:
         raise DataError(

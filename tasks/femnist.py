@@ -161,7 +161,7 @@ def _unpack(arrays: cache.Arrays, split: str, chosen: np.ndarray) -> list[_Write
 def _encode(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Grey levels as uint8 and the float32 [256] that each stands for, if exact.
 
-    LEAF writes k/255 with a few decimals, so that a palette of 256 floats gives
+    LEAF writes k/255 with a few decimals, so a palette of 256 floats gives
     the very values back. Other pixels stay float32, with an empty palette.
     """
     codes = np.rint(pixels * 255).astype(np.uint8)
@@ -279,7 +279,7 @@ def _parse_pixels(where: str, images: list) -> np.ndarray:
         raise DataError(
             f"{where}: expected pixels that are numbers, found: {error}."
         ) from error
-    # Negated, so that NaN is refused too.
+    # Negated, so NaN is refused too.
     bad = pixels[~((pixels >= 0) & (pixels <= 1))]
     if bad.size:
         raise DataError(f"{where}: expected pixels in [0, 1], found {bad[0]}.")

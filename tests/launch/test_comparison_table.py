@@ -200,6 +200,21 @@ def test_a_picture_is_drawn(lines, runs, names, over, tmp_path):
             assert (panel != 255).any(axis=2).mean() > 0.01
 
 
+def test_runs_that_share_the_loss_alone_are_drawn_and_listed(lines, time, tmp_path):
+    path = tmp_path / "c.png"
+    plots.draw_comparison(lines[:2], time, path, (LOSS,), title="", loss_label="loss")
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    top, _ = np.array_split(pixels, 2)
+    left, right = np.array_split(top, 2, axis=1)
+    assert (left != 255).any(axis=2).mean() > 0.01
+    assert (right != 255).any(axis=2).mean() < 0.001
+    text = table.render(lines, time, (200.0,), (LOSS,), title="T")
+    columns = made_up_runs.cells(text.splitlines()[2])
+    assert [name.strip() for name in columns[:3]] == ["method", "loss at 200", "rounds"]
+    assert "\nLoss on the test data at given values of:" in text
+
+
 def test_a_method_has_one_colour_whichever_others_are_complete(lines, time, tmp_path):
     """The second line is drawn in its own colour though the first has no run."""
     first = lines[0]._replace(results=[])

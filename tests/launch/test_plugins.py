@@ -44,14 +44,14 @@ class Half(FubTopK):
 class Plain(Int32Code):
     "32 bits an index, again."
 
-    tag = 12
+    tag = 14
 
 
 @VALUE_CODES.register("brief")
 class Brief(FloatCode):
     "16 bits a value, again."
 
-    tag = 13
+    tag = 15
     dtype_name = "bfloat16"
 
 
@@ -131,7 +131,7 @@ _WRONG = {
     "--controller=halvin": "halving: did you mean 'halving'?",
     "--perod=1": "found --perod: did you mean --period?",
     "--part=2": "Flag --part=2: expected a number in (0, 1].",
-    "--period=3": "--controller=elasticity only its options",
+    "--controller=sign --period=3": "--controller=sign only its options",
     "--task=line --target_accuracy=0.5": "Expected for --task=line a target of what it "
     "measures (--target_mae, --target_loss), found --target_accuracy.",
     "--task=line --target_mae=low": "Flag --target_mae=low: expected a number.",

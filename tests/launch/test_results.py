@@ -1,8 +1,11 @@
+import types
+
 import numpy as np
 import pytest
 
 from launch import targets
 from launch.comparison import results
+from tasks import ACCURACY, LOSS, Metric
 from tests.launch import made_up_runs
 
 _TIMES = [1.5, 3.0, 4.5, 6.0]
@@ -111,3 +114,19 @@ def test_quarters_of_what_half_of_the_runs_reached_are_round(ends, quarters):
     found = results.quarters(ends)
     np.testing.assert_allclose(found, quarters)
     assert sum(end >= found[-1] for end in ends) >= len(ends) / 2
+
+
+def test_runs_of_several_tasks_are_compared_by_what_all_measure():
+    mae = Metric("mae", abs)
+    kinds = {
+        "classes": types.SimpleNamespace(measures=lambda: (ACCURACY, LOSS)),
+        "numbers": types.SimpleNamespace(measures=lambda: (mae, LOSS)),
+        "both": types.SimpleNamespace(measures=lambda: (mae, ACCURACY, LOSS)),
+    }
+    for names, expected in (
+        (["classes", "classes"], (ACCURACY, LOSS)),
+        (["both", "numbers"], (mae, LOSS)),
+        (["classes", "numbers"], (LOSS,)),
+    ):
+        runs = [types.SimpleNamespace(task=kinds[name]) for name in names]
+        assert results.measures_of(runs) == expected

@@ -14,7 +14,7 @@ class Costs(NamedTuple):
     Attributes:
       cost: float64 scalar, tau = theta(k).
       cost_probe: float64 scalar, tau' = theta(k') (L0 - L1) / (L0 - L1'): the time
-        that k' would take to make the progress of k; NaN where it is not defined.
+        that k' would take to make the progress of k; NaN if it is not defined.
     """
 
     cost: tf.Tensor
@@ -24,7 +24,7 @@ class Costs(NamedTuple):
 def estimate_costs(feedback: controller.Feedback) -> Costs:
     """Estimates tau and tau' of Han, Wang, Leung (ICDCS 2020), section IV.
 
-    tau' is defined only where both updates lowered the loss (L0 > L1, L0 > L1').
+    tau' is defined only if both updates lowered the loss (L0 > L1, L0 > L1').
     """
     decrease = feedback.loss_before - feedback.loss_after
     decrease_probe = feedback.loss_before - feedback.loss_probe
@@ -42,7 +42,7 @@ def estimate_costs(feedback: controller.Feedback) -> Costs:
 
 
 def estimate_sign(feedback: controller.Feedback) -> tf.Tensor:
-    """The sign of (tau - tau') / (k - k') for k' < k, float64; NaN where undefined."""
+    """The sign of (tau - tau') / (k - k') for k' < k, float64; NaN if undefined."""
     costs = estimate_costs(feedback)
     return tf.sign(costs.cost - costs.cost_probe)
 
@@ -51,9 +51,9 @@ class Elasticities(NamedTuple):
     """By how many percent a round grows with one percent more entries.
 
     Attributes:
-      time: float64 scalar, of the time theta, at k; NaN where nothing was probed.
+      time: float64 scalar, of the time theta, at k; NaN if nothing was probed.
       progress: float64 scalar, of the decrease of the loss, between k' and k; inf
-        where k' made none, -inf where only k' made some, NaN where neither did.
+        if k' made none, -inf if only k' made some, NaN if neither did.
     """
 
     time: tf.Tensor
@@ -63,7 +63,7 @@ class Elasticities(NamedTuple):
 def time_elasticity(
     time: tf.Tensor, smaller_time: tf.Tensor, k: tf.Tensor, smaller_k: tf.Tensor
 ) -> tf.Tensor:
-    """K theta'(k) / theta(k), where theta is taken to be affine; float64 scalar.
+    """K theta'(k) / theta(k), if theta is taken to be affine; float64 scalar.
 
     Args:
       time: float64 scalar, theta(k).
@@ -114,7 +114,7 @@ class Progress(NamedTuple):
     """A round's progress on a scale of 0 to 1, for rules that need such a reward.
 
     Attributes:
-      reward: float64 scalar in [0, 1]; NaN where no losses were measured.
+      reward: float64 scalar in [0, 1]; NaN if no losses were measured.
       best: float64 scalar, the scale for the next round.
     """
 

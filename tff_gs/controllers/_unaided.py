@@ -1,4 +1,4 @@
-"""Rules for k where rounds give no feedback."""
+"""Rules for k if rounds give no feedback."""
 
 from __future__ import annotations
 

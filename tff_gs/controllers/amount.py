@@ -68,7 +68,7 @@ def to_interval(k_min: Amount, k_max: Amount, dimension: int) -> tuple[int, int]
 
 
 def to_initial(k_initial: Amount | None, k_min: int, k_max: int, dimension: int) -> int:
-    """The first k as a count; where None, D / 10 moved into the interval.
+    """The first k as a count; if None, D / 10 moved into the interval.
 
     Raises:
       ValueError: If `k_initial` is given and outside [k_min, k_max].
@@ -88,8 +88,8 @@ def stochastic_round(value: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
 
     Args:
       value: float64, non-negative and below 2^31.
-      uniform: float64 in [0, 1), of the same shape: the ceiling is taken where it
-        is below the fraction of `value`, so that integers stay.
+      uniform: float64 in [0, 1), of the same shape: the ceiling is taken if it
+        is below the fraction of `value`, so integers stay.
 
     Returns:
       int32, of the same shape.

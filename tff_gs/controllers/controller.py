@@ -15,7 +15,7 @@ class Decision(NamedTuple):
 
     Attributes:
       k: int32 scalar, k_m: how many entries travel.
-      k_probe: int32 scalar, k'_m < k_m, or 0 where nothing is probed.
+      k_probe: int32 scalar, k'_m < k_m, or 0 if nothing is probed.
     """
 
     k: tf.Tensor
@@ -31,7 +31,7 @@ class Feedback(NamedTuple):
     Attributes:
       round_time: theta(k_m), the time that the round took.
       probe_time: theta(k'_m), the time that it would have taken with k'_m; NaN
-        where nothing was probed.
+        if nothing was probed.
       loss_before: L0, the probe examples' mean loss at w(m-1); NaN likewise.
       loss_after: L1, their loss at w(m); NaN likewise.
       loss_probe: L1', their loss at w'(m); NaN likewise.
@@ -116,7 +116,7 @@ class Controller(configuration.Configuration, abc.ABC):
         """The fields of `Feedback` that the rule uses (static).
 
         Unless a rule says otherwise: `MEASURED`, and `PROBED` if it probes. What it
-        names of `ON_REQUEST` is measured for it. A rule is refused where one of them
+        names of `ON_REQUEST` is measured for it. A rule is refused if one of them
         is not measured.
         """
         return MEASURED | PROBED if self.probes else MEASURED
@@ -142,7 +142,7 @@ class Controller(configuration.Configuration, abc.ABC):
     def sign(self, state: Any) -> tf.Tensor:
         """The derivative's sign that the last update estimated, int32: -1, 0, 1.
 
-        0 where both costs were equal, and where `sign_defined` is false. Unless a rule
+        0 if both costs were equal, and if `sign_defined` is false. Unless a rule
         says otherwise: 0.
         """
         del state
@@ -151,7 +151,7 @@ class Controller(configuration.Configuration, abc.ABC):
     def sign_defined(self, state: Any) -> tf.Tensor:
         """Whether the last update had a sign to estimate, bool.
 
-        Unless a rule says otherwise: where `sign` is not 0.
+        Unless a rule says otherwise: if `sign` is not 0.
         """
         return tf.not_equal(self.sign(state), 0)
 
@@ -177,7 +177,7 @@ def require_feedback(rule: Controller, measured: frozenset[str]) -> None:
 
 
 def checked(decision: Decision, dimension: int) -> Decision:
-    """The decision, where it is one that a round can be run with.
+    """The decision, if it is one that a round can be run with.
 
     Args:
       decision: What a rule returned.

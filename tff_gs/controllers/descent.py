@@ -23,7 +23,7 @@ class DescentState(NamedTuple):
       rounds: int32 scalar, m: rounds since the start or the last adoption.
       undefined: int32 scalar, how many rounds in a row had no defined sign.
       slope: float64 scalar, what the last defined round moved by, in steps.
-      sign: int32 scalar, the sign that the last round estimated; 0 also where it was
+      sign: int32 scalar, the sign that the last round estimated; 0 also if it was
         undefined.
       defined: bool scalar, whether it was defined.
     """
@@ -47,12 +47,12 @@ class Descent(controller.Controller):
 
     Rules for the corners:
     - Where the slope is not defined, k stays; after `patience` such rounds in a row
-      the next one lets k grow by a step, and the count starts anew (our reading:
+      the next one lets k grow by a step, and the count starts again (our reading:
       the authors' trajectories hold no such run).
     - k is rounded stochastically within the interval, and k' from the rounded k.
-    - k' is at least ceil(probe_floor k_min) and at most k - 1, so that a probe
+    - k' is at least ceil(probe_floor k_min) and at most k - 1, so a probe
       that rounds to k still compares two numbers. k' is 0, i.e. nothing is probed,
-      where k is 1, and always where k_min = k_max.
+      if k is 1, and always if k_min = k_max.
 
     Amounts are a count (int) or a fraction of D (float).
     """
@@ -81,7 +81,7 @@ class Descent(controller.Controller):
         self._set(_first=amount.to_initial(k_initial, low, high, self.dimension))
 
     def _default_k_initial(self) -> int | None:
-        """k_1 where `k_initial` is not given; None: D / 10, moved into the interval."""
+        """k_1 if `k_initial` is not given; None: D / 10, moved into the interval."""
         return None
 
     @abc.abstractmethod
@@ -90,7 +90,7 @@ class Descent(controller.Controller):
 
     @abc.abstractmethod
     def _slope(self, state: DescentState, feedback: controller.Feedback) -> tf.Tensor:
-        """The derivative to descend along, float64; not finite where undefined."""
+        """The derivative to descend along, float64; not finite if undefined."""
 
     @abc.abstractmethod
     def _move(self, k: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
@@ -116,7 +116,7 @@ class Descent(controller.Controller):
     @property
     @override
     def needs(self) -> frozenset[str]:
-        """Nothing where there is one k only."""
+        """Nothing if there is one k only."""
         used = controller.PROBED | {"round_time"}
         return used if self.probes else frozenset()
 

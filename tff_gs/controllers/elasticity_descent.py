@@ -19,15 +19,15 @@ class ElasticityDescent(descent.ElasticitySlope, descent.LogDescent):
         s_m = k [theta(k) - theta(k')] / [(k - k') theta(k)],
         e_m = [log (L0 - L1) - log (L0 - L1')] / [log k - log k'],
 
-    where theta is affine in k, and progress a power of k. What s_m is, is known. e_m
+    if theta is affine in k, and progress a power of k. What s_m is, is known. e_m
     is noisy, but cannot be just anything: what is not sent stays in the residual and
-    must be sent later, so that in the long run more entries never further the loss
+    must be sent later, so in the long run more entries never further the loss
     less; and as the largest go first, progress grows no faster than k. Hence
     0 <= e <= 1, and the step, as `LogDescent` takes it, is along
 
         s_m - clip(e_m, 0, 1),
 
-    with e_m = 1 where only k lowered the loss, and 0 where only k' did. Where an
+    with e_m = 1 if only k lowered the loss, and 0 if only k' did. Where an
     update overshoots, a smaller one lowers the loss more, round after round; a sign
     then leads down to ever smaller k, on which training is slow or diverges, while
     here such a round counts for no more than the time that a smaller k saves.

@@ -15,8 +15,8 @@ class Interval(NamedTuple):
     Attributes:
       k_min: The least k.
       k_max: The largest k.
-      smallest: The least k of the window so far; `k_max` of all where it is empty.
-      largest: The largest k of the window so far; 0 where it is empty.
+      smallest: The least k of the window so far; `k_max` of all if it is empty.
+      largest: The largest k of the window so far; 0 if it is empty.
       updates: How many updates the window holds.
       adopted_after: How many rounds the rule had run when this interval was
         adopted, counted from the adoption before; 0 for the first interval.
@@ -35,10 +35,10 @@ class Shrinking:
 
     After every `window` updates of k with a defined sign, the interval
     [min / alpha, alpha max] of the window's k, within the first interval, is
-    adopted where its length B' satisfies 0 < B' <= (sqrt(2) - 1) B and at least as
+    adopted if its length B' satisfies 0 < B' <= (sqrt(2) - 1) B and at least as
     many rounds have passed as before the last adoption.
 
-    The window starts anew after each check, and the k that an update leads to
+    The window starts again after each check, and the k that an update leads to
     belongs to that update's window: the paper leaves this open, the authors' own
     trajectories show it. Both ends are rounded to the nearest integer, halves to the
     even one, as those trajectories show (83158.5 to 83158, 5929.5 to 5930).

@@ -72,14 +72,14 @@ class CurrentModel(NamedTuple):
 class CatchUpMessage(NamedTuple):
     """All that the server sends to one client before its work.
 
-    Without an entry where the client's model is that of round m already.
+    Without an entry if the client's model is that of round m already.
 
     Attributes:
       round: int32 [1], m.
       weights: uint8 [bytes], the encoded weights that changed since the client's
-        round, or all of them where that is smaller.
+        round, or all of them if that is smaller.
       optimizer: uint8 [bytes], the state of the server's optimizer and a checksum;
-        without an entry where it has none.
+        without an entry if it has none.
     """
 
     round: tf.Tensor
@@ -95,9 +95,9 @@ class CatchUpReceipt(NamedTuple):
     Attributes:
       rounds: How many rounds its model was behind.
       elements: Weights in the message.
-      dense: 1 where these were all D weights, else 0.
+      dense: 1 if these were all D weights, else 0.
       units: Numbers in it (see `tff_gs.costs.cost.Traffic`): two for each weight, or
-        D where it holds them all, and those of the optimizer's state.
+        D if it holds them all, and those of the optimizer's state.
       bits: Its size.
     """
 
@@ -275,7 +275,7 @@ class CatchUp:
     def _write_weights(
         self, current: CurrentModel, client_round: tf.Tensor
     ) -> tf.Tensor:
-        """The weights that changed since, or all where that is smaller."""
+        """The weights that changed since, or all if that is smaller."""
         weights = current.replica.weights
         seed = tf.constant([0, 0])
         changed = tf.where(current.last_changed > client_round)[:, 0]

@@ -103,7 +103,7 @@ class CollectedMessages(NamedTuple):
       lengths: int32 [n], how many bytes of its entries are kept.
       levels: Vectors of uint8 that are, one after another, the entries of all
         messages. The last one holds the newest few, the one before it some more, and
-        so on, so that a message does not copy all before it.
+        so on, so a message does not copy all before it.
     """
 
     header: Any

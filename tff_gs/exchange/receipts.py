@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tff_gs.encoders import names
 
-#: Beside the reasons of `names.REFUSALS`: a client's work was not finite, so that it
+#: Beside the reasons of `names.REFUSALS`: a client's work was not finite, so it
 #: sent nothing.
 NON_FINITE_WORK = len(names.REFUSALS)
 

@@ -1,7 +1,7 @@
 """How the model changes by the update of a round, alike at the server and at replicas.
 
 What travels is b, the sparse update. The server and every client apply it with the
-same operations, so that their weights are equal to the bit.
+same operations, so their weights are equal to the bit.
 """
 
 import abc
@@ -170,7 +170,7 @@ def build_update(
     learning_rate: float,
     optimizer: tff.learning.optimizers.Optimizer | None = None,
 ) -> ServerUpdate:
-    """Plain SGD, or the update of an optimizer where one is given.
+    """Plain SGD, or the update of an optimizer if one is given.
 
     Args:
       learning_rate: eta of plain SGD; not used with an optimizer.

@@ -87,7 +87,7 @@ class Worked(NamedTuple):
     Attributes:
       residual: float32 [D], a_i with the round's work in it.
       weight: float32 scalar, C_i; 0 if the work was not finite.
-      usable: bool scalar, False if the work was not finite, so that it was dropped.
+      usable: bool scalar, False if the work was not finite, so it was dropped.
       transformation: See `ClientState`.
       kept: See `tff_gs.exchange.client_work.Contribution`.
     """

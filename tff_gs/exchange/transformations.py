@@ -87,7 +87,7 @@ class ClipByValue(ClientTransformation, kw_only=False):
 
 
 class MomentumCorrection(ClientTransformation, kw_only=False):
-    """Momentum at the client, so that what waits in the residual waits with it.
+    """Momentum at the client, so what waits in the residual waits with it.
 
     Lin et al., "Deep gradient compression: reducing the communication bandwidth for
     distributed training", ICLR 2018, Sections 3.1 and 3.2: u <- momentum u + g enters

@@ -219,7 +219,7 @@ def _means(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Weighted means, float64 [c], of the columns of float32 [n, c].
 
     A row with a value that is not finite counts for nothing. The sums run by client
-    id, so that they are the same on any tree of aggregators.
+    id, so they are the same on any tree of aggregators.
     """
     values = tf.cast(values, tf.float64)
     is_finite = tf.reduce_all(tf.math.is_finite(values), axis=1)

@@ -21,7 +21,7 @@ Model: TypeAlias = (
 def features_and_labels(batch: Any) -> tuple[Any, Any]:
     """The features and the labels of a batch, or of its specification.
 
-    As TFF's own algorithms read it: by the keys `x` and `y` where it is a mapping, in
+    As TFF's own algorithms read it: by the keys `x` and `y` if it is a mapping, in
     whatever order they are; else by position.
 
     Raises:
@@ -158,7 +158,7 @@ class Objective(abc.ABC):
         """The mean losses over `batch` at several weights, to be compared.
 
         As at inference: no dropout, and batch normalisation by the statistics in
-        `non_trainable`, so that the losses differ by the weights alone.
+        `non_trainable`, so the losses differ by the weights alone.
 
         Args:
           weights: n vectors, float32 [D].
@@ -359,7 +359,7 @@ def _on_random_operations(graph: tf.Graph) -> list[str]:
         return []
     return [
         "The model's forward pass draws random numbers that no seed of the process "
-        f"fixes ({', '.join(found)}), so that two runs of one seed differ."
+        f"fixes ({', '.join(found)}), so two runs of one seed differ."
     ]
 
 

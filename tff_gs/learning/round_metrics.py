@@ -238,7 +238,7 @@ class RoundMetrics:
         report: _reports.RoundReport,
         feedback: controller_lib.Feedback,
     ) -> dict[str, tf.Tensor]:
-        """The metrics that `SparsifiedProcess` lists, but for the server's state."""
+        """The metrics that `SparsifiedProcess` lists, except for the server's state."""
         receipts = outcome.receipts
         ballots = outcome.election.ballots if outcome.election else None
         refused = _count_refusals(receipts, ballots)

@@ -35,10 +35,10 @@ def build_sparsified_fed_avg(
 
     Args:
       model: See `build_sparsified_fed_sgd`.
-      client_optimizer: Takes the local steps; begins anew in every round.
+      client_optimizer: Takes the local steps; begins again in every round.
       local_steps: tau, steps of a round, each on a minibatch of its own.
       local_epochs: Instead of `local_steps`: how often a client goes through its
-        examples in a round, so that tau differs from client to client.
+        examples in a round, so tau differs from client to client.
       server_learning_rate: eta of the step along the mean of the clients' changes,
         w(m) = w(m-1) - eta b; positive.
       server_optimizer: Takes that step instead, at the server and at every replica;

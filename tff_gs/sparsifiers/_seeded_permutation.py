@@ -6,7 +6,7 @@ four-round Feistel network (Luby, Rackoff, "How to construct pseudorandom permut
 from pseudorandom functions", SIAM J. Comput. 1988) on the cells of a table of about
 sqrt(D) rows and columns, walked until the result is below D again (both from Black,
 Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). The table has fewer
-than sqrt(D) cells too many, so that few numbers are walked.
+than sqrt(D) cells too many, so few numbers are walked.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ Wang, Leung, ICDCS 2020, Section V. The clients' lists are the leaves, neighbour
 client id. A node adds up the two lists below it and keeps the k entries of largest
 magnitude; a list without a neighbour goes up as it is. J and b are the root's list.
 
-What a merge drops is lost to all clients below that node, even where another branch
+What a merge drops is lost to all clients below that node, even if another branch
 brings the coordinate to the root. In a real tree, they hear of it on the way back; here
-the server's answer says so (`Selection.notes`), so that those entries stay in their
+the server's answer says so (`Selection.notes`), so those entries stay in their
 residuals.
 """
 
@@ -40,7 +40,7 @@ class Uploads(NamedTuple):
 
 
 class Accumulator(NamedTuple):
-    """Uploads in two parts, so that each is not copied for every upload after it."""
+    """Uploads in two parts, so each is not copied for every upload after it."""
 
     stored: Uploads
     recent: Uploads

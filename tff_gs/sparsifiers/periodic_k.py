@@ -1,8 +1,8 @@
 """Periodic-k: all clients send the next k coordinates of a shared random order.
 
 Han, Wang, Leung, ICDCS 2020, Section V, as a method to compare with. The order has
-all D coordinates, so that all are sent before any is sent again; it is then drawn
-anew. The last round of such a pass sends only the rest of it, if that is less than k.
+all D coordinates, so all are sent before any is sent again; it is then drawn
+again. The last round of such a pass sends only the rest of it, if that is less than k.
 The server sends down the seed of the pass and how much of it is done; no index
 travels in either direction.
 """

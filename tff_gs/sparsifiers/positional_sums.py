@@ -21,7 +21,7 @@ class PositionalSums(sparsifier.Sparsifier):
     """What these methods have in common; they differ in `count` and `coordinates`.
 
     J is what all send, kappa is 0. Of k' < k the positions are the first of those of
-    k, so that b' is b there and 0 elsewhere. The aggregate is float64 [n], by
+    k, so b' is b there and 0 elsewhere. The aggregate is float64 [n], by
     position: the sum of C_i a_ij.
     """
 
@@ -94,7 +94,7 @@ class PositionalSums(sparsifier.Sparsifier):
         k_probe: tf.Tensor,
         shared: Any,
     ) -> sparsifier.Selection:
-        """Nothing where nothing was accepted."""
+        """Nothing if nothing was accepted."""
         # A client may send positions that nobody asked for.
         sums = aggregate[: self.count(k, shared)]
         mean = tf.cast(sums / total_weight, tf.float32)

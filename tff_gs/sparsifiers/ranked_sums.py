@@ -3,7 +3,7 @@
 Every client uploads J_i, its k entries of largest magnitude |a_ij|. The server keeps,
 for every coordinate, the weighted sum of what was uploaded, and which rank and which
 magnitude it had where it ranked best. One int64 number, the key, holds both: rank
-first, and of equal rank the larger magnitude is the smaller key, so that the best is
+first, and of equal rank the larger magnitude is the smaller key, so the best is
 a minimum over clients.
 """
 
@@ -34,7 +34,7 @@ class _Pending(NamedTuple):
 
     indices: tf.Tensor  # int32 [n]
     weighted: tf.Tensor  # float64 [n], C_i a_ij (exact: 24 + 24 bits)
-    in_probe: tf.Tensor  # bool [n], rank below k'; [0] where nothing is probed
+    in_probe: tf.Tensor  # bool [n], rank below k'; [0] if nothing is probed
 
 
 class _PendingKeys(NamedTuple):
@@ -50,9 +50,9 @@ class Aggregate(NamedTuple):
     Attributes:
       sums: float64 [D], sum over i with j in J_i of C_i a_ij.
       probe_sums: float64 [D], the same over the first k' entries of every client;
-        [0] where nothing is probed.
+        [0] if nothing is probed.
       keys: int64 [D], best rank (from 0) and, in the lower 32 bits, how far the
-        magnitude lies below the largest float; the largest int64 where no client
+        magnitude lies below the largest float; the largest int64 if no client
         gave j a key.
     """
 
@@ -176,11 +176,11 @@ class RankedSums(sparsifier.Sparsifier):
         """Which entries of an upload get which keys.
 
         Unless a method ranks: all, with the rank 0 for those that would be sent at
-        k' too, and k' for the others, so that nothing has to be sorted.
+        k' too, and k' for the others, so nothing has to be sorted.
 
         Args:
           values: float32 [n], the upload.
-          in_probe: bool [n], which of them rank below k'; [0] where nothing is probed.
+          in_probe: bool [n], which of them rank below k'; [0] if nothing is probed.
           k_probe: int32 scalar, k'.
           limit: int32 scalar, how many ranks matter.
 
@@ -320,7 +320,7 @@ class RankedSums(sparsifier.Sparsifier):
         return tf.math.unsorted_segment_sum(values, indices, self.dimension)
 
     def _limit(self, folded: Accumulator, k: tf.Tensor) -> Accumulator:
-        """Lowers the rank limit, where enough has come to lower it."""
+        """Lowers the rank limit, if enough has come to lower it."""
         return tf.cond(
             # It falls about as 1 / uploads and costs a pass over D.
             4 * folded.uploads >= 5 * folded.limited_at,

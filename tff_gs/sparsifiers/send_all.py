@@ -1,7 +1,7 @@
 """Always-send-all: the whole residual goes up, the whole mean comes down.
 
 Han, Wang, Leung, ICDCS 2020, Section V, the baseline without sparsification; k is
-ignored. Nothing stays in the residuals, so that this is federated SGD. A vector that
+ignored. Nothing stays in the residuals, so this is federated SGD. A vector that
 is sent whole needs no indices.
 """
 

@@ -18,7 +18,7 @@ class Upload(NamedTuple):
       entries: The decoded index-value list.
       weight: float32 scalar, the client's weight (C_i, its number of examples).
       k: int32 scalar, of the round.
-      k_probe: int32 scalar, k' of the round; 0 where nothing is probed.
+      k_probe: int32 scalar, k' of the round; 0 if nothing is probed.
     """
 
     client_id: tf.Tensor
@@ -33,10 +33,10 @@ class Selection(NamedTuple):
 
     Attributes:
       update: {(j, b_j) : j in J}, the weighted mean at the selected coordinates; by
-        position where indices are implicit.
+        position if indices are implicit.
       probe: What differs when the round is run with k': {(j, b'_j)} for those j
-        in J or J' where b'_j is not b_j; b'_j = 0 where j is not in J', and b_j = 0
-        where it is not in J. By coordinate; empty where nothing is probed.
+        in J or J' where b'_j is not b_j; b'_j = 0 if j is not in J', and b_j = 0
+        if it is not in J. By coordinate; empty if nothing is probed.
       probe_count: int32 scalar, |J'|.
       kappa: int32 scalar, the number of ranks that are selected whole; 0 for
         methods without ranks.
@@ -181,7 +181,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
     def units(self, count: tf.Tensor) -> tf.Tensor:
         """How many numbers a message of `count` entries is, for the normalised time.
 
-        An index and a value for each entry; values only where indices are implicit.
+        An index and a value for each entry; values only if indices are implicit.
 
         Args:
           count: int32, of any shape.
@@ -286,7 +286,7 @@ def probe_difference(
     Args:
       update: {(j, b_j) : j in J}.
       probe: {(j, b'_j) : j in J'}.
-      k_probe: int32 scalar, k'; 0 where nothing is probed, and the result is empty.
+      k_probe: int32 scalar, k'; 0 if nothing is probed, and the result is empty.
       dimension: D.
 
     Returns:

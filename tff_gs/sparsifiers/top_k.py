@@ -45,7 +45,7 @@ def top_k_indices(vector: tf.Tensor, k: tf.Tensor | int) -> tf.Tensor:
 
     Args:
       vector: float32 [D].
-      k: int32 scalar, k >= 0; where it exceeds D, all D positions are returned.
+      k: int32 scalar, k >= 0; if it exceeds D, all D positions are returned.
 
     Returns:
       int32 [min(k, D)], ascending.
