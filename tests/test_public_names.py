@@ -46,12 +46,12 @@ PACKAGES = {
         build_update
     """,
     "learning": """
-        Clients ClientsData Initialized LocalUpdates LocalWork MinibatchGradient
-        Model Objective PartialParticipation RoundOutput ServerState
-        SparsifiedProcess accuracy build_federated_evaluation build_objective
-        build_sparsified_fed_avg build_sparsified_fed_sgd build_sparsified_process
-        check_client_ids check_data clients_from_client_data describe_refusals
-        with_metrics
+        Clients ClientsData InitializeOutput LocalUpdates LocalWork
+        MinibatchGradient Model Objective PartialParticipation RoundOutput
+        ServerState SparsifiedProcess accuracy build_federated_evaluation
+        build_objective build_sparsified_fed_avg build_sparsified_fed_sgd
+        build_sparsified_process check_client_ids check_data
+        clients_from_client_data describe_refusals with_metrics
     """,
     "programs": """
         CheckpointManager ClientIdProcess Population

@@ -34,7 +34,7 @@ def _measured(
     energies=(),
     metrics=(),
 ):
-    return _reports.Measured(
+    return _reports.ClientMeasurements(
         _reports.ClientReport(
             tf.constant(client_id),
             tf.constant(contributed),

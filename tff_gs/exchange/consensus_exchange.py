@@ -214,7 +214,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         client: client_state.ClientReplica,
         pending: sparse_exchange.PendingUpload,
         answer: messages.DownlinkMessage,
-    ) -> sparse_exchange.Received:
+    ) -> sparse_exchange.ReceiveOutput:
         """As of `SparseExchange`; what a client contributed are its nominees in J."""
         received = super().receive(client, pending, answer)
         elected = sparse_vector.put(
@@ -298,7 +298,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
             seed: tff.Value,
             clients: tff.Value,
             inputs: tff.Value,
-        ) -> sparse_exchange.Exchanged:
+        ) -> sparse_exchange.SendOutput:
             told, announcement, election, voters = hold_election(
                 config, roster, clients, inputs
             )
@@ -308,7 +308,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
             answer, stepped, outcome = tff.federated_map(
                 select, (collect(message), replica, told, election, roster, seed)
             )
-            return sparse_exchange.Exchanged(stepped, answer, pending, outcome)
+            return sparse_exchange.SendOutput(stepped, answer, pending, outcome)
 
         return send
 

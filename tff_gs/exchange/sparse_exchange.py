@@ -127,7 +127,7 @@ class PendingUpload(NamedTuple):
     nominated: Any = ()
 
 
-class Received(NamedTuple):
+class ReceiveOutput(NamedTuple):
     """What a client has after the answer.
 
     Attributes:
@@ -141,7 +141,7 @@ class Received(NamedTuple):
     update: sparse_vector.SparseVector
 
 
-class Exchanged(NamedTuple):
+class SendOutput(NamedTuple):
     """The result of `SparseExchange.send`: all but what clients do with the answer.
 
     Attributes:
@@ -187,7 +187,7 @@ class SparseExchange:
       initialize_clients: `(replica@SERVER, seed@SERVER, client_ids@CLIENTS) ->
         ClientState@CLIENTS`: the one dense download.
       send: `(replica@SERVER, config@SERVER, roster@SERVER, seed@SERVER,
-        clients@CLIENTS, inputs@CLIENTS) -> Exchanged`: the clients' work, the uplink,
+        clients@CLIENTS, inputs@CLIENTS) -> SendOutput`: the clients' work, the uplink,
         the selection. `config` is a `RoundConfig`, `roster` the ids of all clients
         that may take part, int32 [M], ascending. What is CLIENTS-placed comes last,
         because TFF's mergeable context counts the clients of the last argument.
@@ -417,7 +417,7 @@ class SparseExchange:
         client: client_state.ClientReplica,
         pending: PendingUpload,
         answer: messages.DownlinkMessage,
-    ) -> Received:
+    ) -> ReceiveOutput:
         """Step 5 at a client: the same step of its replica, and error feedback."""
         indices, values = read_answer(
             self.downlink_encoder, answer.update, self.dimension
@@ -448,7 +448,7 @@ class SparseExchange:
             ),
         )
         contributed = tf.reduce_sum(tf.cast(forgotten, tf.int32))
-        return Received(updated, contributed, selected)
+        return ReceiveOutput(updated, contributed, selected)
 
     def write_probe(
         self,
@@ -555,14 +555,14 @@ class SparseExchange:
             seed: tff.Value,
             clients: tff.Value,
             inputs: tff.Value,
-        ) -> Exchanged:
+        ) -> SendOutput:
             message, pending = tff.federated_map(
                 upload, (clients, inputs, tff.federated_broadcast(config))
             )
             answer, stepped, outcome = tff.federated_map(
                 select, (collect(message), replica, config, roster, seed)
             )
-            return Exchanged(stepped, answer, pending, outcome)
+            return SendOutput(stepped, answer, pending, outcome)
 
         return send
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from tff_gs.learning.sparsified_process import (
         Clients as Clients,
-        Initialized as Initialized,
+        InitializeOutput as InitializeOutput,
         RoundOutput as RoundOutput,
         SparsifiedProcess as SparsifiedProcess,
         build_sparsified_process as build_sparsified_process,

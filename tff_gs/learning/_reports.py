@@ -42,7 +42,7 @@ class ClientReport(NamedTuple):
     model_metrics: Any = ()
 
 
-class Measured(NamedTuple):
+class ClientMeasurements(NamedTuple):
     """A report, and what is measured beside it: no part of the report's size.
 
     Of several clients, with columns [n, ...] in place of each tensor.
@@ -65,11 +65,11 @@ class CollectedReports(NamedTuple):
     """Reports as they came: the accumulator of the aggregation.
 
     Attributes:
-      rows: `Measured` of n clients.
+      rows: `ClientMeasurements` of n clients.
       bits: int64 scalar, the size of all reports.
     """
 
-    rows: Measured
+    rows: ClientMeasurements
     bits: tf.Tensor
 
 
@@ -101,14 +101,16 @@ class RoundReport(NamedTuple):
     model_metrics: Any = ()
 
 
-def no_reports(specs: Measured) -> CollectedReports:
+def no_reports(specs: ClientMeasurements) -> CollectedReports:
     """The accumulator before any report, whose `tf.TensorSpec`s are `specs`."""
     return CollectedReports(
         tf.nest.map_structure(_growing.no_rows, specs), tf.constant(0, tf.int64)
     )
 
 
-def collect(collected: CollectedReports, measured: Measured) -> CollectedReports:
+def collect(
+    collected: CollectedReports, measured: ClientMeasurements
+) -> CollectedReports:
     """The accumulator with one more report."""
     one = tf.nest.map_structure(lambda x: x[tf.newaxis], measured)
     return join(
@@ -167,8 +169,8 @@ def summarise(
 
 
 def _of_clients(
-    client_ids: tf.Tensor, measured: Measured
-) -> tuple[Measured, tf.Tensor]:
+    client_ids: tf.Tensor, measured: ClientMeasurements
+) -> tuple[ClientMeasurements, tf.Tensor]:
     """The rows of some clients, and who of them has one, bool [n].
 
     The first row under each id counts; a client without one has zeros.

@@ -66,7 +66,7 @@ class Clients(NamedTuple):
     model_round: Any = ()
 
 
-class Initialized(NamedTuple):
+class InitializeOutput(NamedTuple):
     """The result of the dense download.
 
     Attributes:
@@ -177,7 +177,7 @@ class SparsifiedProcess:
     Attributes:
       objective: The model as a function of flat weights.
       initialize: `() -> ServerState@SERVER`.
-      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> Initialized`: the one
+      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> InitializeOutput`: the one
         dense download, and its size in bits. Ids are int32 and distinct. The server
         then knows these clients and refuses messages under other ids. With partial
         participation it may be called at any time, for the clients that take part for
@@ -434,7 +434,7 @@ def _build_initialize_clients(
         tff.FederatedType(state_type, tff.SERVER),
         tff.FederatedType(np.int32, tff.CLIENTS),
     )
-    def initialize_clients(state: tff.Value, client_ids: tff.Value) -> Initialized:
+    def initialize_clients(state: tff.Value, client_ids: tff.Value) -> InitializeOutput:
         clients = Clients(
             steps.exchange.initialize_clients(_replica(state), state.seed, client_ids),
             tff.federated_broadcast(state.non_trainable),
@@ -443,7 +443,7 @@ def _build_initialize_clients(
             ),
         )
         registered, bits = tff.federated_map(register, (state, collect(client_ids)))
-        return Initialized(registered, tff.federated_zip(clients), bits)
+        return InitializeOutput(registered, tff.federated_zip(clients), bits)
 
     return initialize_clients
 
@@ -509,7 +509,7 @@ def _build_next(
             exchanged.answer,
             exchanged.outcome.probe_message,
             tff.federated_zip(
-                training_round.Answered(
+                training_round.AnsweredClient(
                     client_state.client_replicas(caught_up.client),
                     exchanged.pending,
                     clients.non_trainable,
@@ -543,7 +543,7 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
     answer_type = exchanged_type.answer.member
     message_type = tff.TensorType(np.uint8, [None])
     answered_type = tff.to_type(
-        training_round.Answered(
+        training_round.AnsweredClient(
             client_state.client_replica_type(steps.exchange.state_type),
             exchanged_type.pending.member,
             steps.objective.non_trainable_type,

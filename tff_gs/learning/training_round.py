@@ -53,7 +53,7 @@ class ServerState(NamedTuple):
     last_changed: Any = ()
 
 
-class Begun(NamedTuple):
+class RoundStart(NamedTuple):
     """What the server begins a round with.
 
     Attributes:
@@ -65,7 +65,7 @@ class Begun(NamedTuple):
     downlink_seed: Any
 
 
-class Answered(NamedTuple):
+class AnsweredClient(NamedTuple):
     """What a client has when the answer comes.
 
     Attributes:
@@ -148,23 +148,23 @@ class Round:
         )
         return state._replace(client_ids=tf.sort(known)), bits
 
-    def begin(self, state: ServerState) -> Begun:
+    def begin(self, state: ServerState) -> RoundStart:
         """What the round is run with: k, k', and what else the server tells."""
         decision = controller_lib.checked(
             self.rule.decide(state.controller), self.objective.dimension
         )
         shared = self.method.share(state.sparsifier, state.seed, decision.k)
-        return Begun(
+        return RoundStart(
             messages.RoundConfig(decision, shared),
             _seeds.derive(state.seed, _seeds.Purpose.DOWNLINK, state.round),
         )
 
     def report(
         self,
-        answered: Answered,
+        answered: AnsweredClient,
         answer: messages.DownlinkMessage,
         probe_message: tf.Tensor,
-    ) -> tuple[client_state.ClientState, _reports.Measured]:
+    ) -> tuple[client_state.ClientState, _reports.ClientMeasurements]:
         """The client after the answer, and what it reports."""
         received = self.exchange.receive(answered.client, answered.pending, answer)
         kept = answered.pending.kept
@@ -179,7 +179,7 @@ class Round:
             self._energies(answered.pending),
             kept.metrics,
         )
-        return received.client, _reports.Measured(
+        return received.client, _reports.ClientMeasurements(
             report,
             kept.local_steps,
             answered.catch_up,
@@ -300,8 +300,8 @@ class Round:
 
     def _losses(
         self,
-        answered: Answered,
-        received: sparse_exchange.Received,
+        answered: AnsweredClient,
+        received: sparse_exchange.ReceiveOutput,
         probe_message: tf.Tensor,
     ) -> tf.Tensor:
         """L0, L1 and L1' of one client, float32 [3]."""
