@@ -177,8 +177,8 @@ class SparsifiedProcess:
     Attributes:
       objective: The model as a function of flat weights.
       initialize: `() -> ServerState@SERVER`.
-      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> InitializeOutput`: the one
-        dense download, and its size in bits. Ids are int32 and distinct. The server
+      initialize_clients: `(state@SERVER, client_ids@CLIENTS) -> InitializeOutput`: the
+        one dense download, and its size in bits. Ids are int32 and distinct. The server
         then knows these clients and refuses messages under other ids. With partial
         participation it may be called at any time, for the clients that take part for
         the first time.
