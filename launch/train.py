@@ -32,7 +32,6 @@ from launch import (
     topic,
 )
 from launch.options import RunOptions
-from tff_gs.sparsifiers import FabTopK
 
 if TYPE_CHECKING:
     from launch import summary_plot, training
@@ -200,7 +199,7 @@ def _show(
         title=_title(experiment, options),
         dimension=experiment.dimension,
         time_label=time_unit,
-        guaranteed=isinstance(options.method.sparsifier, FabTopK)
+        guaranteed=options.method.sparsifier.is_fair
         and options.participation.clients_per_round is None,
         metric=next(iter(options.task.metrics), None),
         loss_label=options.task.loss_label,

@@ -162,3 +162,21 @@ def test_the_second_trip_costs_its_latency(
     metrics = process.next(state, clients, client_data).metrics
     up, down = metrics["uplink_bits_max"] / 1e3, metrics["downlink_bits"] / 1e4
     assert metrics["round_time"] == pytest.approx(2 + 4 * 0.5 + up + down)
+
+
+def test_the_first_k_is_priced_without_indices(build_process, functional_model):
+    process = build_process(
+        functional_model,
+        waiting.Waiting(k_min=4),
+        sparsifier=fab_consensus.FabConsensus(),
+        cost=costs.LinkTime(
+            compute_seconds=6.0,
+            up_bits_per_second=64.0,
+            down_bits_per_second=1e12,
+            latency_seconds=0.5,
+        ),
+        num_clients=_CLIENTS,
+    )
+    # Of nothing: 6 + 4 / 2 seconds, and a header of 64 bits. k values take k / 2
+    # seconds, and k // 5 + 1 pairs in a ballot one each: 6 + 3 at 12.
+    assert process.initialize().controller.k == 12

@@ -309,8 +309,8 @@ def build_sparsified_process(
     measure = round_metrics.RoundMetrics(
         method=sparsifier.bind(dimension=dimension, probes=False),
         cost=time,
-        uplink_encoder=codes["uplink_encoder"],
-        downlink_encoder=codes["downlink_encoder"],
+        uplink_encoder=_of_entries(sparsifier, codes["uplink_encoder"]),
+        downlink_encoder=_of_entries(sparsifier, codes["downlink_encoder"]),
     )
     rule = controller.bind(
         dimension,
@@ -360,6 +360,13 @@ def _bind_encoders(
         )
         for name, part in encoders.items()
     }
+
+
+def _of_entries(
+    method: sparsifier_lib.Sparsifier, code: message_encoder.MessageEncoder
+) -> message_encoder.MessageEncoder:
+    """How the method's entries are written: without indices if these are implicit."""
+    return code.without_indices() if method.implicit_indices else code
 
 
 def _require_feedback(rule: controller_lib.Controller) -> None:

@@ -62,6 +62,7 @@ class FabConsensus(positional_sums.PositionalSums):
     an `Elected` is shared. Of k' < k the coordinates are the first k' in its order.
     """
 
+    is_fair = True
     elects = True
 
     election_margin: float = option(

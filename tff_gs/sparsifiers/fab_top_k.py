@@ -73,6 +73,8 @@ class FabTopK(ranked_sums.RankedSums):
     The selection at k' (J', b') is of the same uploads.
     """
 
+    is_fair = True
+
     @override
     def choose(
         self, sums: tf.Tensor, keys: tf.Tensor, total_weight: tf.Tensor, k: tf.Tensor

@@ -66,6 +66,8 @@ class Sparsifier(configuration.Configuration, abc.ABC):
 
     Attributes:
       implicit_indices: Whether the indices in messages are positions.
+      is_fair: Whether J holds at least floor(k / N) coordinates of every client,
+        whatever the others send.
       elects: Whether clients first elect the coordinates that are then sent, see
         `tff_gs.sparsifiers.fab_consensus`.
       dimension: D, the length of the vectors; known when bound.
@@ -73,6 +75,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
     """
 
     implicit_indices: ClassVar[bool] = False
+    is_fair: ClassVar[bool] = False
     elects: ClassVar[bool] = False
 
     def bind(self, *, dimension: int, probes: bool) -> Self:
