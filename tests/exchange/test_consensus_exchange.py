@@ -18,8 +18,9 @@ from tff_gs.exchange import (
     consensus_exchange,
     messages,
     server_update,
+    sparse_exchange,
 )
-from tff_gs.sparsifiers import fab_consensus
+from tff_gs.sparsifiers import fab_consensus, fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 _DIMENSION = 40
@@ -368,3 +369,22 @@ def test_bytes_of_a_round_by_hand(build_exchange, build_rounds):
     assert election.announced_bits == 8 * (8 + 40)
     assert outcome.downlink_bits == 96 + 2 * 8 * (8 + 40)
     assert outcome.shared_elements == 1
+
+
+def test_a_method_and_its_exchange_belong_together():
+    exact = Encoder("rice", "float32").bind(dimension=6)
+    parts = {
+        "uplink_encoder": exact,
+        "downlink_encoder": exact,
+        "probe_encoder": exact,
+        "update": server_update.SparseSgd(learning_rate=1.0).bind(6),
+    }
+    bound = {"dimension": 6, "probes": False}
+    with pytest.raises(ValueError, match="Expected ConsensusExchange for FabConsensus"):
+        sparse_exchange.SparseExchange(
+            sparsifier=fab_consensus.FabConsensus().bind(**bound), **parts
+        )
+    with pytest.raises(ValueError, match="Expected SparseExchange for FabTopK, found"):
+        consensus_exchange.ConsensusExchange(
+            sparsifier=fab_top_k.FabTopK().bind(**bound), **parts
+        )

@@ -88,6 +88,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
     """
 
     sparsifier: fab_consensus.FabConsensus
+    elects = True
 
     def __init__(
         self,
@@ -98,6 +99,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         **parts: Any,
     ) -> None:
         """Builds the exchange; arguments as of `SparseExchange`."""
+        self._check_method(sparsifier)
         dimension = sparsifier.dimension
         self._announcement_encoder = downlink_encoder.without_values()
         self._ballot_encoder = message_encoder.MessageEncoder.of_ballots(dimension)

@@ -17,7 +17,7 @@ No client is believed on its word: see `tff_gs.exchange.reading`.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -181,6 +181,7 @@ class SparseExchange:
     """The exchange: its steps as TensorFlow code, and as TFF computations.
 
     Attributes:
+      elects: Whether its clients first elect the coordinates that are then sent.
       dimension: D.
       sparsifier: What clients send and what the server selects.
       state_type: The TFF type of a `ClientState`.
@@ -200,6 +201,8 @@ class SparseExchange:
     initialize_clients: tff.Computation
     send: tff.Computation
     next: tff.Computation
+
+    elects: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -230,7 +233,12 @@ class SparseExchange:
           transformation: What the vectors of the work go through before, in order.
           bounds: What a message may say at most.
           keeps_order: Whether `Outcome.ordered_update` is wanted.
+
+        Raises:
+          ValueError: If the sparsifier needs an exchange with an election, or one
+            without.
         """
+        self._check_method(sparsifier)
         if sparsifier.implicit_indices:
             uplink_encoder = uplink_encoder.without_indices()
             downlink_encoder = downlink_encoder.without_indices()
@@ -248,6 +256,16 @@ class SparseExchange:
             update.replica_type, self._transformation
         )
         self._build_computations()
+
+    @classmethod
+    def _check_method(cls, sparsifier: sparsifier_lib.Sparsifier) -> None:
+        """Raises ValueError unless both elect, or neither."""
+        if cls.elects != sparsifier.elects:
+            other = "ConsensusExchange" if sparsifier.elects else "SparseExchange"
+            raise ValueError(
+                f"Expected {other} for {type(sparsifier).__name__}, found "
+                f"{cls.__name__}."
+            )
 
     def upload(
         self,
