@@ -38,11 +38,11 @@ PACKAGES = {
         TernaryCode VALUE_CODES ValueCode Written entropy_bits
     """,
     "exchange": """
-        CatchUp ClientState ClientTransformation ClientWork ClipByNorm ClipByValue
-        ConsensusExchange Contribution DownlinkMessage Election ExchangeOutput Given
-        GivenVector MessageBounds MomentumCorrection OptimizerUpdate Outcome
-        PartialParticipation Receipts Replica RoundConfig ServerUpdate
-        SparseExchange SparseSgd UplinkMessage
+        CatchUp ClientState ClientTransformation ClientWork ClipByNorm
+        ClipByValue ConsensusExchange Contribution DownlinkMessage Election
+        ExchangeOutput Given GivenVector MessageBounds MomentumCorrection
+        OptimizerUpdate Outcome PartialParticipation PipelinedExchange Receipts
+        Replica RoundConfig ServerUpdate SparseExchange SparseSgd UplinkMessage
         build_update
     """,
     "learning": """
@@ -64,9 +64,9 @@ PACKAGES = {
         WorkerLostError build_cohort_fn execution_context run_round
     """,
     "sparsifiers": """
-        FabConsensus FabTopK FubTopK GTopK PeriodicK PositionalSums RandomK RankedSums
-        SPARSIFIERS Selection SendAll SparseVector Sparsifier UnidirectionalTopK Upload
-        top_k_indices
+        FabConsensus FabTopK FubTopK GTopK PeriodicK PipelinedConsensus
+        PositionalSums RandomK RankedSums SPARSIFIERS Selection SendAll
+        SparseVector Sparsifier UnidirectionalTopK Upload top_k_indices
     """,
 }
 

@@ -59,6 +59,7 @@ class Rounds:
             k,
             output.outcome.kappa,
             output.outcome.downlink_elements,
+            output.outcome.election.ranking if output.outcome.election else (),
         )
         return output
 

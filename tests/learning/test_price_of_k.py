@@ -91,10 +91,11 @@ def _traced_encoder(index, value, implicit):
 def _traced_method(name):
     """The method, what a client sends and what the server selects, traced once."""
     method = registry.SPARSIFIERS.build(name).bind(dimension=_D, probes=True)
-    told = method.share(method.initialize(), _SEED, tf.constant(1))
-    shared_type = _vector(tf.int32, *told.shape)
     if method.elects:
-        shared_type = fab_consensus.Elected(*[_vector(tf.int32, None)] * 2)
+        shared_type = fab_consensus.ElectedSet(*[_vector(tf.int32, None)] * 2)
+    else:
+        told = method.share(method.initialize(), _SEED, tf.constant(1))
+        shared_type = _vector(tf.int32, *told.shape)
     number = _vector(tf.int32)
 
     @tf.function(input_signature=[_vector(tf.float32, _D), number, shared_type])
@@ -165,6 +166,7 @@ def _outcome(name, codes, residuals, k, k_probe):
     told = shared = method.share(method.initialize(), _SEED, k)
     election = ()
     if method.elects:
+        told = tf.zeros([1], tf.int32)  # r
         election = _election(method, residuals, k, (k + 1) // 2)
         shared = election.elected
     sent = [sparse_vector.SparseVector(*send(row, k, shared)) for row in residuals]

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
         RoundConfig as RoundConfig,
         UplinkMessage as UplinkMessage,
     )
+    from tff_gs.exchange.pipelined_exchange import (
+        PipelinedExchange as PipelinedExchange,
+    )
     from tff_gs.exchange.reading import MessageBounds as MessageBounds
     from tff_gs.exchange.receipts import Receipts as Receipts
     from tff_gs.exchange.server_update import (

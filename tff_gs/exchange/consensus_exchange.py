@@ -38,13 +38,15 @@ class Election(NamedTuple):
     """What the server knows after an election.
 
     Attributes:
-      elected: `tff_gs.sparsifiers.fab_consensus.Elected`, J in its order.
+      elected: `tff_gs.sparsifiers.fab_consensus.ElectedSet`, J in its order.
       ranks: int32 scalar, r, how many ranks clients were asked for.
       ballots: The receipts of the ballots.
       kappa: int32 scalar, the number of ranks that are selected whole.
       is_short: bool scalar, whether the ballots held fewer than k coordinates.
       announced_bits: int64 scalar, the size of the message that told each client J.
       decode_seconds: float64 scalar, the server's time for decoding the ballots.
+      ranking: `tff_gs.sparsifiers.pipelined_consensus.Ranking`, for the next round;
+        `()` if the ballots were for this one.
     """
 
     elected: Any
@@ -54,6 +56,7 @@ class Election(NamedTuple):
     is_short: Any
     announced_bits: Any
     decode_seconds: Any
+    ranking: Any = ()
 
 
 class _Sender(NamedTuple):
@@ -131,15 +134,33 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
     ) -> tuple[messages.UplinkMessage, Voter]:
         """A client's work, and its ballot."""
         work = self.contribute(client, inputs)
-        nominees = self.sparsifier.nominees(work.residual, config.shared[0])
+        message, nominees = self._vote(client, work, config.shared[0])
+        sender = _Sender(client.client_id, client.seed, client.rounds)
+        return message, Voter(sender, work, nominees, config.decision)
+
+    def _vote(
+        self,
+        client: client_state.ClientState,
+        work: sparse_exchange.WorkResult,
+        ranks: tf.Tensor,
+    ) -> tuple[messages.UplinkMessage, tf.Tensor]:
+        """A ballot of `ranks` (int32 scalar, r) ranks, and its coordinates."""
+        nominees = self.sparsifier.nominees(work.residual, ranks)
         magnitudes = tf.abs(sparse_vector.take(work.residual, nominees))
         ballot = self._ballot_encoder.encode(
             sparse_vector.SparseVector(nominees, magnitudes), client.seed
         ).message
         length = tf.where(work.usable, tf.size(ballot), 0)
         message = messages.UplinkMessage(client.client_id, work.weight, ballot[:length])
-        sender = _Sender(client.client_id, client.seed, client.rounds)
-        return message, Voter(sender, work, nominees, config.decision)
+        return message, nominees
+
+    def _announce(self, elected: fab_consensus.ElectedSet) -> tf.Tensor:
+        """The message, uint8 [bytes], that tells J."""
+        zeros = tf.zeros_like(elected.coordinates, tf.float32)
+        return self._announcement_encoder.encode(
+            sparse_vector.SparseVector(elected.coordinates, zeros),
+            tf.zeros([2], tf.int32),
+        ).message
 
     def elect(
         self,
@@ -151,12 +172,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         decision, (ranks,) = config.decision, tf.unstack(config.shared, num=1)
         read = self._ballot_reader.read(collected, decision, ranks, roster)
         elected, kappa = self.sparsifier.elect(read.accumulator, decision.k, ranks)
-        announcement = self._announcement_encoder.encode(
-            sparse_vector.SparseVector(
-                elected.coordinates, tf.zeros_like(elected.coordinates, tf.float32)
-            ),
-            tf.zeros([2], tf.int32),
-        ).message
+        announcement = self._announce(elected)
         return announcement, Election(
             elected=elected,
             ranks=ranks,
@@ -174,7 +190,7 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         coordinates, _ = read_answer(
             self._announcement_encoder, announcement, self.dimension
         )
-        elected = fab_consensus.Elected(coordinates, _growing.empty(tf.int32))
+        elected = fab_consensus.ElectedSet(coordinates, _growing.empty(tf.int32))
         message, pending = self.write(
             voter.sender,
             voter.work,
@@ -197,17 +213,23 @@ class ConsensusExchange(sparse_exchange.SparseExchange):
         answer, stepped, outcome = self.select(
             collected, replica, config._replace(shared=election.elected), roster, seed
         )
-        return (
-            answer,
-            stepped,
-            outcome._replace(
-                shared_elements=tf.size(config.shared),
-                downlink_bits=messages.size_in_bits((answer, config))
-                + election.announced_bits,
-                kappa=election.kappa,
-                decode_seconds=outcome.decode_seconds + election.decode_seconds,
-                election=election,
-            ),
+        return answer, stepped, self._with_election(outcome, answer, config, election)
+
+    def _with_election(
+        self,
+        outcome: sparse_exchange.Outcome,
+        answer: messages.DownlinkMessage,
+        told: messages.RoundConfig,
+        election: Election,
+    ) -> sparse_exchange.Outcome:
+        """The outcome with what the election took, and what was told before it."""
+        return outcome._replace(
+            shared_elements=tf.size(told.shared),
+            downlink_bits=messages.size_in_bits((answer, told))
+            + election.announced_bits,
+            kappa=election.kappa,
+            decode_seconds=outcome.decode_seconds + election.decode_seconds,
+            election=election,
         )
 
     @override

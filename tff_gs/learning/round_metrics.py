@@ -118,7 +118,7 @@ class RoundMetrics:
             ),
             probed=decision.k_probe > 0,
             local_steps=tf.cast(report.local_steps, tf.float64),
-            trips=2.0 if self.method.elects else 1.0,
+            trips=self.method.trips,
             **_catch_up_traffic(report),
         )
         return _Shown(decision.k, traffic, participants.elements, outcome, election)
@@ -216,7 +216,7 @@ class RoundMetrics:
                 probe_downlink_bits=tf.constant(0.0, tf.float64),
                 probed=tf.constant(False),
                 local_steps=ones * local_steps,
-                trips=2.0 if method.elects else 1.0,
+                trips=method.trips,
             )
             return float(self.cost.round_time(traffic))
 

@@ -33,6 +33,7 @@ from tff_gs.exchange import (
     catch_up,
     client_state,
     consensus_exchange,
+    pipelined_exchange,
     reading,
     server_update,
     sparse_exchange,
@@ -47,7 +48,7 @@ from tff_gs.learning import (
 )
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
-from tff_gs.sparsifiers import fab_consensus
+from tff_gs.sparsifiers import fab_consensus, pipelined_consensus
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -381,6 +382,8 @@ def _exchange_of(
     method: sparsifier_lib.Sparsifier,
 ) -> type[sparse_exchange.SparseExchange]:
     """The exchange that the method's rounds are."""
+    if isinstance(method, pipelined_consensus.PipelinedConsensus):
+        return pipelined_exchange.PipelinedExchange
     if method.elects:
         return consensus_exchange.ConsensusExchange
     return sparse_exchange.SparseExchange

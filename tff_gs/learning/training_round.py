@@ -242,7 +242,11 @@ class Round:
                 _seeds.derive(state.seed, _seeds.Purpose.CONTROLLER, state.round),
             ),
             sparsifier=self.method.advance(
-                state.sparsifier, decision.k, outcome.kappa, outcome.downlink_elements
+                state.sparsifier,
+                decision.k,
+                outcome.kappa,
+                outcome.downlink_elements,
+                outcome.election.ranking if outcome.election else (),
             ),
             round=state.round + 1,
             time=state.time + feedback.round_time,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tff_gs.sparsifiers.fub_top_k import FubTopK as FubTopK
     from tff_gs.sparsifiers.gtop_k import GTopK as GTopK
     from tff_gs.sparsifiers.periodic_k import PeriodicK as PeriodicK
+    from tff_gs.sparsifiers.pipelined_consensus import (
+        PipelinedConsensus as PipelinedConsensus,
+    )
     from tff_gs.sparsifiers.positional_sums import PositionalSums as PositionalSums
     from tff_gs.sparsifiers.random_k import RandomK as RandomK
     from tff_gs.sparsifiers.ranked_sums import RankedSums as RankedSums

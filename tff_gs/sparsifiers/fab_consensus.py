@@ -37,12 +37,15 @@ class ElectionState(NamedTuple):
 
     Attributes:
       share: float64 scalar, the ranks to ask for, by k.
+      ranking: `tff_gs.sparsifiers.pipelined_consensus.Ranking`, what was nominated for
+        the next round; `()` if nothing was.
     """
 
     share: Any
+    ranking: Any = ()
 
 
-class Elected(NamedTuple):
+class ElectedSet(NamedTuple):
     """The result of an election.
 
     Attributes:
@@ -59,11 +62,12 @@ class FabConsensus(positional_sums.PositionalSums):
     """FAB-top-k's order by election, then the mean of all clients at J.
 
     The state is an `ElectionState`. Told before a round is int32 [1], r; for the values
-    an `Elected` is shared. Of k' < k the coordinates are the first k' in its order.
+    an `ElectedSet` is shared. Of k' < k the coordinates are the first k' in its order.
     """
 
     is_fair = True
     elects = True
+    trips = 2.0
 
     election_margin: float = option(
         default=1.25,
@@ -81,7 +85,7 @@ class FabConsensus(positional_sums.PositionalSums):
         return ElectionState(tf.constant(1.0, tf.float64))
 
     @override
-    def share(self, state: ElectionState, seed: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+    def share(self, state: ElectionState, seed: tf.Tensor, k: tf.Tensor) -> Any:
         """R, without what k / N asks for: see `ranks`."""
         del seed
         asked = tf.math.ceil(state.share * tf.cast(k, tf.float64))
@@ -94,13 +98,15 @@ class FabConsensus(positional_sums.PositionalSums):
         k: tf.Tensor,
         kappa: tf.Tensor,
         selected: tf.Tensor,
+        ranking: Any = (),
     ) -> ElectionState:
         """A little more than was needed; twice as many if it was not enough."""
+        del state
         is_short = selected < k
         needed = tf.cast(tf.where(is_short, 2 * kappa, kappa + 1), tf.float64)
         factor = tf.where(is_short, 1.0, self.election_margin)
         share = tf.cast(factor, tf.float64) * needed / tf.cast(k, tf.float64)
-        return ElectionState(tf.minimum(share, 1.0))
+        return ElectionState(tf.minimum(share, 1.0), ranking)
 
     def ranks(self, asked: tf.Tensor, k: tf.Tensor, clients: tf.Tensor) -> tf.Tensor:
         """How many ranks clients nominate, r.
@@ -129,7 +135,7 @@ class FabConsensus(positional_sums.PositionalSums):
 
     def elect(
         self, accumulator: ranked_sums.Accumulator, k: tf.Tensor, ranks: tf.Tensor
-    ) -> tuple[Elected, tf.Tensor]:
+    ) -> tuple[ElectedSet, tf.Tensor]:
         """What the ballots come to.
 
         Args:
@@ -146,17 +152,17 @@ class FabConsensus(positional_sums.PositionalSums):
             aggregate.sums, aggregate.keys, tf.constant(1.0, tf.float64), k
         )
         order = self.election.order(aggregate, selected, ())
-        return Elected(selected.indices, order), tf.minimum(kappa, ranks)
+        return ElectedSet(selected.indices, order), tf.minimum(kappa, ranks)
 
     @override
-    def count(self, k: tf.Tensor, shared: Elected) -> tf.Tensor:
+    def count(self, k: tf.Tensor, shared: ElectedSet) -> tf.Tensor:
         """|J|."""
         del k
         return tf.size(shared.coordinates)
 
     @override
     def in_probe(
-        self, positions: tf.Tensor, k_probe: tf.Tensor, shared: Elected
+        self, positions: tf.Tensor, k_probe: tf.Tensor, shared: ElectedSet
     ) -> tf.Tensor:
         first = shared.order[:k_probe]
         mask = sparse_vector.put(
@@ -166,7 +172,10 @@ class FabConsensus(positional_sums.PositionalSums):
 
     @override
     def order(
-        self, aggregate: tf.Tensor, update: sparse_vector.SparseVector, shared: Elected
+        self,
+        aggregate: tf.Tensor,
+        update: sparse_vector.SparseVector,
+        shared: ElectedSet,
     ) -> tf.Tensor:
         """That of the election."""
         del aggregate
@@ -174,5 +183,5 @@ class FabConsensus(positional_sums.PositionalSums):
         return tf.boolean_mask(shared.order, shared.order < tf.size(update.indices))
 
     @override
-    def coordinates(self, indices: tf.Tensor, shared: Elected) -> tf.Tensor:
+    def coordinates(self, indices: tf.Tensor, shared: ElectedSet) -> tf.Tensor:
         return sparse_vector.take(shared.coordinates, indices)

@@ -9,7 +9,7 @@ travels in either direction.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
@@ -49,9 +49,14 @@ class PeriodicK(positional_sums.PositionalSums):
 
     @override
     def advance(
-        self, state: Pass, k: tf.Tensor, kappa: tf.Tensor, selected: tf.Tensor
+        self,
+        state: Pass,
+        k: tf.Tensor,
+        kappa: tf.Tensor,
+        selected: tf.Tensor,
+        ranking: Any = (),
     ) -> Pass:
-        del kappa, selected
+        del kappa, selected, ranking
         offset = tf.minimum(state.offset + k, self.dimension)
         complete = tf.equal(offset, self.dimension)
         return Pass(

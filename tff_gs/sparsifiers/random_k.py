@@ -9,6 +9,8 @@ travels in either direction.
 
 from __future__ import annotations
 
+from typing import Any
+
 from typing_extensions import override
 
 from tff_gs import _seeds
@@ -34,9 +36,14 @@ class RandomK(positional_sums.PositionalSums):
 
     @override
     def advance(
-        self, state: tf.Tensor, k: tf.Tensor, kappa: tf.Tensor, selected: tf.Tensor
+        self,
+        state: tf.Tensor,
+        k: tf.Tensor,
+        kappa: tf.Tensor,
+        selected: tf.Tensor,
+        ranking: Any = (),
     ) -> tf.Tensor:
-        del k, kappa, selected
+        del k, kappa, selected, ranking
         return state + 1
 
     @override

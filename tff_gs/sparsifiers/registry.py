@@ -7,6 +7,7 @@ from tff_gs.sparsifiers import (
     fub_top_k,
     gtop_k,
     periodic_k,
+    pipelined_consensus,
     random_k,
     send_all,
     unidirectional_top_k,
@@ -20,6 +21,7 @@ SPARSIFIERS: Registry[Sparsifier] = Registry(
     {
         "fab_top_k": fab_top_k.FabTopK,
         "fab_consensus": fab_consensus.FabConsensus,
+        "pipelined_consensus": pipelined_consensus.PipelinedConsensus,
         "fub_top_k": fub_top_k.FubTopK,
         "unidirectional_top_k": unidirectional_top_k.UnidirectionalTopK,
         "gtop_k": gtop_k.GTopK,

@@ -70,6 +70,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         whatever the others send.
       elects: Whether clients first elect the coordinates that are then sent, see
         `tff_gs.sparsifiers.fab_consensus`.
+      trips: How many times a client sends and receives in a round.
       dimension: D, the length of the vectors; known when bound.
       probes: Whether the selection at k' is wanted too; likewise.
     """
@@ -77,6 +78,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
     implicit_indices: ClassVar[bool] = False
     is_fair: ClassVar[bool] = False
     elects: ClassVar[bool] = False
+    trips: ClassVar[float] = 1.0
 
     def bind(self, *, dimension: int, probes: bool) -> Self:
         """The method for vectors of one length.
@@ -115,7 +117,12 @@ class Sparsifier(configuration.Configuration, abc.ABC):
         return tf.zeros([0], tf.int32)
 
     def advance(
-        self, state: Any, k: tf.Tensor, kappa: tf.Tensor, selected: tf.Tensor
+        self,
+        state: Any,
+        k: tf.Tensor,
+        kappa: tf.Tensor,
+        selected: tf.Tensor,
+        ranking: Any = (),
     ) -> Any:
         """The server's state after a round.
 
@@ -124,8 +131,10 @@ class Sparsifier(configuration.Configuration, abc.ABC):
           k: int32 scalar.
           kappa: int32 scalar, see `Selection`.
           selected: int32 scalar, |J|.
+          ranking: What was nominated for the next round, see
+            `tff_gs.sparsifiers.pipelined_consensus`; `()` if nothing was.
         """
-        del k, kappa, selected
+        del k, kappa, selected, ranking
         return state
 
     def coordinates(self, indices: tf.Tensor, shared: Any) -> tf.Tensor:
