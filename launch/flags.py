@@ -220,21 +220,11 @@ def _check_recorded(
                 f"Expected in {directory.flags} {_shown(name, wanted)}, which the last "
                 f"checkpoint was written with, found {_shown(name, found)}."
             )
-    _check_plugins(notes.get("plugins", {}), directory)
-
-
-def _check_plugins(
-    saved: Mapping[str, str], directory: run_directory.RunDirectory
-) -> None:
-    """Raises ValueError unless plugins are as the last checkpoint knows them."""
-    now = plugins.checksums(saved)
-    for name, checksum in saved.items():
-        if now[name] != checksum:
-            raise ValueError(
-                f"Expected the plugin {name} as it was when the run in "
-                f"{directory.path} was made, found that it has changed: put it back, "
-                "or begin another run."
-            )
+    plugins.require_unchanged(
+        notes.get("plugins", {}),
+        f"the run in {directory.path} was made",
+        "put it back, or begin another run",
+    )
 
 
 def _shown(name: str, text: str | None) -> str:

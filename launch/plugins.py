@@ -11,7 +11,7 @@ import sys
 import traceback
 import types
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 
 from absl import flags
@@ -98,6 +98,23 @@ def load_installed() -> None:
 def checksums(names: Iterable[str]) -> dict[str, str]:
     """What tells by their sources whether modules that were loaded have changed."""
     return {name: f"{_checksum(sys.modules[name]):08x}" for name in names}
+
+
+def require_unchanged(saved: Mapping[str, str], made: str, otherwise: str) -> None:
+    """Raises ValueError if a plugin has changed since.
+
+    Args:
+      saved: `checksums` from then.
+      made: What was made with it, such as "the run in DIR was made".
+      otherwise: What to do if it has changed.
+    """
+    now = checksums(saved)
+    for name, checksum in saved.items():
+        if now[name] != checksum:
+            raise ValueError(
+                f"Expected the plugin {name} as it was when {made}, found that it has "
+                f"changed: {otherwise}."
+            )
 
 
 def _import(name: str, shown: str) -> types.ModuleType:

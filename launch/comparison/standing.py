@@ -61,20 +61,12 @@ def is_complete(run: plan.Run) -> bool:
                 f"{_shown(name, new)}, found {_shown(name, old)}: choose another "
                 "--output_dir, or move that run away."
             )
-    _check_plugins(run, result.get("plugins", {}))
+    plugins.require_unchanged(
+        result.get("plugins", {}),
+        f"the complete run {run} in {run.directory} was made",
+        "choose another --output_dir, or move that run away",
+    )
     return True
-
-
-def _check_plugins(run: plan.Run, saved: dict[str, str]) -> None:
-    """Raises ValueError if a plugin of a complete run has changed since."""
-    now = plugins.checksums(saved)
-    for name, checksum in saved.items():
-        if now[name] != checksum:
-            raise ValueError(
-                f"Expected the plugin {name} as it was when the complete run {run} in "
-                f"{run.directory} was made, found that it has changed: choose another "
-                "--output_dir, or move that run away."
-            )
 
 
 def _same(old: str | None, new: str | None, run: plan.Run) -> bool:
