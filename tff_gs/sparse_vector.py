@@ -30,6 +30,18 @@ def to_dense(sparse: SparseVector, dimension: int) -> tf.Tensor:
     return put(tf.zeros([dimension], tf.float32), sparse.indices, sparse.values)
 
 
+def among(indices: tf.Tensor, others: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
+    """Which of `indices` are among `others`, bool [n].
+
+    Args:
+      indices: int32 [n].
+      others: int32 [m], in any order.
+      size: All of both are below it.
+    """
+    mask = put(tf.zeros([size], tf.bool), others, tf.ones_like(others, tf.bool))
+    return take(mask, indices)
+
+
 def take(vector: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """The entries of `vector` ([D], of any type) at `indices` (int32 [n]).
 

@@ -83,7 +83,7 @@ def build_exchange(exact_encoder):
             encoder = exact_encoder.bind(dimension=dimension)
             exchange = (
                 consensus_exchange.ConsensusExchange
-                if sparsifier_class.elects
+                if sparsifier_class().elects
                 else sparse_exchange.SparseExchange
             )
             built[key] = exchange(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.exchange.made_up import DIMENSION, SIZES, draw_gradients
 from tests.oracles import sparsification
 from tests.shared_data import shared_data
 from tff_gs import sparse_vector
@@ -23,17 +24,7 @@ from tff_gs.exchange import (
 from tff_gs.sparsifiers import fab_consensus, fab_top_k
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
-_DIMENSION = 40
-_SIZES = [3, 250, 17, 40, 40, 1, 128]
 _SEED = np.array([0, 7], np.int32)
-
-
-def _gradients(seed, rounds):
-    rng = np.random.default_rng(seed)
-    scale = rng.lognormal(sigma=1.5, size=_DIMENSION)
-    return (rng.normal(size=(rounds, len(_SIZES), _DIMENSION)) * scale).astype(
-        np.float32
-    )
 
 
 def _next_share(kappa, selected, k):
@@ -44,11 +35,11 @@ def _next_share(kappa, selected, k):
 
 
 def test_rounds_follow_the_definition_and_lose_nothing(build_exchange, build_rounds):
-    run = build_rounds(build_exchange(fab_consensus.FabConsensus, _DIMENSION), _SIZES)
-    residuals = np.zeros([len(_SIZES), _DIMENSION], np.float32)
-    share, clients = 1.0, len(_SIZES)
+    run = build_rounds(build_exchange(fab_consensus.FabConsensus, DIMENSION), SIZES)
+    residuals = np.zeros([len(SIZES), DIMENSION], np.float32)
+    share, clients = 1.0, len(SIZES)
     for gradient, k in zip(
-        _gradients(1, 9), [5, 6, 40, 13, 1, 2, 39, 20, 21], strict=True
+        draw_gradients(1, 9), [5, 6, 40, 13, 1, 2, 39, 20, 21], strict=True
     ):
         before = run.weights
         output = run.run(gradient, k)
@@ -57,7 +48,7 @@ def test_rounds_follow_the_definition_and_lose_nothing(build_exchange, build_rou
         ranks = min(max(math.ceil(share * k), k // clients + 1), k)
         assert election.ranks == ranks
         residuals += gradient
-        expected = sparsification.fab_consensus(residuals, _SIZES, k, ranks)
+        expected = sparsification.fab_consensus(residuals, SIZES, k, ranks)
         share = _next_share(expected.kappa, len(expected.indices), k)
 
         coordinates = election.elected.coordinates
@@ -155,13 +146,13 @@ def test_the_ranks_that_are_asked_for_by_hand():
 def _elections(draw):
     """(k, ranks, residuals, ballots of adversaries): the last are any lists."""
     clients = draw(st.integers(1, 6))
-    k = draw(st.integers(1, _DIMENSION))
-    ranks = min(k // clients + 1 + draw(st.integers(0, _DIMENSION)), k)
+    k = draw(st.integers(1, DIMENSION))
+    ranks = min(k // clients + 1 + draw(st.integers(0, DIMENSION)), k)
     honest = draw(st.integers(1, clients))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    residuals = rng.normal(size=[honest, _DIMENSION]).astype(np.float32)
+    residuals = rng.normal(size=[honest, DIMENSION]).astype(np.float32)
     lists = [
-        rng.permutation(_DIMENSION)[: rng.integers(0, ranks + 1)]
+        rng.permutation(DIMENSION)[: rng.integers(0, ranks + 1)]
         for _ in range(clients - honest)
     ]
     magnitude = draw(st.sampled_from([0.0, 1.0, 1e30]))
@@ -184,7 +175,7 @@ class _Elect:
     """An election among ballots, traced once."""
 
     def __init__(self):
-        method = fab_consensus.FabConsensus().bind(dimension=_DIMENSION, probes=False)
+        method = fab_consensus.FabConsensus().bind(dimension=DIMENSION, probes=False)
         self._method = method
         number = tf.TensorSpec([], tf.int32)
         zero = tf.function(method.election.zero)
@@ -217,7 +208,7 @@ class _Elect:
         )
         self._nominees = tf.function(
             method.nominees,
-            input_signature=[tf.TensorSpec([_DIMENSION], tf.float32), number],
+            input_signature=[tf.TensorSpec([DIMENSION], tf.float32), number],
         )
 
     def nominees(self, residual, ranks):
@@ -241,27 +232,27 @@ def elect():
 @pytest.fixture(scope="module")
 def lossy():
     """An exchange with one-bit values that asks for a probe."""
-    method = fab_consensus.FabConsensus().bind(dimension=_DIMENSION, probes=True)
-    exact = Encoder("rice", "float32").bind(dimension=_DIMENSION)
+    method = fab_consensus.FabConsensus().bind(dimension=DIMENSION, probes=True)
+    exact = Encoder("rice", "float32").bind(dimension=DIMENSION)
     return consensus_exchange.ConsensusExchange(
         sparsifier=method,
-        uplink_encoder=Encoder("rice", "quantised1").bind(dimension=_DIMENSION),
+        uplink_encoder=Encoder("rice", "quantised1").bind(dimension=DIMENSION),
         downlink_encoder=exact,
         probe_encoder=exact,
-        update=server_update.SparseSgd(learning_rate=1.0).bind(_DIMENSION),
+        update=server_update.SparseSgd(learning_rate=1.0).bind(DIMENSION),
     )
 
 
 def test_what_a_value_code_changes_stays_in_the_residual(lossy, build_rounds):
-    run = build_rounds(lossy, _SIZES)
-    gradients = _gradients(5, 4).astype(np.float64)
-    applied = np.zeros(_DIMENSION)
+    run = build_rounds(lossy, SIZES)
+    gradients = draw_gradients(5, 4).astype(np.float64)
+    applied = np.zeros(DIMENSION)
     for gradient in gradients:
         before = run.weights.astype(np.float64)
         run.run(gradient, 9)
         applied += before - run.weights
     # All that was added is applied or still there, weighted by C_i / C.
-    weights = np.float64(_SIZES) / np.sum(_SIZES)
+    weights = np.float64(SIZES) / np.sum(SIZES)
     total = np.einsum("i,mij->j", weights, gradients)
     left = weights @ run.residuals().astype(np.float64)
     np.testing.assert_allclose(applied + left, total, rtol=1e-4, atol=1e-4)
@@ -269,9 +260,9 @@ def test_what_a_value_code_changes_stays_in_the_residual(lossy, build_rounds):
 
 
 def test_the_probe_is_a_bit_a_coordinate(build_exchange, build_rounds):
-    exchange = build_exchange(fab_consensus.FabConsensus, _DIMENSION, probes=True)
-    run = build_rounds(exchange, _SIZES)
-    output = run.run(_gradients(4, 1)[0], 19, 8)
+    exchange = build_exchange(fab_consensus.FabConsensus, DIMENSION, probes=True)
+    run = build_rounds(exchange, SIZES)
+    output = run.run(draw_gradients(4, 1)[0], 19, 8)
     outcome = output.outcome
     elected = outcome.election.elected
     # 19 bits are 3 bytes; a checksum is 4.
@@ -286,14 +277,14 @@ def test_the_probe_is_a_bit_a_coordinate(build_exchange, build_rounds):
     )
     # J' is what would have been elected at k' from the same ballots.
     expected = sparsification.fab_consensus(
-        _gradients(4, 1)[0], _SIZES, 8, int(outcome.election.ranks)
+        draw_gradients(4, 1)[0], SIZES, 8, int(outcome.election.ranks)
     )
     np.testing.assert_array_equal(np.sort(first), expected.indices)
-    assert len(run.run(_gradients(5, 1)[0], 19, 0).outcome.probe_message) == 0
+    assert len(run.run(draw_gradients(5, 1)[0], 19, 0).outcome.probe_message) == 0
 
 
 def _ballot(exchange, nominees, magnitudes):
-    return exchange._ballot_encoder.encode(
+    return exchange._election_messages.ballot_encoder.encode(
         sparse_vector.SparseVector(
             tf.constant(nominees, tf.int32), tf.constant(magnitudes, tf.float32)
         ),
@@ -302,7 +293,7 @@ def _ballot(exchange, nominees, magnitudes):
 
 
 def test_refused_ballots_count_for_nothing(build_exchange):
-    exchange = build_exchange(fab_consensus.FabConsensus, _DIMENSION)
+    exchange = build_exchange(fab_consensus.FabConsensus, DIMENSION)
     good = _ballot(exchange, [3, 7], [2.0, 1.0])
     damaged = tf.concat([good[:-1], good[-1:] ^ 1], axis=0)
     ballots = [
@@ -342,23 +333,23 @@ def test_refused_ballots_count_for_nothing(build_exchange):
 
 
 def test_nothing_is_sent_where_nobody_could_vote(build_exchange, build_rounds):
-    run = build_rounds(build_exchange(fab_consensus.FabConsensus, _DIMENSION), [1, 1])
-    gradients = np.full([2, _DIMENSION], np.nan, np.float32)
+    run = build_rounds(build_exchange(fab_consensus.FabConsensus, DIMENSION), [1, 1])
+    gradients = np.full([2, DIMENSION], np.nan, np.float32)
     output = run.run(gradients, 5)
     assert output.outcome.downlink_elements == 0
     assert output.outcome.election.is_short
     np.testing.assert_array_equal(run.weights, 0)
     np.testing.assert_array_equal(output.contributed, [0, 0])
     # One client's work is finite again.
-    gradients[0] = np.arange(_DIMENSION)
+    gradients[0] = np.arange(DIMENSION)
     output = run.run(gradients, 5)
     np.testing.assert_array_equal(np.flatnonzero(run.weights), range(35, 40))
     np.testing.assert_array_equal(output.contributed, [5, 0])
 
 
 def test_bytes_of_a_round_by_hand(build_exchange, build_rounds):
-    run = build_rounds(build_exchange(fab_consensus.FabConsensus, _DIMENSION), [1, 1])
-    outcome = run.run(_gradients(7, 1)[0][:2], 10).outcome
+    run = build_rounds(build_exchange(fab_consensus.FabConsensus, DIMENSION), [1, 1])
+    outcome = run.run(draw_gradients(7, 1)[0][:2], 10).outcome
     election = outcome.election
     # Id and weight; 8 bytes of frame; 10 times 6 bits; 4 bytes and 73 bits.
     assert election.ballots.bits.tolist() == 2 * [64 + 8 * (8 + 8 + 4 + 10)]

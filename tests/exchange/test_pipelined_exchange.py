@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.exchange.made_up import DIMENSION, SIZES, draw_gradients
 from tests.oracles import sparsification
 from tff_gs.exchange import pipelined_exchange
 from tff_gs.sparsifiers import pipelined_consensus
-
-_DIMENSION = 40
-_SIZES = [3, 250, 17, 40, 40, 1, 128]
-
-
-def _gradients(seed, rounds):
-    rng = np.random.default_rng(seed)
-    scale = rng.lognormal(sigma=1.5, size=_DIMENSION)
-    return (rng.normal(size=(rounds, len(_SIZES), _DIMENSION)) * scale).astype(
-        np.float32
-    )
 
 
 def _ranking(residuals, ranks):
@@ -38,23 +28,23 @@ def exchange(exact_encoder):
     from tff_gs.exchange import server_update
 
     method = pipelined_consensus.PipelinedConsensus()
-    code = exact_encoder.bind(dimension=_DIMENSION)
+    code = exact_encoder.bind(dimension=DIMENSION)
     return pipelined_exchange.PipelinedExchange(
-        sparsifier=method.bind(dimension=_DIMENSION, probes=True),
+        sparsifier=method.bind(dimension=DIMENSION, probes=True),
         uplink_encoder=code,
         downlink_encoder=code,
         probe_encoder=code,
-        update=server_update.SparseSgd(learning_rate=1.0).bind(_DIMENSION),
+        update=server_update.SparseSgd(learning_rate=1.0).bind(DIMENSION),
     )
 
 
 def test_rounds_follow_the_definition_and_lose_nothing(exchange, build_rounds):
-    run = build_rounds(exchange, _SIZES)
-    residuals = np.zeros([len(_SIZES), _DIMENSION], np.float32)
-    share, clients = 1.0, len(_SIZES)
+    run = build_rounds(exchange, SIZES)
+    residuals = np.zeros([len(SIZES), DIMENSION], np.float32)
+    share, clients = 1.0, len(SIZES)
     order, best, asked = [], {}, 0
     for gradient, k in zip(
-        _gradients(1, 9), [5, 6, 40, 13, 1, 2, 39, 20, 21], strict=True
+        draw_gradients(1, 9), [5, 6, 40, 13, 1, 2, 39, 20, 21], strict=True
     ):
         before = run.weights
         output = run.run(gradient, k, k // 2)
@@ -71,7 +61,7 @@ def test_rounds_follow_the_definition_and_lose_nothing(exchange, build_rounds):
         ranks = min(max(math.ceil(share * k), k // clients + 1), k)
         assert election.ranks == ranks
         residuals += gradient
-        means = np.average(residuals.astype(np.float64), axis=0, weights=_SIZES)
+        means = np.average(residuals.astype(np.float64), axis=0, weights=SIZES)
         np.testing.assert_allclose(
             (before.astype(np.float64) - run.weights)[chosen],
             means[chosen],
@@ -94,21 +84,21 @@ def test_rounds_follow_the_definition_and_lose_nothing(exchange, build_rounds):
 
 def test_what_travels_by_hand(exchange, build_rounds):
     run = build_rounds(exchange, [1, 1])
-    first = run.run(_gradients(2, 1)[0][:2], 10).outcome
+    first = run.run(draw_gradients(2, 1)[0][:2], 10).outcome
     # No J yet: nothing but a frame of 8 bytes, id and weight, each way.
     assert first.receipts.bits.tolist() == [64 + 64] * 2
     assert first.election.ballots.bits.tolist() == 2 * [64 + 8 * (8 + 8 + 4 + 10)]
     assert first.downlink_bits == 96 + 2 * 64
-    second = run.run(_gradients(3, 1)[0][:2], 10).outcome
+    second = run.run(draw_gradients(3, 1)[0][:2], 10).outcome
     assert second.receipts.bits.tolist() == [64 + 8 * (8 + 40)] * 2
     assert second.downlink_bits == 96 + 2 * 8 * (8 + 40)
     assert second.shared_elements == 1
 
 
 def test_the_probe_is_the_first_of_the_order(exchange, build_rounds):
-    run = build_rounds(exchange, _SIZES)
-    run.run(_gradients(4, 1)[0], 19, 8)
-    outcome = run.run(_gradients(5, 1)[0], 19, 8).outcome
+    run = build_rounds(exchange, SIZES)
+    run.run(draw_gradients(4, 1)[0], 19, 8)
+    outcome = run.run(draw_gradients(5, 1)[0], 19, 8).outcome
     elected = outcome.election.elected
     dropped = np.sort(elected.order[8:])
     bits = np.unpackbits(outcome.probe_message[:3])

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_federated as tff
 
+from tests.exchange.made_up import DIMENSION, SIZES, draw_gradients
 from tests.oracles import sparsification
 from tff_gs import _seeds, sparse_vector
 from tff_gs.controllers import controller
@@ -31,8 +32,6 @@ from tff_gs.sparsifiers import (
     unidirectional_top_k,
 )
 
-_DIMENSION = 40
-_SIZES = [3, 250, 17, 40, 40, 1, 128]
 _SEED = np.array([0, 7], np.int32)
 
 
@@ -56,7 +55,7 @@ def _order(number):
     """The order of all coordinates that the seed's `number`-th draw stands for."""
     drawn = _seeds.draw(_SEED, _seeds.Purpose.SHARED_ORDER, number)
     return _seeded_permutation.permute(
-        tf.range(_DIMENSION), tf.stack([drawn, 0]), dimension=_DIMENSION
+        tf.range(DIMENSION), tf.stack([drawn, 0]), dimension=DIMENSION
     ).numpy()
 
 
@@ -97,17 +96,9 @@ _METHODS = {
 _IMPLICIT = ("random", "periodic", "send_all")
 
 
-def _gradients(seed, rounds):
-    rng = np.random.default_rng(seed)
-    scale = rng.lognormal(sigma=1.5, size=_DIMENSION)
-    return (rng.normal(size=(rounds, len(_SIZES), _DIMENSION)) * scale).astype(
-        np.float32
-    )
-
-
 def test_type_signature(build_exchange):
-    exchange = build_exchange(fab_top_k.FabTopK, _DIMENSION)
-    vector = tff.TensorType(np.float32, [_DIMENSION])
+    exchange = build_exchange(fab_top_k.FabTopK, DIMENSION)
+    vector = tff.TensorType(np.float32, [DIMENSION])
     replica = tff.to_type(server_update.Replica(vector, ()))
     state = client_state.client_state_type(replica)
     parameter = exchange.next.type_signature.parameter
@@ -128,16 +119,16 @@ def test_rounds_follow_the_definition_and_lose_nothing(
 ):
     sparsifier, build_oracle = _METHODS[method]
     oracle = build_oracle()
-    run = build_rounds(build_exchange(sparsifier, _DIMENSION, probes=True), _SIZES)
-    residuals = np.zeros([len(_SIZES), _DIMENSION], np.float32)
-    applied = np.zeros([len(_SIZES), _DIMENSION])
-    gradients = _gradients(1, 7)
-    for gradient, k in zip(gradients, [1, 5, _DIMENSION, 13, 6, 2, 39], strict=True):
+    run = build_rounds(build_exchange(sparsifier, DIMENSION, probes=True), SIZES)
+    residuals = np.zeros([len(SIZES), DIMENSION], np.float32)
+    applied = np.zeros([len(SIZES), DIMENSION])
+    gradients = draw_gradients(1, 7)
+    for gradient, k in zip(gradients, [1, 5, DIMENSION, 13, 6, 2, 39], strict=True):
         before = run.weights
         output = run.run(gradient, k, k // 2)
 
         residuals += gradient
-        selected, forgotten = oracle(residuals, _SIZES, k)
+        selected, forgotten = oracle(residuals, SIZES, k)
         applied_now = np.zeros_like(applied)
         for i, (residual, dropped) in enumerate(zip(residuals, forgotten, strict=True)):
             applied_now[i, dropped] = residual[dropped]
@@ -148,7 +139,7 @@ def test_rounds_follow_the_definition_and_lose_nothing(
         # What is applied is the weighted mean of what the clients forget.
         np.testing.assert_allclose(
             before.astype(np.float64) - run.weights,
-            np.average(applied_now, axis=0, weights=_SIZES),
+            np.average(applied_now, axis=0, weights=SIZES),
             rtol=1e-5,
             atol=1e-5,
         )
@@ -156,7 +147,7 @@ def test_rounds_follow_the_definition_and_lose_nothing(
         assert output.outcome.kappa == selected.kappa
         sent = len(selected.indices) if method in _IMPLICIT else k
         np.testing.assert_array_equal(
-            output.outcome.receipts.elements, [sent] * len(_SIZES)
+            output.outcome.receipts.elements, [sent] * len(SIZES)
         )
     np.testing.assert_allclose(
         gradients.sum(axis=0, dtype=np.float64),
@@ -169,11 +160,11 @@ def test_rounds_follow_the_definition_and_lose_nothing(
 @pytest.mark.parametrize("method", _METHODS)
 def test_replicas_equal_the_server_to_the_bit(build_exchange, build_rounds, method):
     sparsifier, _ = _METHODS[method]
-    exchange = build_exchange(sparsifier, _DIMENSION, probes=True, learning_rate=0.037)
-    weights = np.random.default_rng(5).normal(size=_DIMENSION).astype(np.float32)
-    run = build_rounds(exchange, _SIZES, weights=weights)
-    for number, gradient in enumerate(_gradients(2, 25)):
-        k = 1 + 7 * number % _DIMENSION
+    exchange = build_exchange(sparsifier, DIMENSION, probes=True, learning_rate=0.037)
+    weights = np.random.default_rng(5).normal(size=DIMENSION).astype(np.float32)
+    run = build_rounds(exchange, SIZES, weights=weights)
+    for number, gradient in enumerate(draw_gradients(2, 25)):
+        k = 1 + 7 * number % DIMENSION
         run.run(gradient, k, k // 3)
         for client in run.clients:
             np.testing.assert_array_equal(client.weights, run.weights)
@@ -186,20 +177,20 @@ def test_the_probe_message_tells_the_round_at_the_other_k(
 ):
     for method in ("fab", "fub", "unidirectional", "gtopk", "random", "periodic"):
         sparsifier, _ = _METHODS[method]
-        exchange = build_exchange(sparsifier, _DIMENSION, probes=True)
-        run = build_rounds(exchange, _SIZES)
-        run.run(_gradients(3, 1)[0], 6, 2)
+        exchange = build_exchange(sparsifier, DIMENSION, probes=True)
+        run = build_rounds(exchange, SIZES)
+        run.run(draw_gradients(3, 1)[0], 6, 2)
         run.reset_weights()
-        start, gradient = run.clients, _gradients(4, 1)[0]
+        start, gradient = run.clients, draw_gradients(4, 1)[0]
         method_state = run.method_state
         outcome = run.run(gradient, 9, 4).outcome
         after = run.weights
-        other = build_rounds(exchange, _SIZES)
+        other = build_rounds(exchange, SIZES)
         other.clients, other.method_state = start, method_state
         other.run(gradient, 4)
 
-        decoded = exact_encoder.bind(dimension=_DIMENSION).decode(
-            outcome.probe_message, np.int32(_DIMENSION)
+        decoded = exact_encoder.bind(dimension=DIMENSION).decode(
+            outcome.probe_message, np.int32(DIMENSION)
         )
         assert decoded.error == 0
         assert outcome.probe_elements == len(decoded.vector.indices) > 0
@@ -209,14 +200,14 @@ def test_the_probe_message_tells_the_round_at_the_other_k(
 
 
 def test_the_order_of_clients_does_not_matter(build_exchange, build_rounds):
-    run = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
-    gradient = _gradients(6, 1)[0]
+    run = build_rounds(build_exchange(fab_top_k.FabTopK, DIMENSION), SIZES)
+    gradient = draw_gradients(6, 1)[0]
     start = run.clients
     in_order = run.run(gradient, 8)
-    order = np.random.default_rng(0).permutation(len(_SIZES))
-    shuffled = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
+    order = np.random.default_rng(0).permutation(len(SIZES))
+    shuffled = build_rounds(build_exchange(fab_top_k.FabTopK, DIMENSION), SIZES)
     shuffled.clients = [start[i] for i in order]
-    shuffled.client_weights = [np.float32(_SIZES[i]) for i in order]
+    shuffled.client_weights = [np.float32(SIZES[i]) for i in order]
     in_disorder = shuffled.run(gradient[order], 8)
     np.testing.assert_array_equal(in_order.replica.weights, in_disorder.replica.weights)
     for place, client in enumerate(order):
@@ -230,9 +221,9 @@ def test_the_order_of_clients_does_not_matter(build_exchange, build_rounds):
 
 
 def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
-    exchange = build_exchange(fab_top_k.FabTopK, _DIMENSION, probes=True)
-    gradients = _gradients(7, 1)[0]
-    run = build_rounds(exchange, _SIZES)
+    exchange = build_exchange(fab_top_k.FabTopK, DIMENSION, probes=True)
+    gradients = draw_gradients(7, 1)[0]
+    run = build_rounds(exchange, SIZES)
     start = run.clients
     expected = run.run(gradients, 8, 3)
     workers = [
@@ -243,7 +234,7 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
     )
     with tff.framework.get_context_stack().install(tree):
         found = exchange.next(
-            server_update.Replica(np.zeros(_DIMENSION, np.float32), ()),
+            server_update.Replica(np.zeros(DIMENSION, np.float32), ()),
             messages.RoundConfig(
                 controller.Decision(np.int32(8), np.int32(3)), np.zeros(0, np.int32)
             ),
@@ -271,49 +262,49 @@ def test_a_tree_of_aggregators_gives_the_same(build_exchange, build_rounds):
 
 
 def _exchange_with(uplink, damaging=lambda encoder: encoder, method=fab_top_k.FabTopK):
-    exact = Encoder("int32", "float32").bind(dimension=_DIMENSION)
+    exact = Encoder("int32", "float32").bind(dimension=DIMENSION)
     return sparse_exchange.SparseExchange(
-        sparsifier=method().bind(dimension=_DIMENSION, probes=False),
-        uplink_encoder=damaging(Encoder(*uplink).bind(dimension=_DIMENSION)),
+        sparsifier=method().bind(dimension=DIMENSION, probes=False),
+        uplink_encoder=damaging(Encoder(*uplink).bind(dimension=DIMENSION)),
         downlink_encoder=exact,
         probe_encoder=exact,
-        update=server_update.SparseSgd(learning_rate=1.0).bind(_DIMENSION),
+        update=server_update.SparseSgd(learning_rate=1.0).bind(DIMENSION),
     )
 
 
 def test_what_a_value_code_changes_stays_in_the_residual(build_rounds):
-    run = build_rounds(_exchange_with(("int32", "bfloat16")), _SIZES)
-    gradient = _gradients(8, 1)[0]
+    run = build_rounds(_exchange_with(("int32", "bfloat16")), SIZES)
+    gradient = draw_gradients(8, 1)[0]
     run.run(gradient, 10)
     received = tf.cast(tf.cast(gradient, tf.bfloat16), tf.float32).numpy()
     forgotten = run.residuals() != gradient
-    assert forgotten.sum() > len(_SIZES)
+    assert forgotten.sum() > len(SIZES)
     np.testing.assert_array_equal(
         run.residuals()[forgotten], (gradient - received)[forgotten]
     )
-    applied = np.average(np.where(forgotten, received, 0), axis=0, weights=_SIZES)
+    applied = np.average(np.where(forgotten, received, 0), axis=0, weights=SIZES)
     np.testing.assert_allclose(-run.weights, applied, rtol=1e-6)
 
 
 def test_work_that_is_not_finite_counts_for_nothing(build_rounds):
-    gradient = _gradients(9, 1)[0]
+    gradient = draw_gradients(9, 1)[0]
     gradient[2, 5] = np.nan
     exchange = _exchange_with(("int32", "float32"))
-    run = build_rounds(exchange, _SIZES)
+    run = build_rounds(exchange, SIZES)
     output = run.run(gradient, 8)
     receipts = output.outcome.receipts
-    expected = np.zeros(len(_SIZES))
+    expected = np.zeros(len(SIZES))
     expected[2] = receipts_lib.NON_FINITE_WORK
     np.testing.assert_array_equal(receipts.errors, expected)
     # Its id and a weight of nothing.
     assert receipts.bits[2] == 64
-    weights = [size * (i != 2) for i, size in enumerate(_SIZES)]
+    weights = [size * (i != 2) for i, size in enumerate(SIZES)]
     assert receipts.weights.tolist() == weights
     assert output.contributed[2] == 0
-    np.testing.assert_array_equal(output.clients[2].residual, np.zeros(_DIMENSION))
+    np.testing.assert_array_equal(output.clients[2].residual, np.zeros(DIMENSION))
 
-    others = [i for i in range(len(_SIZES)) if i != 2]
-    sizes = [_SIZES[i] for i in others]
+    others = [i for i in range(len(SIZES)) if i != 2]
+    sizes = [SIZES[i] for i in others]
     selected = sparsification.fab(gradient[others], sizes, 8)
     np.testing.assert_array_equal(np.flatnonzero(run.weights), selected.indices)
     np.testing.assert_allclose(
@@ -321,7 +312,7 @@ def test_work_that_is_not_finite_counts_for_nothing(build_rounds):
     )
     np.testing.assert_array_equal(output.clients[2].weights, run.weights)
     # In the next round it is as if it had not been there in this one.
-    second = _gradients(17, 1)[0]
+    second = draw_gradients(17, 1)[0]
     after = run.run(second, 8)
     assert not after.outcome.receipts.errors.any()
     sent = second[2] * (after.clients[2].residual == 0)
@@ -368,8 +359,8 @@ class _Damaging(codec.Codec):
 
 def test_damaged_messages_are_as_if_their_clients_had_not_taken_part(build_rounds):
     exchange = _exchange_with(("rice", "float32"), _Damaging)
-    run = build_rounds(exchange, _SIZES)
-    gradient = _gradients(12, 1)[0]
+    run = build_rounds(exchange, SIZES)
+    gradient = draw_gradients(12, 1)[0]
     damaged = [0, 2, 3, 6]
     for client, (mark, _) in zip(damaged, _Damaging.DAMAGES, strict=True):
         gradient[client, 7] = mark
@@ -379,7 +370,7 @@ def test_damaged_messages_are_as_if_their_clients_had_not_taken_part(build_round
     assert not output.outcome.receipts.elements[damaged].any()
 
     others = [1, 4, 5]
-    selected = sparsification.fab(gradient[others], [_SIZES[i] for i in others], 8)
+    selected = sparsification.fab(gradient[others], [SIZES[i] for i in others], 8)
     np.testing.assert_array_equal(np.flatnonzero(run.weights), selected.indices)
     np.testing.assert_allclose(
         -run.weights[selected.indices], selected.values, rtol=1e-6
@@ -390,14 +381,14 @@ def test_damaged_messages_are_as_if_their_clients_had_not_taken_part(build_round
 
 
 def test_receipts_count_what_was_sent(build_exchange, build_rounds, exact_encoder):
-    run = build_rounds(build_exchange(fab_top_k.FabTopK, _DIMENSION), _SIZES)
-    gradient = _gradients(10, 1)[0]
+    run = build_rounds(build_exchange(fab_top_k.FabTopK, DIMENSION), SIZES)
+    gradient = draw_gradients(10, 1)[0]
     outcome = run.run(gradient, 8).outcome
-    np.testing.assert_array_equal(outcome.receipts.client_ids, range(len(_SIZES)))
+    np.testing.assert_array_equal(outcome.receipts.client_ids, range(len(SIZES)))
     for i, bits in enumerate(outcome.receipts.bits):
         sent = sparsification.top_k(gradient[i], 8)
         vector = sparse_vector.SparseVector(sent.astype(np.int32), gradient[i][sent])
-        code = exact_encoder.bind(dimension=_DIMENSION)
+        code = exact_encoder.bind(dimension=DIMENSION)
         message = code.encode(vector, np.zeros(2, np.int32))
         # Beside the entries: id and weight.
         assert bits == 8 * len(message.message) + 2 * 32
@@ -406,15 +397,15 @@ def test_receipts_count_what_was_sent(build_exchange, build_rounds, exact_encode
 @pytest.mark.parametrize("method", ["fab", *_IMPLICIT])
 def test_nothing_is_lost_where_value_codes_are(build_rounds, method):
     exchange = _exchange_with(("rice", "quantised4"), method=_METHODS[method][0])
-    run = build_rounds(exchange, _SIZES)
-    gradients = _gradients(13, 9)
+    run = build_rounds(exchange, SIZES)
+    gradients = draw_gradients(13, 9)
     for gradient, k in zip(gradients, itertools.cycle([7, 30, 1]), strict=False):
         output = run.run(gradient, k)
         assert not output.outcome.receipts.errors.any()
-    assert np.count_nonzero(run.weights) > _DIMENSION / 2
+    assert np.count_nonzero(run.weights) > DIMENSION / 2
     np.testing.assert_allclose(
-        np.average(gradients.sum(axis=0, dtype=np.float64), axis=0, weights=_SIZES),
-        np.average(run.residuals().astype(np.float64), axis=0, weights=_SIZES)
+        np.average(gradients.sum(axis=0, dtype=np.float64), axis=0, weights=SIZES),
+        np.average(run.residuals().astype(np.float64), axis=0, weights=SIZES)
         - run.weights,
         rtol=1e-4,
         atol=1e-4,
@@ -425,11 +416,11 @@ def test_nothing_is_lost_where_value_codes_are(build_rounds, method):
 def test_work_that_is_not_finite_counts_for_nothing_by_position(build_rounds, method):
     sparsifier, build_oracle = _METHODS[method]
     exchange = _exchange_with(("int32", "float32"), method=sparsifier)
-    run = build_rounds(exchange, _SIZES)
+    run = build_rounds(exchange, SIZES)
     oracle = build_oracle()
     refused, others = [1, 4], [0, 2, 3, 5, 6]
-    gradient = _gradients(14, 1)[0]
-    selected, (coordinates, *_) = oracle(gradient[others], np.take(_SIZES, others), 8)
+    gradient = draw_gradients(14, 1)[0]
+    selected, (coordinates, *_) = oracle(gradient[others], np.take(SIZES, others), 8)
     gradient[refused, coordinates[3]] = np.nan
     output = run.run(gradient, 8)
     np.testing.assert_array_equal(
@@ -455,9 +446,9 @@ def test_work_that_is_not_finite_counts_for_nothing_by_position(build_rounds, me
 def test_messages_without_indices_by_hand(
     build_exchange, build_rounds, method, shared_bytes
 ):
-    run = build_rounds(build_exchange(_METHODS[method][0], _DIMENSION), _SIZES)
-    outcome = run.run(_gradients(15, 1)[0], 8).outcome
-    count = _DIMENSION if method == "send_all" else 8
+    run = build_rounds(build_exchange(_METHODS[method][0], DIMENSION), SIZES)
+    outcome = run.run(draw_gradients(15, 1)[0], 8).outcome
+    count = DIMENSION if method == "send_all" else 8
     # Start, codes, D, count and checksum, and 4 bytes a value.
     message = 1 + 1 + 1 + 1 + 4 + 4 * count
     # Beside it: id and weight; k and k' and what is shared.
@@ -474,8 +465,8 @@ def test_an_encoder_that_always_writes_indices_will_do(build_rounds):
         ("rice", "float32"), _Damaging, method=periodic_k.PeriodicK
     )
     exact = _exchange_with(("rice", "float32"), method=periodic_k.PeriodicK)
-    with_indices, without = (build_rounds(e, _SIZES) for e in (exchange, exact))
-    for gradient in _gradients(16, 3):
+    with_indices, without = (build_rounds(e, SIZES) for e in (exchange, exact))
+    for gradient in draw_gradients(16, 3):
         first = with_indices.run(gradient, 17).outcome
         second = without.run(gradient, 17).outcome
         assert np.all(first.receipts.bits > second.receipts.bits)

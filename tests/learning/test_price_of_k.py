@@ -12,7 +12,8 @@ from tff_gs import sparse_vector
 from tff_gs.controllers import controller
 from tff_gs.costs import cost, links, normalised
 from tff_gs.encoders.encoder import Encoder
-from tff_gs.exchange import consensus_exchange, receipts, sparse_exchange
+from tff_gs.exchange import election as election_lib
+from tff_gs.exchange import receipts, sparse_exchange
 from tff_gs.learning import _reports, round_metrics
 from tff_gs.sparsifiers import fab_consensus, registry
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
@@ -148,7 +149,7 @@ def _election(method, residuals, k, ranks):
         value_bits=nought,
         overhead_bits=nought,
     )
-    return consensus_exchange.Election(
+    return election_lib.Election(
         elected=elected,
         ranks=ranks,
         ballots=ballots,

@@ -19,12 +19,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _flat_structure, sparse_vector
+from tff_gs import _collecting, _flat_structure, sparse_vector
 from tff_gs.aggregators import _inner
 from tff_gs.controllers import amount
-from tff_gs.encoders import encoder, message_encoder
-from tff_gs.exchange import messages
-from tff_gs.exchange.messages import read_answer
+from tff_gs.encoders import encoder
+from tff_gs.exchange import election, messages
 from tff_gs.sparsifiers import fab_consensus
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
@@ -79,9 +78,9 @@ class ElectedCoordinates:
         self._method = fab_consensus.FabConsensus().bind(
             dimension=flat.dimension, probes=False
         )
-        self._ballot_code = message_encoder.MessageEncoder.of_ballots(flat.dimension)
-        exact = encoder.Encoder().bind(dimension=flat.dimension)
-        self._announcement_code = exact.without_values()
+        self._messages = election.ElectionMessages(
+            self._method, encoder.Encoder().bind(dimension=flat.dimension)
+        )
 
     def initial_state(self) -> fab_consensus.ElectionState:
         """The state of the election before the first round."""
@@ -96,11 +95,7 @@ class ElectedCoordinates:
     def nominate(self, value: Any, ranks: tf.Tensor) -> tf.Tensor:
         """A client's ballot, uint8 [bytes]: none if its value is not finite."""
         vector = self._flat.flatten(value)
-        nominees = self._method.nominees(vector, ranks)
-        ballot = self._ballot_code.encode(
-            sparse_vector.SparseVector(nominees, tf.abs(tf.gather(vector, nominees))),
-            tf.zeros([2], tf.int32),
-        ).message
+        ballot, _ = self._messages.write_ballot(vector, ranks)
         return ballot[: tf.where(_is_finite(vector), tf.size(ballot), 0)]
 
     def no_ballots(self) -> messages.CollectedMessages:
@@ -116,7 +111,7 @@ class ElectedCoordinates:
             _NoHeader(),
             ballot,
             bits=messages.size_in_bits(ballot),
-            max_bytes=self._ballot_code.max_bytes(),
+            max_bytes=self._messages.ballot_encoder.max_bytes(),
         )
 
     def elect(self, collected: messages.CollectedMessages, ranks: tf.Tensor) -> Ballots:
@@ -125,7 +120,9 @@ class ElectedCoordinates:
         k = tf.constant(self.count)
 
         def step(place: tf.Tensor, accumulator: Any, refused: tf.Tensor) -> Any:
-            vector, error = self._ballot_code.decode(reader.entries(place), ranks)
+            vector, error = self._messages.ballot_encoder.decode(
+                reader.entries(place), ranks
+            )
             nought = tf.constant(0)
             upload = sparsifier_lib.Upload(nought, vector, tf.constant(1.0), k, nought)
             return (
@@ -140,14 +137,9 @@ class ElectedCoordinates:
             (tf.constant(0), self._method.election.zero(), tf.constant(0)),
         )
         elected, kappa = self._method.elect(accumulator, k, ranks)
-        zeros = tf.zeros_like(elected.coordinates, tf.float32)
-        announcement = self._announcement_code.encode(
-            sparse_vector.SparseVector(elected.coordinates, zeros),
-            tf.zeros([2], tf.int32),
-        ).message
         return Ballots(
             coordinates=elected.coordinates,
-            announcement=announcement,
+            announcement=self._messages.write_announcement(elected),
             kappa=kappa,
             ballots=collected.count,
             refused=refused,
@@ -157,10 +149,8 @@ class ElectedCoordinates:
     def pick(self, value: Any, announcement: tf.Tensor) -> tf.Tensor:
         """A client's values at J, then zeros, float32 [k]; zeros if not finite."""
         vector = self._flat.flatten(value)
-        coordinates, _ = read_answer(
-            self._announcement_code, announcement, self._flat.dimension
-        )
-        picked = tf.gather(vector, coordinates)
+        elected = self._messages.read_announcement(announcement)
+        picked = tf.gather(vector, elected.coordinates)
         picked = tf.where(_is_finite(vector), picked, 0.0)
         missing = self.count - tf.size(picked)
         return tf.ensure_shape(tf.pad(picked, [[0, missing]]), [self.count])
@@ -278,8 +268,8 @@ def _build_initialize(
 
     @tff.federated_computation
     def initialize_fn() -> tff.Value:
-        election = tff.federated_eval(first, tff.SERVER)
-        return tff.federated_zip(ConsensusState(inner.initialize(), election))
+        started = tff.federated_eval(first, tff.SERVER)
+        return tff.federated_zip(ConsensusState(inner.initialize(), started))
 
     return initialize_fn
 
@@ -287,14 +277,15 @@ def _build_initialize(
 def _build_elect(steps: ElectedCoordinates, value_type: tff.Type) -> tff.Computation:
     """From r at the server and the clients' values to `Ballots` at the server."""
     nominate = tff.tensorflow.computation(steps.nominate, (value_type, np.int32))
-    zero = tff.tensorflow.computation(steps.no_ballots)
-    collected_type = zero.type_signature.result
-    collect = tff.tensorflow.computation(
-        steps.collect, (collected_type, nominate.type_signature.result)
+    collect = _collecting.build_collect(
+        nominate.type_signature.result,
+        zero=steps.no_ballots,
+        add=steps.collect,
+        join=messages.join,
     )
-    join = tff.tensorflow.computation(messages.join, (collected_type, collected_type))
-    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
-    elect = tff.tensorflow.computation(steps.elect, (collected_type, np.int32))
+    elect = tff.tensorflow.computation(
+        steps.elect, (collect.type_signature.result.member, np.int32)
+    )
 
     @tff.federated_computation(
         tff.FederatedType(np.int32, tff.SERVER),
@@ -302,8 +293,7 @@ def _build_elect(steps: ElectedCoordinates, value_type: tff.Type) -> tff.Computa
     )
     def hold_election(ranks: tff.Value, value: tff.Value) -> tff.Value:
         ballot = tff.federated_map(nominate, (value, tff.federated_broadcast(ranks)))
-        collected = tff.federated_aggregate(ballot, zero(), collect, join, report)
-        return tff.federated_map(elect, (collected, ranks))
+        return tff.federated_map(elect, (collect(ballot), ranks))
 
     return hold_election
 
@@ -335,8 +325,7 @@ def _build_round(
     def run(
         state: tff.Value, value: tff.Value, *weights: tff.Value
     ) -> tff.templates.MeasuredProcessOutput:
-        number = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
-        ranks = tff.federated_map(tell, (state.election, number))
+        ranks = tff.federated_map(tell, (state.election, election.count_clients()))
         ballots = elect(ranks, value)
         picked = tff.federated_map(
             pick, (value, tff.federated_broadcast(ballots.announcement))
@@ -346,10 +335,10 @@ def _build_round(
             for step, weight in zip(weigh, weights, strict=True)
         ]
         output = inner.next(state.inner, picked, *weighed)
-        election = tff.federated_map(advance, (state.election, ballots))
+        following = tff.federated_map(advance, (state.election, ballots))
         measured = tff.federated_map(measure, (ballots, ranks))
         return tff.templates.MeasuredProcessOutput(
-            state=tff.federated_zip(ConsensusState(output.state, election)),
+            state=tff.federated_zip(ConsensusState(output.state, following)),
             result=tff.federated_map(put_back, (output.result, ballots)),
             measurements=_with_inner(measured, output.measurements),
         )

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _flat_structure
+from tff_gs import _collecting, _flat_structure
 from tff_gs.aggregators.sparse_mean import SparseMean
 from tff_gs.controllers import _unaided
 from tff_gs.encoders import encoder
@@ -143,15 +143,15 @@ def _build_process(
     upload = tff.tensorflow.computation(
         steps.upload, (value_type, weight_type, instructions_type)
     )
-    zero = tff.tensorflow.computation(steps.no_messages)
-    collected_type = zero.type_signature.result
-    collect = tff.tensorflow.computation(
-        steps.collect, (collected_type, upload.type_signature.result)
+    collect = _collecting.build_collect(
+        upload.type_signature.result,
+        zero=steps.no_messages,
+        add=steps.collect,
+        join=messages.join,
     )
-    join = tff.tensorflow.computation(messages.join, (collected_type, collected_type))
-    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
     select = tff.tensorflow.computation(
-        steps.select, (state_type, collected_type, instructions_type)
+        steps.select,
+        (state_type, collect.type_signature.result.member, instructions_type),
     )
 
     @tff.federated_computation
@@ -170,8 +170,7 @@ def _build_process(
         sent = tff.federated_map(
             upload, (value, weight, tff.federated_broadcast(instructions))
         )
-        collected = tff.federated_aggregate(sent, zero(), collect, join, report)
-        selected = tff.federated_map(select, (state, collected, instructions))
+        selected = tff.federated_map(select, (state, collect(sent), instructions))
         return tff.templates.MeasuredProcessOutput(*selected)
 
     return tff.templates.AggregationProcess(initialize_fn, next_fn)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     )
     from tff_gs.exchange.consensus_exchange import (
         ConsensusExchange as ConsensusExchange,
-        Election as Election,
     )
+    from tff_gs.exchange.election import Election as Election
     from tff_gs.exchange.messages import (
         DownlinkMessage as DownlinkMessage,
         RoundConfig as RoundConfig,

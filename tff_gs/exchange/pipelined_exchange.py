@@ -6,7 +6,7 @@ See `tff_gs.sparsifiers.pipelined_consensus`. A round, and who does what:
     client  a_i <- a_i + its work                          `SparseExchange.contribute`
     client  send encode(a_i at J), without indices, and
             a ballot: the first r ranks of what is left    `send_both`
-    server  b <- mean of all at J; w <- w - eta b; send b  `SparseExchange.select`
+    server  b <- mean of all at J; w <- w - eta b; send b  `select`
     server  the order of all nominees, for the next round  `PipelinedConsensus.rank`
     client  w <- w - eta b; a_i <- 0 at J                  `SparseExchange.receive`
 """
@@ -18,16 +18,16 @@ import tensorflow as tf
 import tensorflow_federated as tff
 from typing_extensions import override
 
-from tff_gs import _growing, sparse_vector
+from tff_gs import sparse_vector
 from tff_gs.exchange import (
     client_state,
-    consensus_exchange,
     messages,
     server_update,
     sparse_exchange,
 )
-from tff_gs.exchange.messages import read_answer
-from tff_gs.sparsifiers import fab_consensus, pipelined_consensus
+from tff_gs.exchange import election as election_lib
+from tff_gs.sparsifiers import pipelined_consensus
+from tff_gs.sparsifiers.sparsifier import Legs
 
 
 class Announced(NamedTuple):
@@ -54,129 +54,110 @@ class Both(NamedTuple):
     ballot: Any
 
 
-class PipelinedExchange(consensus_exchange.ConsensusExchange):
-    """`ConsensusExchange` in one trip; the sparsifier is a `PipelinedConsensus`.
+class PipelinedUplink(NamedTuple):
+    """What the server has when all messages have come.
+
+    Attributes:
+      values: `tff_gs.exchange.messages.CollectedMessages`, the values at J.
+      ballots: `CollectedMessages`, the ballots for the next round.
+      announced: `Announced`.
+    """
+
+    values: Any
+    ballots: Any
+    announced: Any
+
+
+class PipelinedExchange(election_lib.ElectingExchange):
+    """An exchange with elections in one trip; the sparsifier is a `PipelinedConsensus`.
 
     What a client contributes to a round are all coordinates of J.
     """
 
     sparsifier: pipelined_consensus.PipelinedConsensus
+    legs = Legs.VALUES_WITH_BALLOTS
 
     def tell_elected(
         self, config: messages.RoundConfig, clients: tf.Tensor
     ) -> Announced:
         """What the server tells N clients (int32 scalar) before the round."""
         told = self.tell(config._replace(shared=config.shared.asked), clients)
-        return Announced(told, self._announce(config.shared.elected))
+        return Announced(
+            told, self._election_messages.write_announcement(config.shared.elected)
+        )
 
     def send_both(
         self, client: client_state.ClientState, inputs: Any, announced: Announced
     ) -> tuple[Both, sparse_exchange.PendingUpload]:
         """A client's work, its values at J, and its ballot for the next round."""
         work = self.contribute(client, inputs)
-        decision = announced.config.decision
-        (ranks,) = tf.unstack(announced.config.shared, num=1)
-        coordinates, _ = read_answer(
-            self._announcement_encoder, announced.announcement, self.dimension
-        )
-        elected = fab_consensus.ElectedSet(coordinates, _growing.empty(tf.int32))
-        values, pending = self.write(
-            client, work, messages.RoundConfig(decision, elected)
-        )
-        left = sparse_vector.put(work.residual, coordinates, pending.lost)
-        ballot, _ = self._vote(client, work._replace(residual=left), ranks)
+        told, announcement = announced
+        elected = self._election_messages.read_announcement(announcement)
+        values, pending = self.write(client, work, told._replace(shared=elected))
+        left = sparse_vector.put(work.residual, elected.coordinates, pending.lost)
+        ballot, _ = self._vote(client, work._replace(residual=left), told.shared[0])
         return Both(values, ballot), pending
 
-    def select_and_rank(
+    @override
+    def select(
         self,
-        collected: Both,
+        collected: PipelinedUplink,
         replica: server_update.Replica,
         config: messages.RoundConfig,
-        announced: Announced,
         roster: tf.Tensor,
         seed: tf.Tensor,
     ) -> tuple[
         messages.DownlinkMessage, server_update.Replica, sparse_exchange.Outcome
     ]:
-        """`select` at J, and the order of what was nominated for the next round."""
-        following, told = config.shared, announced.config
-        (ranks,) = tf.unstack(told.shared, num=1)
-        answer, stepped, outcome = self.select(
-            collected.values,
-            replica,
-            config._replace(shared=following.elected),
-            roster,
-            seed,
+        """As of `SparseExchange`, and the order of what was nominated for later."""
+        values, ballots, (told, announcement) = collected
+        following, (ranks,) = config.shared, tf.unstack(told.shared, num=1)
+        answer, stepped, outcome = super().select(
+            values, replica, config._replace(shared=following.elected), roster, seed
         )
         # The next k is not known yet: no rank is left out because of this one.
         everything = config.decision._replace(k=tf.constant(self.dimension))
-        read = self._ballot_reader.read(collected.ballot, everything, ranks, roster)
-        election = consensus_exchange.Election(
+        read = self._ballot_reader.read(ballots, everything, ranks, roster)
+        election = election_lib.Election(
             elected=following.elected,
             ranks=ranks,
             ballots=read.receipts,
             kappa=following.kappa,
             is_short=tf.size(following.elected.coordinates) < config.decision.k,
-            announced_bits=messages.size_in_bits(announced.announcement),
+            announced_bits=messages.size_in_bits(announcement),
             decode_seconds=read.seconds,
             ranking=self.sparsifier.rank(read.accumulator, ranks),
         )
         return answer, stepped, self._with_election(outcome, answer, told, election)
 
     @override
-    def receive(
-        self,
-        client: client_state.ClientReplica,
-        pending: sparse_exchange.PendingUpload,
-        answer: messages.DownlinkMessage,
-    ) -> sparse_exchange.ReceiveOutput:
-        return sparse_exchange.SparseExchange.receive(self, client, pending, answer)
-
-    @override
-    def _build_send(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
+    def _build_uplink(
+        self, arguments: tuple[tff.FederatedType, ...]
+    ) -> tff.Computation:
         """See `SparseExchange`."""
-        replica_type, config_type = (part.member for part in arguments[:2])
-        tell = tff.tensorflow.computation(self.tell_elected, (config_type, np.int32))
-        announced_type = tell.type_signature.result
+        _, config_type, roster_type, _, clients_type, inputs_type = arguments
+        tell = tff.tensorflow.computation(
+            self.tell_elected, (config_type.member, np.int32)
+        )
         send_both = tff.tensorflow.computation(
             self.send_both,
-            (self.state_type, self._work.inputs_type, announced_type),
+            (clients_type.member, inputs_type.member, tell.type_signature.result),
         )
         collect_values = self._build_collect(self.uplink_encoder)
-        collect_ballots = self._build_collect(self._ballot_encoder)
-        collected_type = collect_values.type_signature.result.member
-        select = tff.tensorflow.computation(
-            self.select_and_rank,
-            (
-                Both(collected_type, collected_type),
-                replica_type,
-                config_type,
-                announced_type,
-                sparse_exchange.ROSTER_TYPE,
-                sparse_exchange.SEED_TYPE,
-            ),
-        )
+        collect_ballots = self._build_collect(self._election_messages.ballot_encoder)
 
-        @tff.federated_computation(*arguments)
-        def send(
-            replica: tff.Value,
-            config: tff.Value,
-            roster: tff.Value,
-            seed: tff.Value,
-            clients: tff.Value,
-            inputs: tff.Value,
-        ) -> sparse_exchange.SendOutput:
-            number = tff.federated_sum(tff.federated_value(1, tff.CLIENTS))
-            announced = tff.federated_map(tell, (config, number))
+        @tff.federated_computation(config_type, roster_type, clients_type, inputs_type)
+        def uplink(
+            config: tff.Value, roster: tff.Value, clients: tff.Value, inputs: tff.Value
+        ) -> tuple[tff.Value, tff.Value]:
+            del roster
+            announced = tff.federated_map(tell, (config, election_lib.count_clients()))
             both, pending = tff.federated_map(
                 send_both, (clients, inputs, tff.federated_broadcast(announced))
             )
-            collected = tff.federated_zip(
-                Both(collect_values(both.values), collect_ballots(both.ballot))
+            sent = PipelinedUplink(
+                collect_values(both.values), collect_ballots(both.ballot), announced
             )
-            answer, stepped, outcome = tff.federated_map(
-                select, (collected, replica, config, announced, roster, seed)
-            )
-            return sparse_exchange.SendOutput(stepped, answer, pending, outcome)
+            return tff.federated_zip(sent), pending
 
-        return send
+        return uplink

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _seeds, _sums, sparse_vector
+from tff_gs import _collecting, _seeds, _sums, sparse_vector
 from tff_gs.encoders import codec
 from tff_gs.exchange import (
     _stopwatch,
@@ -60,7 +60,7 @@ class Outcome(NamedTuple):
       decode_seconds: float64 scalar, the server's time for decoding all messages.
       ordered_update: {(j, b_j) : j in J} by coordinate, as it is applied, in the order
         of `tff_gs.sparsifiers.sparsifier.Sparsifier.order`; `()` unless wanted.
-      election: `tff_gs.exchange.consensus_exchange.Election`, how J was found before
+      election: `tff_gs.exchange.election.Election`, how J was found before
         values travelled; `()` if it was not.
     """
 
@@ -181,7 +181,7 @@ class SparseExchange:
     """The exchange: its steps as TensorFlow code, and as TFF computations.
 
     Attributes:
-      elects: Whether its clients first elect the coordinates that are then sent.
+      legs: What clients send in a round; that of its sparsifier.
       dimension: D.
       sparsifier: What clients send and what the server selects.
       state_type: The TFF type of a `ClientState`.
@@ -202,7 +202,7 @@ class SparseExchange:
     send: tff.Computation
     next: tff.Computation
 
-    elects: ClassVar[bool] = False
+    legs: ClassVar[sparsifier_lib.Legs] = sparsifier_lib.Legs.ENTRIES
 
     def __init__(
         self,
@@ -235,8 +235,7 @@ class SparseExchange:
           keeps_order: Whether `Outcome.ordered_update` is wanted.
 
         Raises:
-          ValueError: If the sparsifier needs an exchange with an election, or one
-            without.
+          ValueError: If the sparsifier needs another exchange.
         """
         self._check_method(sparsifier)
         if sparsifier.implicit_indices:
@@ -259,12 +258,11 @@ class SparseExchange:
 
     @classmethod
     def _check_method(cls, sparsifier: sparsifier_lib.Sparsifier) -> None:
-        """Raises ValueError unless both elect, or neither."""
-        if cls.elects != sparsifier.elects:
-            other = "ConsensusExchange" if sparsifier.elects else "SparseExchange"
+        """Raises ValueError unless clients send what this exchange is for."""
+        if cls.legs is not sparsifier.legs:
             raise ValueError(
-                f"Expected {other} for {type(sparsifier).__name__}, found "
-                f"{cls.__name__}."
+                f"Expected {sparsifier.legs.value} for {type(sparsifier).__name__}, "
+                f"found {cls.__name__}."
             )
 
     def upload(
@@ -361,13 +359,22 @@ class SparseExchange:
 
     def select(
         self,
-        collected: messages.CollectedMessages,
+        collected: Any,
         replica: server_update.Replica,
         config: messages.RoundConfig,
         roster: tf.Tensor,
         seed: tf.Tensor,
     ) -> tuple[messages.DownlinkMessage, server_update.Replica, Outcome]:
-        """Steps 3 to 5 at the server: selection, the answer, the step of the model."""
+        """Steps 3 to 5 at the server: selection, the answer, the step of the model.
+
+        Args:
+          collected: `tff_gs.exchange.messages.CollectedMessages`; more than these in
+            exchanges whose clients send more.
+          replica: The model.
+          config: What the round was begun with.
+          roster: int32 [M], see the class.
+          seed: int32 [2], for encoding the answer.
+        """
         limit = self.sparsifier.max_sent(config.decision.k)
         accumulator, received, seconds = self._reader.read(
             collected, config.decision, limit, roster
@@ -530,38 +537,54 @@ class SparseExchange:
 
     def _build_collect(self, code: codec.Codec) -> tff.Computation:
         """From the clients' messages, written by `code`, to all at the server."""
-        zero = tff.tensorflow.computation(self.no_messages)
-        collected_type = zero.type_signature.result
-        collect = tff.tensorflow.computation(
-            lambda collected, message: self._collect(collected, message, code),
-            (collected_type, messages.UPLINK_TYPE),
+        return _collecting.build_collect(
+            messages.UPLINK_TYPE,
+            zero=self.no_messages,
+            add=lambda collected, message: self._collect(collected, message, code),
+            join=messages.join,
         )
-        join = tff.tensorflow.computation(
-            messages.join, (collected_type, collected_type)
+
+    def _build_uplink(
+        self, arguments: tuple[tff.FederatedType, ...]
+    ) -> tff.Computation:
+        """All that clients do before the server selects.
+
+        `(config@SERVER, roster@SERVER, clients@CLIENTS, inputs@CLIENTS) ->
+        (uplink@SERVER, PendingUpload@CLIENTS)`, with what `select` takes first.
+        """
+        _, config_type, roster_type, _, clients_type, inputs_type = arguments
+        collect = self._build_collect(self.uplink_encoder)
+        upload = tff.tensorflow.computation(
+            self.upload, (clients_type.member, inputs_type.member, config_type.member)
         )
-        report = tff.tensorflow.computation(lambda collected: collected, collected_type)
 
-        @tff.federated_computation(tff.FederatedType(messages.UPLINK_TYPE, tff.CLIENTS))
-        def collect_all(message: tff.Value) -> tff.Value:
-            return tff.federated_aggregate(message, zero(), collect, join, report)
+        @tff.federated_computation(config_type, roster_type, clients_type, inputs_type)
+        def uplink(
+            config: tff.Value, roster: tff.Value, clients: tff.Value, inputs: tff.Value
+        ) -> tuple[tff.Value, tff.Value]:
+            del roster
+            message, pending = tff.federated_map(
+                upload, (clients, inputs, tff.federated_broadcast(config))
+            )
+            return collect(message), pending
 
-        return collect_all
+        return uplink
 
     def _build_send(self, arguments: tuple[tff.FederatedType, ...]) -> tff.Computation:
         """See the class."""
-        collect = self._build_collect(self.uplink_encoder)
-        upload = tff.tensorflow.computation(
-            self.upload,
-            (self.state_type, self._work.inputs_type, self._config_type),
-        )
+        uplink = self._build_uplink(arguments)
+        replica_type, config_type, roster_type, seed_type = arguments[:4]
         select = tff.tensorflow.computation(
             self.select,
-            (
-                collect.type_signature.result.member,
-                self._update.replica_type,
-                self._config_type,
-                ROSTER_TYPE,
-                SEED_TYPE,
+            tuple(
+                part.member
+                for part in (
+                    uplink.type_signature.result[0],
+                    replica_type,
+                    config_type,
+                    roster_type,
+                    seed_type,
+                )
             ),
         )
 
@@ -574,11 +597,9 @@ class SparseExchange:
             clients: tff.Value,
             inputs: tff.Value,
         ) -> SendOutput:
-            message, pending = tff.federated_map(
-                upload, (clients, inputs, tff.federated_broadcast(config))
-            )
+            sent, pending = uplink(config, roster, clients, inputs)
             answer, stepped, outcome = tff.federated_map(
-                select, (collect(message), replica, config, roster, seed)
+                select, (sent, replica, config, roster, seed)
             )
             return SendOutput(stepped, answer, pending, outcome)
 

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
 
-from tff_gs import _growing, _tensor_specs
+from tff_gs import _collecting, _growing, _tensor_specs
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import waiting
 from tff_gs.costs import cost as cost_lib
@@ -48,7 +48,7 @@ from tff_gs.learning import (
 )
 from tff_gs.learning import objective as objective_lib
 from tff_gs.learning.training_round import ServerState
-from tff_gs.sparsifiers import fab_consensus, pipelined_consensus
+from tff_gs.sparsifiers import fab_consensus
 from tff_gs.sparsifiers import sparsifier as sparsifier_lib
 
 
@@ -323,7 +323,7 @@ def build_sparsified_process(
     )
     _require_feedback(rule)
     method = sparsifier.bind(dimension=dimension, probes=rule.probes)
-    exchange = _exchange_of(method)(
+    exchange = _EXCHANGES[method.legs](
         sparsifier=method,
         update=server,
         work=client_work,
@@ -351,6 +351,13 @@ def build_sparsified_process(
     return _build_computations(steps)
 
 
+_EXCHANGES: dict[sparsifier_lib.Legs, type[sparse_exchange.SparseExchange]] = {
+    sparsifier_lib.Legs.ENTRIES: sparse_exchange.SparseExchange,
+    sparsifier_lib.Legs.BALLOTS_THEN_VALUES: consensus_exchange.ConsensusExchange,
+    sparsifier_lib.Legs.VALUES_WITH_BALLOTS: pipelined_exchange.PipelinedExchange,
+}
+
+
 def _bind_encoders(
     objective: objective_lib.Objective, **encoders: encoder.Encoder
 ) -> dict[str, message_encoder.MessageEncoder]:
@@ -376,17 +383,6 @@ def _require_feedback(rule: controller_lib.Controller) -> None:
     controller_lib.require_feedback(
         rule, measured | controller_lib.PROBED if rule.probes else measured
     )
-
-
-def _exchange_of(
-    method: sparsifier_lib.Sparsifier,
-) -> type[sparse_exchange.SparseExchange]:
-    """The exchange that the method's rounds are."""
-    if isinstance(method, pipelined_consensus.PipelinedConsensus):
-        return pipelined_exchange.PipelinedExchange
-    if method.elects:
-        return consensus_exchange.ConsensusExchange
-    return sparse_exchange.SparseExchange
 
 
 def _build_catch_up(
@@ -460,22 +456,12 @@ def _build_initialize_clients(
 
 def _build_collect_ids() -> tff.Computation:
     """From clients' ids to all of them at the server, int32 [n]."""
-    zero = tff.tensorflow.computation(lambda: _growing.empty(tf.int32))
-    ids_type = zero.type_signature.result
-    add = tff.tensorflow.computation(
-        lambda ids, client_id: tf.concat([ids, client_id[tf.newaxis]], axis=0),
-        (ids_type, np.int32),
+    return _collecting.build_collect(
+        tff.TensorType(np.int32),
+        zero=lambda: _growing.empty(tf.int32),
+        add=lambda ids, client_id: tf.concat([ids, client_id[tf.newaxis]], axis=0),
+        join=lambda first, second: tf.concat([first, second], axis=0),
     )
-    join = tff.tensorflow.computation(
-        lambda first, second: tf.concat([first, second], axis=0), (ids_type, ids_type)
-    )
-    report = tff.tensorflow.computation(lambda ids: ids, ids_type)
-
-    @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
-    def collect(client_ids: tff.Value) -> tff.Value:
-        return tff.federated_aggregate(client_ids, zero(), add, join, report)
-
-    return collect
 
 
 def _build_next(
@@ -563,7 +549,13 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
     report = tff.tensorflow.computation(
         steps.report, (answered_type, answer_type, message_type)
     )
-    collect = _build_collect_reports(report.type_signature.result[1])
+    measured_type = report.type_signature.result[1]
+    collect = _collecting.build_collect(
+        measured_type,
+        zero=lambda: _reports.no_reports(_tensor_specs.structure(measured_type)),
+        add=_reports.collect,
+        join=_reports.join,
+    )
 
     @tff.federated_computation(
         tff.FederatedType(answer_type, tff.SERVER),
@@ -584,25 +576,6 @@ def _build_close(steps: training_round.Round) -> tff.Computation:
         return clients, collect(measured)
 
     return close
-
-
-def _build_collect_reports(measured_type: tff.Type) -> tff.Computation:
-    """From the clients' reports to all of them at the server."""
-    zero = tff.tensorflow.computation(
-        lambda: _reports.no_reports(_tensor_specs.structure(measured_type))
-    )
-    collected_type = zero.type_signature.result
-    collect = tff.tensorflow.computation(
-        _reports.collect, (collected_type, measured_type)
-    )
-    join = tff.tensorflow.computation(_reports.join, (collected_type, collected_type))
-    report = tff.tensorflow.computation(lambda collected: collected, collected_type)
-
-    @tff.federated_computation(tff.FederatedType(measured_type, tff.CLIENTS))
-    def collect_all(measured: tff.Value) -> tff.Value:
-        return tff.federated_aggregate(measured, zero(), collect, join, report)
-
-    return collect_all
 
 
 def _catch_up(

@@ -29,7 +29,13 @@ from typing_extensions import override
 from tff_gs import sparse_vector
 from tff_gs._tensorflow import tf
 from tff_gs.configuration import option
-from tff_gs.sparsifiers import fab_top_k, positional_sums, ranked_sums, top_k
+from tff_gs.sparsifiers import (
+    fab_top_k,
+    positional_sums,
+    ranked_sums,
+    sparsifier,
+    top_k,
+)
 
 
 class ElectionState(NamedTuple):
@@ -66,8 +72,7 @@ class FabConsensus(positional_sums.PositionalSums):
     """
 
     is_fair = True
-    elects = True
-    trips = 2.0
+    legs = sparsifier.Legs.BALLOTS_THEN_VALUES
 
     election_margin: float = option(
         default=1.25,
@@ -165,10 +170,7 @@ class FabConsensus(positional_sums.PositionalSums):
         self, positions: tf.Tensor, k_probe: tf.Tensor, shared: ElectedSet
     ) -> tf.Tensor:
         first = shared.order[:k_probe]
-        mask = sparse_vector.put(
-            tf.zeros_like(shared.order, tf.bool), first, tf.ones_like(first, tf.bool)
-        )
-        return tf.gather(mask, positions)
+        return sparse_vector.among(positions, first, tf.size(shared.order))
 
     @override
     def order(

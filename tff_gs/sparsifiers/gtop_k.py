@@ -193,7 +193,11 @@ class GTopK(sparsifier.Sparsifier):
         indices, first_ids, last_ids = tf.unstack(tf.reshape(notes, [-1, 3]), axis=1)
         below = (first_ids <= client_id) & (client_id <= last_ids)
         dropped = tf.boolean_mask(indices, below)
-        return self._among(sent, selected) & ~self._among(sent, dropped)
+        is_selected, is_dropped = (
+            sparse_vector.among(sent, others, self.dimension)
+            for others in (selected, dropped)
+        )
+        return is_selected & ~is_dropped
 
     def _walk(
         self, uploads: Uploads, total_weight: tf.Tensor, k: tf.Tensor
@@ -218,7 +222,7 @@ class GTopK(sparsifier.Sparsifier):
             ),
         )
         # Of what did not reach the root by any way, J says enough.
-        told = self._among(dropped.indices, root.indices)
+        told = sparse_vector.among(dropped.indices, root.indices, self.dimension)
         indices, first_leaves, last_leaves = (
             tf.boolean_mask(column, told) for column in dropped
         )

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from tff_gs import _growing
 from tff_gs._tensorflow import tf
-from tff_gs.sparsifiers import fab_consensus, ranked_sums
+from tff_gs.sparsifiers import fab_consensus, ranked_sums, sparsifier
 
 
 class Ranking(NamedTuple):
@@ -57,7 +57,7 @@ class PipelinedConsensus(fab_consensus.FabConsensus):
 
     # Of the nominees that came with the round before, whose clients may be others.
     is_fair = False
-    trips = 1.0
+    legs = sparsifier.Legs.VALUES_WITH_BALLOTS
 
     @override
     def initialize(self) -> fab_consensus.ElectionState:

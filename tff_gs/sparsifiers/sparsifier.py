@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import enum
 from typing import Any, ClassVar, NamedTuple, Self
 
 from tff_gs import _checks, configuration, sparse_vector
@@ -52,6 +53,16 @@ class Selection(NamedTuple):
     probe_notes_count: tf.Tensor | int = 0
 
 
+class Legs(enum.Enum):
+    """What clients send in a round; the value names the exchange that does it."""
+
+    ENTRIES = "SparseExchange"
+    #: See `tff_gs.sparsifiers.fab_consensus`.
+    BALLOTS_THEN_VALUES = "ConsensusExchange"
+    #: See `tff_gs.sparsifiers.pipelined_consensus`.
+    VALUES_WITH_BALLOTS = "PipelinedExchange"
+
+
 class Sparsifier(configuration.Configuration, abc.ABC):
     """What clients send, how the server reduces it, and what it selects.
 
@@ -68,17 +79,24 @@ class Sparsifier(configuration.Configuration, abc.ABC):
       implicit_indices: Whether the indices in messages are positions.
       is_fair: Whether J holds at least floor(k / N) coordinates of every client,
         whatever the others send.
-      elects: Whether clients first elect the coordinates that are then sent, see
-        `tff_gs.sparsifiers.fab_consensus`.
-      trips: How many times a client sends and receives in a round.
+      legs: What clients send in a round.
       dimension: D, the length of the vectors; known when bound.
       probes: Whether the selection at k' is wanted too; likewise.
     """
 
     implicit_indices: ClassVar[bool] = False
     is_fair: ClassVar[bool] = False
-    elects: ClassVar[bool] = False
-    trips: ClassVar[float] = 1.0
+    legs: ClassVar[Legs] = Legs.ENTRIES
+
+    @property
+    def elects(self) -> bool:
+        """Whether clients elect the coordinates that are sent."""
+        return self.legs is not Legs.ENTRIES
+
+    @property
+    def trips(self) -> float:
+        """How many times a client sends and receives in a round."""
+        return 2.0 if self.legs is Legs.BALLOTS_THEN_VALUES else 1.0
 
     def bind(self, *, dimension: int, probes: bool) -> Self:
         """The method for vectors of one length.
@@ -274,16 +292,7 @@ class Sparsifier(configuration.Configuration, abc.ABC):
           bool [n].
         """
         del notes, client_id
-        return self._among(sent, selected)
-
-    def _among(self, indices: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-        """Which of `indices` are among `others` (both int32), bool."""
-        mask = sparse_vector.put(
-            tf.zeros([self.dimension], tf.bool),
-            others,
-            tf.ones_like(others, dtype=tf.bool),
-        )
-        return sparse_vector.take(mask, indices)
+        return sparse_vector.among(sent, selected, self.dimension)
 
 
 def probe_difference(
