@@ -51,6 +51,29 @@ def factory_around(
     )
 
 
+def build_initialize(
+    state: Callable[[tff.Value, tff.Value], Any],
+    inner: tff.templates.AggregationProcess,
+    first: Callable[[], Any],
+) -> tff.Computation:
+    """Gives the first state of a process around `inner`.
+
+    Args:
+      state: From the inner state and that of the process itself to both.
+      inner: The process inside.
+      first: TensorFlow code; the first state of the process itself.
+    """
+    own = tff.tensorflow.computation(first)
+
+    @tff.federated_computation
+    def initialize_fn() -> tff.Value:
+        return tff.federated_zip(
+            state(inner.initialize(), tff.federated_eval(own, tff.SERVER))
+        )
+
+    return initialize_fn
+
+
 def aggregation_process(
     initialize_fn: tff.Computation,
     run: Callable[..., tff.templates.MeasuredProcessOutput],

@@ -87,7 +87,7 @@ class ElectedCoordinates:
         return self._method.initialize()
 
     def tell(self, state: fab_consensus.ElectionState, clients: tf.Tensor) -> tf.Tensor:
-        """R for N clients (int32 scalar), int32 scalar."""
+        """How many ranks N clients (int32 scalar) nominate, r, int32 scalar."""
         k = tf.constant(self.count)
         asked = self._method.share(state, tf.zeros([2], tf.int32), k)
         return self._method.ranks(asked, k, clients)[0]
@@ -252,26 +252,13 @@ def fab_consensus_factory(
             inner, tff.TensorType(np.float32, [steps.count]), *weight_types
         )
         return _inner.aggregation_process(
-            _build_initialize(steps, process),
+            _inner.build_initialize(ConsensusState, process, steps.initial_state),
             _build_round(steps, process, value_type, *weight_types),
             value_type,
             *weight_types,
         )
 
     return _inner.factory_around(inner, create)
-
-
-def _build_initialize(
-    steps: ElectedCoordinates, inner: tff.templates.AggregationProcess
-) -> tff.Computation:
-    first = tff.tensorflow.computation(steps.initial_state)
-
-    @tff.federated_computation
-    def initialize_fn() -> tff.Value:
-        started = tff.federated_eval(first, tff.SERVER)
-        return tff.federated_zip(ConsensusState(inner.initialize(), started))
-
-    return initialize_fn
 
 
 def _build_elect(steps: ElectedCoordinates, value_type: tff.Type) -> tff.Computation:

@@ -102,20 +102,6 @@ class SharedDraws:
         return self._flat.unflatten(vector)
 
 
-def _build_initialize(inner: tff.templates.AggregationProcess) -> tff.Computation:
-    first_round = tff.tensorflow.computation(lambda: tf.constant(0))
-
-    @tff.federated_computation
-    def initialize_fn() -> tff.Value:
-        return tff.federated_zip(
-            SharedCoordinatesState(
-                inner.initialize(), tff.federated_eval(first_round, tff.SERVER)
-            )
-        )
-
-    return initialize_fn
-
-
 def _build_round(
     draws: SharedDraws,
     inner: tff.templates.AggregationProcess,
@@ -261,7 +247,9 @@ def _wrap(
             inner, tff.TensorType(np.float32, [draws.count]), *weight_types
         )
         return _inner.aggregation_process(
-            _build_initialize(process),
+            _inner.build_initialize(
+                SharedCoordinatesState, process, lambda: tf.constant(0)
+            ),
             _build_round(draws, process, value_type),
             value_type,
             *weight_types,
