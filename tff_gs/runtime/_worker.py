@@ -3,13 +3,13 @@
 import atexit
 import concurrent.futures
 import contextlib
-import ctypes
 import functools
 import os
 import pathlib
 import queue
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -64,13 +64,13 @@ class LastingThread:
 
 __all__ = ["Stub", "WorkerError", "WorkerLostError", "running_worker"]
 
+_DYING_WITH_PARENT = pathlib.Path(__file__).with_name("_dying_with_parent.py")
 _BINARY = pathlib.Path(tff.__file__).parent / "data" / "worker_binary"
 _MAX_MESSAGE_BYTES = 2 * 1000 * 1000 * 1000
 _POLL_SECONDS = 0.02
 _START_SECONDS = 60.0
 # A connection breaks a little before the process that it leads to is seen to end.
 _END_SECONDS = 2.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Stub(tff.framework.RemoteExecutorGrpcStub):
@@ -136,12 +136,6 @@ def _ending(process: subprocess.Popen) -> str | None:
         return f"signal {-code}"
 
 
-def _die_with_parent() -> None:
-    """Runs in the child: without it the worker outlives a program that is killed."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 @functools.cache
 def _starter() -> LastingThread:
     """The thread that starts all workers: they are killed when their thread ends."""
@@ -173,6 +167,8 @@ def running_worker(
     """
     port = portpicker.pick_unused_port()
     command = [
+        # No code of ours runs between fork and exec: see the script.
+        *(sys.executable, "-I", "-S", os.fspath(_DYING_WITH_PARENT), str(os.getpid())),
         os.fspath(_BINARY),
         f"--port={port}",
         f"--max_concurrent_computation_calls={max_concurrent_computation_calls}",
@@ -187,7 +183,6 @@ def running_worker(
             env={**os.environ, **environment},
             # Ctrl-C in a terminal is for the program, which then ends the worker.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
         )
         process = _starter().run(start)
         atexit.register(process.kill)
@@ -226,9 +221,9 @@ def _wait_until_ready(stub: Stub, process: subprocess.Popen, log: IO[bytes]) -> 
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
             lines = log.read().decode(errors="replace").strip().splitlines() or [""]
+            ending = "silent" if process.poll() is None else _ending(process)
             raise WorkerError(
-                "Expected the TFF worker process to answer, found it "
-                f"{'ended' if process.poll() is not None else 'silent'}; its last "
-                f"words: {lines[-1]!r}."
+                "Expected the TFF worker process to answer when it starts, found "
+                f"{ending}; its last words: {lines[-1]!r}."
             )
         time.sleep(_POLL_SECONDS)
