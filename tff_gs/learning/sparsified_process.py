@@ -535,19 +535,9 @@ def _build_next(
     clients_type: tff.StructWithPythonType,
 ) -> tff.Computation:
     """See `SparsifiedProcess.next`."""
-    exchange = steps.exchange
     begin = tff.tensorflow.computation(steps.begin, state_type)
     close = _build_close(steps)
-    finish = tff.tensorflow.computation(
-        steps.finish,
-        (
-            state_type,
-            steps.server.replica_type,
-            begin.type_signature.result.config,
-            exchange.send.type_signature.result.outcome.member,
-            close.type_signature.result[1].member,
-        ),
-    )
+    finish = _build_finish(steps, state_type, begin, close)
     data_type = tff.types.tensorflow_to_type(steps.objective.input_spec)
 
     @tff.federated_computation(
@@ -558,7 +548,7 @@ def _build_next(
     def next_fn(state: tff.Value, clients: tff.Value, data: tff.Value) -> RoundOutput:
         caught_up = _catch_up(steps, state, clients)
         begun = tff.federated_map(begin, state)
-        exchanged = exchange.send(
+        exchanged = steps.exchange.send(
             _replica(state),
             begun.config,
             state.client_ids,
@@ -592,6 +582,26 @@ def _build_next(
         )
 
     return next_fn
+
+
+def _build_finish(
+    steps: training_round.Round,
+    state_type: tff.StructWithPythonType,
+    begin: tff.Computation,
+    close: tff.Computation,
+) -> tff.Computation:
+    """`Round.finish`, of what the steps before it give."""
+    exchanged_type = steps.exchange.send.type_signature.result
+    return tff.tensorflow.computation(
+        steps.finish,
+        (
+            state_type,
+            steps.server.replica_type,
+            begin.type_signature.result.config,
+            exchanged_type.outcome.member,
+            close.type_signature.result[1].member,
+        ),
+    )
 
 
 def _build_close(steps: training_round.Round) -> tff.Computation:
