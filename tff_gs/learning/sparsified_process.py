@@ -2,15 +2,15 @@
 
 A round m, and what does it; by default, with FAB consensus:
 
-    server  k, k' <- the rule's decision                   `Round.begin`
-    client  a_i <- a_i + gradient, or local updates        `ConsensusExchange.nominate`
-    client  send a ballot: the first r ranks of a_i        `ConsensusExchange.nominate`
-    server  J <- the first k in the ballots' order         `ConsensusExchange.elect`
-    client  send encode(a_i at J), without indices         `ConsensusExchange.send_values`
-    server  b <- mean at J; w <- w - eta b; send encode(b) `ConsensusExchange.select`
-    client  w <- w - eta b; a_i <- 0 at J                  `ConsensusExchange.receive`
-    client  report the losses that the rule wants          `Round.report`
-    server  the rule learns theta(k), b, what else it wants `Round.finish`
+    server  k, k' <- the rule's decision                `Round.begin`
+    client  a_i <- a_i + gradient, or local updates     `ConsensusExchange.nominate`
+    client  send a ballot: the first r ranks of a_i     `ConsensusExchange.nominate`
+    server  J <- the first k in the ballots' order      `ConsensusExchange.elect`
+    client  send encode(a_i at J), values only          `ConsensusExchange.send_values`
+    server  b <- mean at J; w <- w - eta b; send b      `ConsensusExchange.select`
+    client  w <- w - eta b; a_i <- 0 at J               `ConsensusExchange.receive`
+    client  report the losses that the rule wants       `Round.report`
+    server  the rule learns theta(k), b, ...            `Round.finish`
 
 With the paper's FAB-top-k (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3) and a rule
 that probes:
