@@ -216,15 +216,11 @@ def _show(
     """Draws the picture, and prints what came out of the run."""
     from launch import closing, summary_plot
 
-    time_unit = options.cost.time_label
-    captions = summary_plot.Captions(
-        title=_title(experiment, options),
+    captions = summary_plot.captions(
+        options,
+        flags.used(),
         dimension=experiment.dimension,
-        time_label=time_unit,
-        guaranteed=options.method.sparsifier.is_fair
-        and options.participation.clients_per_round is None,
-        metric=next(iter(options.task.metrics), None),
-        loss_label=options.task.loss_label,
+        clients=len(experiment.clients),
     )
     _draw(directory, captions)
     screen.say(
@@ -234,7 +230,7 @@ def _show(
             result,
             directory,
             task=flags.used()["task"],
-            time_label=time_unit,
+            time_label=options.cost.time_label,
             wanted=options.training.targets,
         )
     )
@@ -284,17 +280,6 @@ def _notes(
         )
     named = flags.plugins_used()
     return {**notes, "plugins": plugins.checksums(named)} if named else notes
-
-
-def _title(experiment: "Experiment", options: RunOptions) -> str:
-    cohort = options.participation.clients_per_round
-    share = "" if cohort is None else f"{cohort} of "
-    names = flags.used()
-    return (
-        f"{names['task']}, {share}{len(experiment.clients)} clients: "
-        f"{names['sparsifier']}, k by {names['controller']}, seed "
-        f"{options.training.seed}"
-    )
 
 
 def _parse(argv: Sequence[str]) -> RunOptions:
