@@ -74,7 +74,5 @@ def _environment():
 
 def check(block, printed):
     """Fails unless the block printed what the page says."""
-    matches = doctest.OutputChecker().check_output(
-        block.printed, printed, _COMPARISON
-    )
+    matches = doctest.OutputChecker().check_output(block.printed, printed, _COMPARISON)
     assert matches, f"{block.place} printed:\n{printed}\nnot:\n{block.printed}"
