@@ -25,6 +25,7 @@ class SpoolFolder:
 
     Attributes:
       path: The folder.
+      descriptor: The folder, open.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class SpoolFolder:
         parent = pathlib.Path(_temporary_directory())
         _remove_dead(parent)
         with readable_errors(parent):
-            self.path, self._lock = _make(parent)
+            self.path, self.descriptor = _make(parent)
 
     def clear(self) -> None:
         """Removes all files."""
@@ -46,7 +47,7 @@ class SpoolFolder:
     def close(self) -> None:
         """Removes the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        os.close(self.descriptor)
 
 
 @contextlib.contextmanager
@@ -87,7 +88,7 @@ def _temporary_directory() -> str:
 
 
 def _make(parent: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """A new folder, with the open descriptor that locks it."""
+    """A new folder, and its descriptor, which locks it."""
     while True:
         path = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
