@@ -19,7 +19,8 @@ from tff_gs.runtime import _private_bind, spool_folder
 Address = str | tuple[str, int]
 
 _LOOPBACK = "127.0.0.1"
-_NAME = "worker"
+_PREFIX = "tff_gs_worker_"
+_NAME = "socket"
 
 
 class Door:
@@ -72,7 +73,7 @@ def opened() -> Iterator[Door]:
             yield Door((_LOOPBACK, port), port)
         return
     with (
-        contextlib.closing(spool_folder.SpoolFolder()) as folder,
+        contextlib.closing(spool_folder.SpoolFolder(_PREFIX)) as folder,
         _reserved_port(shared=False) as port,
         socket.socket(socket.AF_UNIX) as listener,
     ):
