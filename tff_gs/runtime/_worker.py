@@ -1,6 +1,7 @@
 """Reaches the TFF worker process that a program starts for itself."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from tff_gs.runtime.worker_errors import WorkerError, WorkerLostError
 __all__ = ["Stub", "WorkerError", "WorkerLostError", "running_worker"]
 
 _START_SECONDS = 60.0
+_POLL_SECONDS = 0.01
 
 
 class Stub(tff.framework.RemoteExecutorGrpcStub):
@@ -93,14 +95,14 @@ def running_worker(
         ) as worker,
         contextlib.closing(_channels.open_channel(worker.target)) as channel,
     ):
-        _wait_until_ready(channel, worker)
-        yield Stub(channel, worker.how_it_ended)
+        stub = Stub(channel, worker.how_it_ended)
+        _wait_until_ready(stub, worker)
+        yield stub
 
 
-def _wait_until_ready(
-    channel: grpc.Channel, worker: _worker_process.WorkerProcess
-) -> None:
-    try:
-        grpc.channel_ready_future(channel).result(timeout=_START_SECONDS)
-    except grpc.FutureTimeoutError as error:
-        raise worker.unanswered() from error
+def _wait_until_ready(stub: Stub, worker: _worker_process.WorkerProcess) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not stub.is_ready:
+        if time.monotonic() > deadline:
+            raise worker.unanswered()
+        time.sleep(_POLL_SECONDS)
