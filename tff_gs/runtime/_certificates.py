@@ -30,11 +30,16 @@ def check(path: pathlib.Path) -> None:
     try:
         _shake_hands(server_context(path), _client_context(path))
     except ssl.SSLError as error:
-        reason = getattr(error, "verify_message", "") or error.reason or str(error)
         raise ValueError(
             f"Expected a file with a key and its own certificate for {NAME}, found "
-            f"{path} ({reason}); docs/several_machines.md says how to make one."
+            f"{path} ({reason(error)}); docs/several_machines.md says how to make one."
         ) from error
+
+
+def reason(error: ssl.SSLError) -> str:
+    """Why a connection failed, in the words of OpenSSL."""
+    told = getattr(error, "verify_message", "") or error.reason or str(error)
+    return told.replace("_", " ").lower()
 
 
 def server_context(path: pathlib.Path) -> ssl.SSLContext:
