@@ -317,4 +317,6 @@ def test_a_machine_where_workers_would_be_open_to_all(sentence, monkeypatch):
         raise _private_bind.NoLibraryError("Expected gcc, found no C compiler.")
 
     monkeypatch.setattr(_private_bind, "library", fail)
-    assert sentence() == "Expected gcc, found no C compiler."
+    assert sentence() == (
+        "Expected gcc, found no C compiler. Its workers would be open to everybody."
+    )
