@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags as absl_flags
 
-from launch import about, flag_types, flags, interruption, screen, topic
+from launch import (
+    about,
+    command_line,
+    flag_types,
+    flags,
+    interruption,
+    screen,
+    topic,
+)
 from launch.comparison import gathered, plan, preset, runner, standing
 
 if TYPE_CHECKING:
@@ -128,7 +136,7 @@ def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> CommandLine:
     try:
         _, *others = values(list(argv), known_only=True)
     except absl_flags.Error as error:
-        raise ValueError(flags.sentence(error)) from None
+        raise ValueError(command_line.sentence(error)) from None
     if others and not any(word.startswith("-") for word in others):
         return CommandLine({}, others)
     given = flags.given([word for word in others if word != "--"], values)

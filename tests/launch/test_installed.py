@@ -60,17 +60,27 @@ def _run(installed, beside):
 def test_what_is_installed(installed):
     import tff_gs
 
-    assert (installed / "tff_gs" / "py.typed").is_file()
+    for file in ("py.typed", "runtime/_private_bind.c"):
+        assert (installed / "tff_gs" / file).is_file()
     assert list((installed / "launch" / "comparison" / "presets").glob("*.toml"))
     (metadata,) = installed.glob("tff_gs-*.dist-info/METADATA")
     assert f"\nVersion: {tff_gs.__version__}\n" in metadata.read_text()
 
 
-@pytest.mark.parametrize("program", ["tff-gs-train", "tff-gs-compare", "tff-gs-regret"])
-def test_help(run, program):
+@pytest.mark.parametrize(
+    ("program", "flag"),
+    [
+        ("tff-gs-train", "--output_dir"),
+        ("tff-gs-compare", "--output_dir"),
+        ("tff-gs-regret", "--output_dir"),
+        ("tff-gs-inspect", "--json"),
+        ("tff-gs-worker", "--certificate"),
+    ],
+)
+def test_help(run, program, flag):
     helped = run(program, "--help")
     assert helped.stderr == ""
-    assert "--output_dir" in helped.stdout
+    assert flag in helped.stdout
 
 
 def test_a_comparison(run, beside):

@@ -24,7 +24,15 @@ from tensorflow_federated.python.core.environments.tensorflow_backend import (
 from typing_extensions import override
 
 from tff_gs import _client_values
-from tff_gs.runtime import _default_context, _executors, _spool, _worker, spool_folder
+from tff_gs.runtime import (
+    _default_context,
+    _executors,
+    _lasting_thread,
+    _spool,
+    _worker,
+    _worker_process,
+    spool_folder,
+)
 
 atexit.register(_default_context.let_go)
 
@@ -133,7 +141,7 @@ class ResidentContext(tff.framework.SyncContext):
             collections.OrderedDict()
         )
         # A thread of its own: a notebook's thread has a running event loop already.
-        self._thread = _worker.LastingThread("tff_gs resident context")
+        self._thread = _lasting_thread.LastingThread("tff_gs resident context")
         self._spool = files
         self._closed = False
 
@@ -460,23 +468,12 @@ def execution_context(
         TensorFlow finds cores.
     """
     calls = max_concurrent_computation_calls or len(os.sched_getaffinity(0))
-    environment = {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # oneDNN's own allocator doubles its regions and never gives one back: a fifth
-        # more memory than the clients' values need.
-        "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
-        # With an arena for each thread, what one frees is of no use to the others, and
-        # the executors of many numbers of clients leave more and more memory; with one
-        # for all, threads wait for each other.
-        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
-    }
-    if intra_op_threads is not None:
-        environment["TF_NUM_INTRAOP_THREADS"] = str(intra_op_threads)
     stack = tff.framework.get_context_stack()
     with (
         contextlib.closing(_spool.Spool()) as files,
         _worker.running_worker(
-            max_concurrent_computation_calls=calls, environment=environment
+            max_concurrent_computation_calls=calls,
+            environment=_worker_process.usual_environment(intra_op_threads),
         ) as stub,
         contextlib.closing(ResidentContext(stub, files)) as context,
         stack.install(context),
