@@ -68,8 +68,8 @@ def _number(run: recorded.RecordedRun, option: str, cost: str) -> float:
         found.check(value)
     except ValueError:
         raise ValueError(
-            f"Expected {option} to be {_words(found)} in the flags of {run.path}, found "
-            f"{json.dumps(text)}."
+            f"Expected {option} to be {_words(found)} in the flags of {run.path}, "
+            f"found {json.dumps(text)}."
         ) from None
     return value
 

@@ -1,6 +1,8 @@
 // A chart of lines over linear or logarithmic axes.
 
 const CHARACTER = 6.6;
+// Of names, which are bold.
+const WIDE_CHARACTER = 7.4;
 const HEIGHT_OF_TEXT = 15;
 
 // From a value to a place in pixels, and the places of ticks.
@@ -67,6 +69,12 @@ function rangeOf(values, isLog) {
   return isLog ? [low / 2, high * 2] : [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
 }
 
+// A range with a little room at both ends.
+function withRoom([from, to]) {
+  const room = (to - from) * 0.04;
+  return [from - room, to + room];
+}
+
 // Draws into `host`. A spec has `height`, `name` (what a screen reader says), `x` and `y`
 // with `label`, `format`, `isLog`, `from` and `to`; `lines` with `points`, `number` and
 // `label`; and perhaps `bands`, `goal`, `rings` and `cursor`.
@@ -77,7 +85,7 @@ function drawChart(host, spec) {
   const longest = Math.max(0, ...labels.map((line) => (isWide ? line.label : line.letter).length));
   const box = {
     left: 12 + CHARACTER * Math.max(3, ...[spec.y.from, spec.y.to].map((v) => spec.y.format(v).length)),
-    right: width - 14 - (labels.length ? 8 + CHARACTER * longest : 0),
+    right: width - 14 - (labels.length ? 8 + WIDE_CHARACTER * longest : 0),
     top: 26,
     bottom: spec.height - 40,
   };
@@ -136,9 +144,10 @@ function drawBand(points, x, y) {
 
 function drawGoal(spec, box, y) {
   const height = y.at(spec.goal);
+  const isHigh = height < box.top + HEIGHT_OF_TEXT;
   return [
     svg("line", { class: "goal", x1: box.left, x2: box.right, y1: height, y2: height }),
-    svg("text", { x: box.left + 6, y: height - 5 }, `goal ${spec.y.format(spec.goal)}`),
+    svg("text", { x: box.right - 6, y: height + (isHigh ? 15 : -6), "text-anchor": "end" }, `goal ${spec.y.format(spec.goal)}`),
   ];
 }
 

@@ -46,7 +46,7 @@ function drawCurves(state, data, chosen, reached) {
   const curves = chosen.map(({ run }) => pointsOf(run, state.measure, state.link));
   const points = curves.flat();
   const [from, to] = rangeOf(points.map(([x]) => x), state.isLog);
-  const [least, most] = rangeOf([...points.map(([, y]) => y), state.goal], false);
+  const [least, most] = withRoom(rangeOf([...points.map(([, y]) => y), state.goal], false));
   const unit = unitOf(state.isLog ? Math.sqrt(from * to) : to);
   const lines = chosen.map((one, n) => ({
     number: one.number,

@@ -25,16 +25,16 @@ function goalStops(number) {
   return stops.length ? stops : [low];
 }
 
-// Near to the best that half of the runs reach.
+// Near to the best that three of four methods reach on the link.
 function usualGoal(number, stops) {
   const { larger_is_better: isUp } = data.measures[number];
-  const best = data.runs
-    .map((run) => run.evaluations.values[number].filter((value) => value !== null))
+  const best = chooseRuns(data, state.link)
+    .map(({ run }) => run.evaluations.values[number].filter((value) => value !== null))
     .filter((values) => values.length)
     .map((values) => (isUp ? Math.max(...values) : Math.min(...values)))
     .sort((a, b) => (isUp ? a - b : b - a));
-  const middle = best[Math.floor((best.length - 1) / 2)];
-  const within = stops.filter((stop) => (isUp ? stop <= middle : stop >= middle));
+  const reached = best[Math.floor((best.length - 1) / 4)];
+  const within = stops.filter((stop) => (isUp ? stop <= reached : stop >= reached));
   if (!within.length) return stops[0];
   return isUp ? within[within.length - 1] : within[0];
 }
@@ -76,7 +76,7 @@ function refresh() {
 function addLinkControls() {
   const format = { up: rateInWords, down: rateInWords, latency: secondsInWords, compute: secondsInWords,
     slowdown: (factor) => (factor === 1 ? "as the others" : `${withDigits(factor, 3)} times slower`) };
-  const labels = { up: "Up", down: "Down", latency: "Latency of a message", compute: "Computing a minibatch gradient",
+  const labels = { up: "Up", down: "Down", latency: "Latency of a message", compute: "Computing a gradient",
     slowdown: "The slowest node" };
   for (const [name, label] of Object.entries(labels)) {
     sliders[name] = addSlider(byId("link-controls"), {
@@ -123,14 +123,17 @@ function addGoalControls() {
 function addRoundControls() {
   const last = Math.max(...data.runs.map((run) => run.rounds));
   state.round = Math.max(1, Math.round(last / 2));
-  addSlider(byId("round-control"), {
-    id: "round", label: "Round", stops: Array.from({ length: last }, (_, n) => n + 1), value: state.round,
+  const stops = Array.from({ length: last }, (_, n) => n + 1);
+  // One where the round is drawn, and one where the rule is: they move together.
+  const both = ["round", "rule-round"].map((id) => addSlider(byId(`${id}-control`), {
+    id, label: "Round", stops, value: state.round,
     format: (value) => `${value.toLocaleString("en")} of ${last.toLocaleString("en")}`,
     changed: (value) => {
       state.round = value;
+      both.forEach((slider) => slider.set(value));
       refresh();
     },
-  });
+  }));
   const switches = { "log-time": "isLog", "one-scale": "isOneScale" };
   for (const [id, name] of Object.entries(switches)) {
     byId(id).addEventListener("change", () => {
@@ -159,7 +162,7 @@ function showRuns() {
   const methodOf = (number) => data.methods.findIndex((method) => method.runs.includes(number));
   setTable(byId("runs"), [
     { text: "Directory", kind: "words" }, { text: "Method", kind: "words" }, { text: "Rounds", kind: "number" },
-    { text: "Clients of a round", kind: "number" }, { text: "State", kind: "words" }, { text: "Made", kind: "words wide" },
+    { text: "Clients of a round", kind: "number" }, { text: "State", kind: "words" }, { text: "Made for", kind: "words wide" },
     { text: "Flags", kind: "words" },
   ], data.runs.map((run, number) => ({
     cells: [

@@ -43,18 +43,31 @@ function showColumns(state, run) {
   setOptions(byId("column"), [...seen, ...others].map((name) => [name, name]), state.column);
 }
 
-function overRounds(host, run, state, { name, label, columns, bands = [] }) {
+function overRounds(host, run, state, { name, label, columns, names = [], bands = [] }) {
   const rounds = run.table.round;
   const values = columns.flatMap((column) => column);
   const [low, high] = rangeOf(values, false);
   const isLog = low > 0 && high > 20 * low;
-  const [from, to] = rangeOf(values, isLog);
+  const [from, to] = isLog ? rangeOf(values, true) : withRoom(rangeOf(values, false));
   drawChart(host, {
     name,
     height: 220,
-    x: { label: "round", format: (value) => value.toLocaleString("en"), isLog: false, from: rounds[0], to: Math.max(rounds[rounds.length - 1], rounds[0] + 1) },
+    x: {
+      label: "round",
+      format: (value) => value.toLocaleString("en"),
+      isLog: false,
+      from: rounds[0],
+      to: Math.max(rounds[rounds.length - 1], rounds[0] + 1),
+    },
     y: { label, format: (value) => withDigits(value, 3), isLog, from, to },
-    lines: columns.map((column, n) => ({ number: n, isPlain: true, isLog, points: rounds.map((round, i) => [round, column[i]]) })),
+    lines: columns.map((column, n) => ({
+      number: n,
+      letter: names[n],
+      label: names[n],
+      isPlain: true,
+      isLog,
+      points: rounds.map((round, i) => [round, column[i]]),
+    })),
     bands,
     cursor: rounds[placeOf(run, state.round)],
   });
@@ -75,6 +88,7 @@ function drawRule(state, run) {
     name: "Selected entries of a client over rounds: the least, the median and the most",
     label: "entries",
     columns: [median, least, most],
+    names: ["median", "least", "most"],
     bands: [rounds.map((round, n) => [round, least[n], most[n]])],
   });
   drawClients(run);
