@@ -3,10 +3,10 @@
     python -m launch.demo
     python -m launch.demo --output_dir=DIR
 
-On scikit-learn's handwritten digits, which need no download: dense updates, FAB-top-k at a
-fixed k, and k learned with FAB-top-k and FAB consensus on links from HF radio to LTE. All
-runs together take about two minutes on two idle cores. A run that is complete is not
-repeated: after Ctrl-C the same command continues.
+On scikit-learn's handwritten digits, which need no download: dense updates, FAB-top-k
+at a fixed k, and k learned with FAB-top-k and FAB consensus on links from HF radio to
+LTE. All runs together take about two minutes on two idle cores. A run that is complete
+is not repeated: after Ctrl-C the same command continues.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ from launch import train_flags
 from launch.reporting import links, recorded
 
 # They need no feedback, so k does not depend on what a round took.
-_UNAIDED = ("fixed", "schedule", "replay")
+UNAIDED = ("fixed", "schedule", "replay")
 
 
 class Method(NamedTuple):
@@ -33,7 +33,7 @@ def group(runs: Sequence[recorded.RecordedRun]) -> list[Method]:
     firsts = [runs[numbers[0]] for numbers in groups]
     labels = _labels(firsts)
     return [
-        Method(label, first.flags["controller"] not in _UNAIDED, numbers)
+        Method(label, first.flags["controller"] not in UNAIDED, numbers)
         for label, first, numbers in zip(labels, firsts, groups, strict=True)
     ]
 

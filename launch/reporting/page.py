@@ -34,7 +34,7 @@ def render(runs: Sequence[recorded.RecordedRun]) -> str:
         if len(text.encode()) < MOST_BYTES:
             return text
     raise ValueError(
-        f"Expected runs that fit on a page of {MOST_BYTES // 1_000_000} MB, found "
+        f"Expected runs that fit on a page of {MOST_BYTES / 1e6:g} MB, found "
         f"{len(runs)} that do not: give fewer."
     )
 

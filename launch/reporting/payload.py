@@ -10,8 +10,8 @@ from tff_gs.registry import Registry, hint
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 from tff_gs.sparsifiers.sparsifier import Legs
 
-# Links to begin with; the slider's ends are the first and the last of the rates.
-_PRESETS: Sequence[tuple[str, float, float]] = (
+#: Links to begin with. The slider's ends are the first and the last of the rates.
+PRESETS: Sequence[tuple[str, float, float]] = (
     ("HF radio", 9_600.0, 0.2),
     ("narrowband SATCOM", 64_000.0, 0.3),
     ("tactical radio", 500_000.0, 0.1),
@@ -61,7 +61,7 @@ def build(runs: Sequence[recorded.RecordedRun], most_rounds: int) -> dict[str, A
         "stops": _stops(made_for),
         "presets": [
             {"name": name, "up": rate, "down": rate, "latency": latency}
-            for name, rate, latency in _PRESETS
+            for name, rate, latency in PRESETS
         ],
         "start": next((m["link"] for m in made_for if m["link"]), links.default_link()),
         "methods": [method._asdict() for method in methods.group(runs)],

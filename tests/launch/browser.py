@@ -102,7 +102,10 @@ def opened(folder):
             "binary": shutil.which("chromium"),
             "args": [*_ARGUMENTS, f"--user-data-dir={folder / 'profile'}"],
         }
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        wanted = {
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
         body = {"capabilities": {"alwaysMatch": wanted}}
         session = f"{root}/session/{_ask('POST', f'{root}/session', body)['sessionId']}"
         try:
