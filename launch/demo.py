@@ -41,14 +41,13 @@ _HELP_END = (
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
     others = command.parse(argv, FLAGS, _help_text)
-    return command.run(FLAGS, lambda: _build(others), _report)
+    return command.run(FLAGS, lambda: command.build(FLAGS, others), _report, _announce)
 
 
-def _build(others: dict[str, str]) -> preset.Preset:
-    chosen = command.build(FLAGS, others)
+def _announce(runs: Sequence[plan.Run]) -> None:
+    """Says what is coming: the first run says nothing for a while."""
     if not FLAGS.dry_run:
-        screen.say(f"{chosen.title}: {len(chosen.methods)} runs, then the page.")
-    return chosen
+        screen.say(f"Digits over slow links: {len(runs)} runs, then the page.")
 
 
 def _report(

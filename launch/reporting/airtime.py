@@ -63,6 +63,14 @@ def is_bound(run: recorded.RecordedRun) -> bool:
     return "local_epochs" in run.flags or "clients_per_round" in run.flags
 
 
+def sends_alike(run: recorded.RecordedRun) -> bool:
+    """Whether all clients sent as many bits as one another, in every round."""
+    return all(
+        row["uplink_bits"] == row["clients"] * row["uplink_bits_max"]
+        for row in run.count_rows()
+    )
+
+
 def add_up(run: recorded.RecordedRun) -> Sums:
     """The sums of a run."""
     rows = run.count_rows()

@@ -173,6 +173,7 @@ def _run(
         "flags": [[name, text] for name, text in run.flags.items()],
         "is_complete": run.is_complete,
         "is_bound": airtime.is_bound(run),
+        "sends_alike": airtime.sends_alike(run),
         "rounds": run.rounds,
         "dimension": run.dimension,
         "clients": max(row["clients"] for row in run.count_rows()),

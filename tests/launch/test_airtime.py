@@ -142,6 +142,25 @@ def test_cohorts_by_hand(tmp_path):
     assert sums.sent_down == [4096 + 32_900, 2 * 4096 + 32_900]
 
 
+def test_bounds(tmp_path):
+    def standing(slowdown, sent, **flags):
+        rounds = [{"uplink_bits_max": 1000, "uplink_bits": sent}]
+        folder = tmp_path / f"{sent} {len(flags)}"
+        if not folder.exists():
+            recorded_runs.write(folder, rounds=rounds, accuracies=[0.5], flags=flags)
+        run = payload.build([recorded.read(folder)], 9)["runs"][0]
+        link = {**_LINKS[0], "slowdown": slowdown}
+        fixed = {"run": run, "method": {"is_learned": False}}
+        (said,) = page_script.call(["standingInWords", fixed, link])
+        return said.partition(":")[0]
+
+    assert standing(1, 3999) == "exact"
+    assert standing(2, 3999) == "at most this long"
+    assert standing(2, 4000) == "exact"
+    assert standing(1, 4000, local_epochs="1") == "at most this long"
+    assert standing(1, 4000, clients_per_round="4", k="1") == "at most this long"
+
+
 def test_the_parts_of_a_round_are_all_of_it(tmp_path):
     link = {"up": 1000, "down": 2000, "latency": 0.5, "compute": 2, "slowdown": 2}
     row = {

@@ -9,7 +9,7 @@ from launch import demo
 from launch.comparison import preset
 from launch.reporting import airtime, links, payload, recorded
 
-_SMALL = ("--only=dense,consensus_hf", "--clients=3", "--rounds=3", "--eval_every=1")
+_SMALL = ("--only=dense,consensus_hf", "--clients=5", "--rounds=3", "--eval_every=1")
 
 
 @pytest.fixture(name="start_demo", scope="module")

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from launch.reporting import page
+
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SMALL = ("--clients=5", "--rounds=1", "--batch_size=8", "--controller=fixed")
 
@@ -62,15 +64,17 @@ def test_what_is_installed(installed):
 
     assert (installed / "tff_gs" / "py.typed").is_file()
     assert list((installed / "launch" / "comparison" / "presets").glob("*.toml"))
+    for name in page.SCRIPTS:
+        assert (installed / "launch" / "reporting" / "assets" / name).is_file()
     (metadata,) = installed.glob("tff_gs-*.dist-info/METADATA")
     assert f"\nVersion: {tff_gs.__version__}\n" in metadata.read_text()
 
 
-@pytest.mark.parametrize("program", ["tff-gs-train", "tff-gs-compare", "tff-gs-regret"])
+@pytest.mark.parametrize("program", ["train", "compare", "regret", "report", "demo"])
 def test_help(run, program):
-    helped = run(program, "--help")
+    helped = run(f"tff-gs-{program}", "--help")
     assert helped.stderr == ""
-    assert "--output_dir" in helped.stdout
+    assert "--output" in helped.stdout
 
 
 def test_a_comparison(run, beside):

@@ -9,11 +9,15 @@ function chooseRuns(data, link) {
   });
 }
 
-// Whether the seconds of a method are exact on a link, in words.
+function exactnessInWords(run, link) {
+  if (run.is_bound) return "at most this long: clients differ in what they compute or receive";
+  if (link.slowdown > 1 && !run.sends_alike) return "at most this long: the slow node may send less than others";
+  return "exact";
+}
+
+// Whether the seconds of a method are those of its rounds on a link, in words.
 function standingInWords({ method, run }, link) {
-  const exact = run.is_bound
-    ? "at most this long: clients differ in what they compute or receive"
-    : "exact";
+  const exact = exactnessInWords(run, link);
   if (!method.is_learned) return exact;
   if (isMadeFor(run, link)) return `${exact}; k was learned on this link`;
   const made = `k was learned ${madeForInWords(run)}`;
