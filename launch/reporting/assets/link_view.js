@@ -9,6 +9,10 @@ function chooseRuns(data, link) {
   });
 }
 
+function isExact({ method, run }, link) {
+  return !method.is_learned || isMadeFor(run, link);
+}
+
 function exactnessInWords(run, link) {
   if (run.is_bound) return "at most this long: clients differ in what they compute or receive";
   if (link.slowdown > 1 && !run.sends_alike) return "at most this long: the slow node may send less than others";
@@ -19,7 +23,7 @@ function exactnessInWords(run, link) {
 function standingInWords({ method, run }, link) {
   const exact = exactnessInWords(run, link);
   if (!method.is_learned) return exact;
-  if (isMadeFor(run, link)) return `${exact}; k was learned on this link`;
+  if (isExact({ method, run }, link)) return `${exact}; k was learned on this link`;
   const made = `k was learned ${madeForInWords(run)}`;
   return `not exact: ${made}. On this link the rule would choose another k`;
 }
@@ -102,7 +106,7 @@ function showGoals(state, data, chosen, reached) {
       isBest: times[n] === best && best < Infinity,
     };
   }));
-  byId("first").textContent = headline(chosen, times, goal);
+  byId("first").textContent = headline(chosen, times, goal, state.link);
 }
 
 function nameCell(one) {
@@ -115,13 +119,14 @@ function bestInWords(run, measureNumber, measure) {
   return values.length ? measureInWords(measure, best) : "unknown";
 }
 
-function headline(chosen, times, goal) {
+function headline(chosen, times, goal, link) {
   const best = Math.min(...times);
   if (best === Infinity) return `No run reaches ${goal}.`;
   const first = chosen[times.indexOf(best)];
   const known = times.filter((time) => time < Infinity);
   const last = Math.max(...known);
-  const start = `First at ${goal}: ${first.letter} ${first.method.label}, after ${secondsInWords(best)}`;
+  const note = isExact(first, link) ? "" : " (not exact)";
+  const start = `First at ${goal}: ${first.letter} ${first.method.label}, after ${secondsInWords(best)}${note}`;
   if (last === best || best === 0) return `${start}.`;
   const slowest = chosen[times.indexOf(last)];
   return `${start}. ${slowest.letter} ${slowest.method.label} takes ${withDigits(last / best, 2)} times as long.`;

@@ -34,8 +34,10 @@ function cellInWords(value) {
 }
 
 function linkInWords(link) {
-  return `${rateInWords(link.up)} up, ${rateInWords(link.down)} down, `
-    + `${secondsInWords(link.latency)} latency, ${secondsInWords(link.compute)} a gradient`;
+  const rates = link.up === link.down
+    ? `${rateInWords(link.up)} both ways`
+    : `${rateInWords(link.up)} up, ${rateInWords(link.down)} down`;
+  return `${rates}, ${secondsInWords(link.latency)} latency, ${secondsInWords(link.compute)} a gradient`;
 }
 
 // The link that a run was made for.

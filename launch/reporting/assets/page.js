@@ -76,8 +76,8 @@ function refresh() {
 function addLinkControls() {
   const format = { up: rateInWords, down: rateInWords, latency: secondsInWords, compute: secondsInWords,
     slowdown: (factor) => (factor === 1 ? "as the others" : `${withDigits(factor, 3)} times slower`) };
-  const labels = { up: "Up", down: "Down", latency: "Latency of a message", compute: "Computing a gradient",
-    slowdown: "The slowest node" };
+  const labels = { up: "Up", down: "Down", latency: "Latency", compute: "Computing",
+    slowdown: "Slowest node" };
   for (const [name, label] of Object.entries(labels)) {
     sliders[name] = addSlider(byId("link-controls"), {
       id: name, label, stops: data.stops[name], value: state.link[name], format: format[name],

@@ -108,18 +108,18 @@ function showLegs(rounds) {
   setTable(byId("legs"), [
     { text: "Method", kind: "words" },
     { text: "Round", kind: "number" },
-    ...used.map((leg) => ({ text: leg, kind: "number" })),
     { text: "All", kind: "number" },
+    ...used.map((leg) => ({ text: leg, kind: "number" })),
   ], rounds.map((one) => ({
     cells: [
       nameCell(one),
       { text: one.round.toLocaleString("en"), value: one.round },
+      { text: secondsInWords(one.total), value: one.total },
       ...used.map((leg) => {
         const own = one.parts.filter((part) => part.leg === leg);
         const seconds = own.reduce((sum, part) => sum + part.seconds, 0);
         return seconds > 0 ? { text: secondsInWords(seconds), value: seconds } : null;
       }),
-      { text: secondsInWords(one.total), value: one.total },
     ],
   })));
 }
