@@ -40,8 +40,13 @@ _HELP_END = (
 
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
-    others = command.parse(argv, FLAGS, _help_text)
-    return command.run(FLAGS, lambda: command.build(FLAGS, others), _report, _announce)
+    given = command.parse(argv, FLAGS, _help_text)
+    if given.directories:
+        screen.say_error(f"Expected flags only, found {given.directories[0]!r}.")
+        return command.WRONG_INPUT
+    return command.run(
+        FLAGS, lambda: command.build(FLAGS, given.flags), _report, _announce
+    )
 
 
 def _announce(runs: Sequence[plan.Run]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib import figure, ticker
 from matplotlib.backends import backend_agg
 
 from launch import csv_table, plot_style
+from launch.options import RunOptions
 from tasks import LOSS, Metric
 
 if TYPE_CHECKING:
@@ -40,6 +42,30 @@ class Captions:
     guaranteed: bool
     metric: Metric | None
     loss_label: str
+
+
+def captions(
+    options: RunOptions, flags: Mapping[str, str], *, dimension: int, clients: int
+) -> Captions:
+    """What the picture of a run says.
+
+    Args:
+      options: Those of the run.
+      flags: The flags that they are from, as text.
+      dimension: D.
+      clients: How many clients the task has.
+    """
+    cohort = options.participation.clients_per_round
+    share = "" if cohort is None else f"{cohort} of "
+    return Captions(
+        title=f"{flags['task']}, {share}{clients} clients: {flags['sparsifier']}, k by "
+        f"{flags['controller']}, seed {options.training.seed}",
+        dimension=dimension,
+        time_label=options.cost.time_label,
+        guaranteed=options.method.sparsifier.is_fair and cohort is None,
+        metric=next(iter(options.task.metrics), None),
+        loss_label=options.task.loss_label,
+    )
 
 
 def draw(

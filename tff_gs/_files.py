@@ -28,14 +28,19 @@ def take(file: int | IO, place: os.PathLike[str], *, holder: str) -> None:
 
 
 def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Replaces the content of a file in one step.
+    """Replaces the content of a file by text, in one step.
 
     Raises:
       OSError: If the disk is full or fails; the file is as it was.
     """
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Replaces the content of a file in one step; see `write_atomically`."""
     unfinished = unfinished_name(path)
     try:
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_bytes(content)
         os.replace(unfinished, path)
     except OSError as error:
         with contextlib.suppress(OSError):

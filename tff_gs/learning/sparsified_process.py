@@ -1,8 +1,19 @@
 """Federated training over sparse messages, with a k that is learned on the way.
 
-A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it, with the
-paper's FAB-top-k; by default coordinates are elected before values travel, see
-`tff_gs.exchange.consensus_exchange`:
+A round m, and what does it; by default, with FAB consensus:
+
+    server  k, k' <- the rule's decision                `Round.begin`
+    client  a_i <- a_i + gradient, or local updates     `ConsensusExchange.nominate`
+    client  send a ballot: the first r ranks of a_i     `ConsensusExchange.nominate`
+    server  J <- the first k in the ballots' order      `ConsensusExchange.elect`
+    client  send encode(a_i at J), values only          `ConsensusExchange.send_values`
+    server  b <- mean at J; w <- w - eta b; send b      `ConsensusExchange.select`
+    client  w <- w - eta b; a_i <- 0 at J               `ConsensusExchange.receive`
+    client  report the losses that the rule wants       `Round.report`
+    server  the rule learns theta(k), b, ...            `Round.finish`
+
+With the paper's FAB-top-k (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3) and a rule
+that probes:
 
     server  k, k' <- the rule's decision                   `Round.begin`
     client  a_i <- a_i + gradient, or local updates        `SparseExchange.upload`
@@ -535,19 +546,9 @@ def _build_next(
     clients_type: tff.StructWithPythonType,
 ) -> tff.Computation:
     """See `SparsifiedProcess.next`."""
-    exchange = steps.exchange
     begin = tff.tensorflow.computation(steps.begin, state_type)
     close = _build_close(steps)
-    finish = tff.tensorflow.computation(
-        steps.finish,
-        (
-            state_type,
-            steps.server.replica_type,
-            begin.type_signature.result.config,
-            exchange.send.type_signature.result.outcome.member,
-            close.type_signature.result[1].member,
-        ),
-    )
+    finish = _build_finish(steps, state_type, begin, close)
     data_type = tff.types.tensorflow_to_type(steps.objective.input_spec)
 
     @tff.federated_computation(
@@ -558,7 +559,7 @@ def _build_next(
     def next_fn(state: tff.Value, clients: tff.Value, data: tff.Value) -> RoundOutput:
         caught_up = _catch_up(steps, state, clients)
         begun = tff.federated_map(begin, state)
-        exchanged = exchange.send(
+        exchanged = steps.exchange.send(
             _replica(state),
             begun.config,
             state.client_ids,
@@ -592,6 +593,26 @@ def _build_next(
         )
 
     return next_fn
+
+
+def _build_finish(
+    steps: training_round.Round,
+    state_type: tff.StructWithPythonType,
+    begin: tff.Computation,
+    close: tff.Computation,
+) -> tff.Computation:
+    """`Round.finish`, of what the steps before it give."""
+    exchanged_type = steps.exchange.send.type_signature.result
+    return tff.tensorflow.computation(
+        steps.finish,
+        (
+            state_type,
+            steps.server.replica_type,
+            begin.type_signature.result.config,
+            exchanged_type.outcome.member,
+            close.type_signature.result[1].member,
+        ),
+    )
 
 
 def _build_close(steps: training_round.Round) -> tff.Computation:
