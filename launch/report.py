@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags, interruption, plugins, screen, topic
+from launch import about, flag_types, flags, interruption, screen, topic
 from tff_gs import _files
 
 FLAGS = absl_flags.FlagValues()
@@ -25,11 +25,6 @@ _PAGE.define(
     "the page; one that is there is replaced",
     "report.html",
 )
-_PAGE.define(
-    "plugins",
-    flag_types.names(),
-    "modules that register the tasks and sparsifiers of the runs, as of launch.train",
-)
 _WRONG_INPUT = 2
 _SUFFIX = ".html"
 
@@ -38,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
     if any(word.lstrip("-") in topic.HELP for word in argv[1:] if word[:1] == "-"):
         screen.say(f"{__doc__.strip()}\n\n{_PAGE.help_text()}")
+        return 0
+    if about.say_version(argv):
         return 0
     try:
         directories = _parse(argv)
@@ -81,7 +78,7 @@ def write(directories: Sequence[pathlib.Path], output: pathlib.Path) -> str:
 
 
 def _parse(argv: Sequence[str]) -> list[pathlib.Path]:
-    """Reads the command line, and loads the plugins; returns the directories."""
+    """Reads the command line; returns the directories."""
     FLAGS.set_gnu_getopt(True)
     try:
         _, *words = FLAGS(list(argv))
@@ -94,8 +91,6 @@ def _parse(argv: Sequence[str]) -> list[pathlib.Path]:
             f"Expected --output as a file that ends in {_SUFFIX}, found "
             f"{FLAGS.output!r}."
         )
-    plugins.load_installed()
-    plugins.load(FLAGS.plugins or ())
     # A pattern of the shell may name a run that is named already.
     return [pathlib.Path(word) for word in dict.fromkeys(words)]
 

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 from launch import metrics_rows
 from launch.reporting import recorded
-from tff_gs.sparsifiers.registry import SPARSIFIERS
-from tff_gs.sparsifiers.sparsifier import Legs
 
 
 class Sums(NamedTuple):
@@ -40,19 +38,10 @@ class Sums(NamedTuple):
     sent_down: list[int]
 
 
-def trips(run: recorded.RecordedRun) -> int:
-    """How many times a client sends and receives in a round."""
-    return 2 if legs(run) is Legs.BALLOTS_THEN_VALUES else 1
-
-
-def legs(run: recorded.RecordedRun) -> Legs:
-    """What clients send in a round."""
-    return SPARSIFIERS[run.flags["sparsifier"]].legs
-
-
 def probe_share(run: recorded.RecordedRun) -> float:
     """The computing of a probe, in minibatch gradients."""
-    return int(run.flags["probe_examples"]) / int(run.flags["batch_size"])
+    training = run.options.training
+    return training.probe_examples / training.batch_size
 
 
 def is_bound(run: recorded.RecordedRun) -> bool:
@@ -60,7 +49,10 @@ def is_bound(run: recorded.RecordedRun) -> bool:
 
     It may be one client that computed most, and another that sent or received most.
     """
-    return "local_epochs" in run.flags or "clients_per_round" in run.flags
+    return (
+        run.options.training.local_epochs is not None
+        or run.options.participation.clients_per_round is not None
+    )
 
 
 def sends_alike(run: recorded.RecordedRun) -> bool:
@@ -74,7 +66,8 @@ def sends_alike(run: recorded.RecordedRun) -> bool:
 def add_up(run: recorded.RecordedRun) -> Sums:
     """The sums of a run."""
     rows = run.count_rows()
-    share, messages = probe_share(run), 2 * trips(run)
+    share = probe_share(run)
+    messages = int(2 * run.options.method.sparsifier.trips)
     return Sums(
         computing=_running(
             row["local_steps"] + share * (row["k_probe"] > 0) for row in rows

@@ -4,10 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import tasks
 from launch.reporting import airtime, links, methods, recorded
-from tff_gs.registry import Registry, hint
-from tff_gs.sparsifiers.registry import SPARSIFIERS
 from tff_gs.sparsifiers.sparsifier import Legs
 
 #: Links to begin with. The slider's ends are the first and the last of the rates.
@@ -45,19 +42,16 @@ def build(runs: Sequence[recorded.RecordedRun], most_rounds: int) -> dict[str, A
       most_rounds: How many rounds and evaluations of each to keep.
 
     Raises:
-      ValueError: In one sentence, if the runs do not belong on one page, or are of
-        parts that are not known here.
+      ValueError: In one sentence, if the runs do not belong on one page.
     """
-    task = _task_of(runs)
-    for run in runs:
-        _require_known(run, "sparsifier", SPARSIFIERS)
+    _require_one_task(runs)
     made_for = [links.of_run(run) for run in runs]
-    measures = _measures(task, runs)
+    measures = _measures(runs)
     names = _names(runs)
     return {
         "task": runs[0].flags["task"],
         "measures": measures,
-        "dimension": _dimension(runs),
+        "dimension": runs[0].dimension,
         "stops": _stops(made_for),
         "presets": [
             {"name": name, "up": rate, "down": rate, "latency": latency}
@@ -72,7 +66,7 @@ def build(runs: Sequence[recorded.RecordedRun], most_rounds: int) -> dict[str, A
     }
 
 
-def _task_of(runs: Sequence[recorded.RecordedRun]) -> type[tasks.Task]:
+def _require_one_task(runs: Sequence[recorded.RecordedRun]) -> None:
     first, *others = runs
     for run in others:
         if run.flags["task"] != first.flags["task"]:
@@ -81,30 +75,11 @@ def _task_of(runs: Sequence[recorded.RecordedRun]) -> type[tasks.Task]:
                 f"{first.flags['task']} in {first.path} and {run.flags['task']} in "
                 f"{run.path}."
             )
-    _require_known(first, "task", tasks.TASKS)
-    return tasks.TASKS[first.flags["task"]]
 
 
-def _require_known(run: recorded.RecordedRun, flag: str, parts: Registry) -> None:
-    name = run.flags[flag]
-    if name in parts:
-        return
-    named = run.flags.get("plugins")
-    if named:
-        raise ValueError(
-            f"Expected a {flag} that is known here in the flags of {run.path}, found "
-            f"{name!r}: give --plugins={named}, as that run had."
-        )
-    raise ValueError(
-        f"Expected as {flag} of {run.path} one of {', '.join(parts)}, found "
-        f"{name!r}{hint(name, parts)}"
-    )
-
-
-def _measures(
-    task: type[tasks.Task], runs: Sequence[recorded.RecordedRun]
-) -> list[dict[str, Any]]:
+def _measures(runs: Sequence[recorded.RecordedRun]) -> list[dict[str, Any]]:
     """What all runs have measured."""
+    known = runs[0].options.task.measures()
     found = [
         {
             "name": measure.name,
@@ -112,25 +87,17 @@ def _measures(
             "larger_is_better": measure.larger_is_better,
             "is_share": measure.is_share,
         }
-        for measure in task.measures()
+        for measure in known
         if all(measure.column in run.columns for run in runs)
     ]
     if not found:
-        wanted = " or ".join(measure.column for measure in task.measures())
-        lacking = next(
-            run.path
-            for run in runs
-            if not any(m.column in run.columns for m in task.measures())
-        )
+        columns = [measure.column for measure in known]
+        lacking = next(run.path for run in runs if not {*columns} & {*run.columns})
         raise ValueError(
-            f"Expected evaluations ({wanted}) in the metrics.csv of {lacking}, found "
-            "none yet."
+            f"Expected evaluations ({' or '.join(columns)}) in the metrics.csv of "
+            f"{lacking}, found none yet."
         )
     return found
-
-
-def _dimension(runs: Sequence[recorded.RecordedRun]) -> int | None:
-    return next((run.dimension for run in runs if run.dimension is not None), None)
 
 
 def _names(runs: Sequence[recorded.RecordedRun]) -> list[str]:
@@ -159,7 +126,7 @@ def _stops(made_for: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
 def _run(
     run: recorded.RecordedRun, measures: Sequence[Mapping[str, Any]], most_rounds: int
 ) -> dict[str, Any]:
-    sums = airtime.add_up(run)
+    sums, method = airtime.add_up(run), run.options.method
     evaluated = [
         row
         for row in range(run.rounds)
@@ -178,9 +145,9 @@ def _run(
         "dimension": run.dimension,
         "clients": max(row["clients"] for row in run.count_rows()),
         "initial_bits": run.initial_bits,
-        "trips": airtime.trips(run),
+        "trips": method.sparsifier.trips,
         "probe_share": airtime.probe_share(run),
-        "is_pipelined": airtime.legs(run) is Legs.VALUES_WITH_BALLOTS,
+        "is_pipelined": method.sparsifier.legs is Legs.VALUES_WITH_BALLOTS,
         "evaluations": {
             "is_thinned": len(kept) < len(evaluated),
             "round": [row + 1 for row in kept],

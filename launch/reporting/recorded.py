@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch import run_directory
+from launch import existing, run_directory
+from launch.options import RunOptions
 from tff_gs import _csv_rows
 
 #: A cell: None if there is nothing in it, or no finite number.
@@ -25,7 +26,6 @@ _OPTIONAL_COUNTS = (
     *("catch_up_bits", "catch_up_bits_max", "catch_up_request_bits", "joined_bits"),
     *("ballot_bits", "announcement_bits"),
 )
-_FLAGS = ("task", "sparsifier", "controller", "cost", "batch_size", "probe_examples")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,20 +35,22 @@ class RecordedRun:
     Attributes:
       path: Its directory.
       flags: Its flags by name, as text.
+      options: What they mean.
       columns: metrics.csv, a list of R numbers for each column; what `count_rows` has
         are whole numbers, at least 0.
       contributed: How many entries of each client were selected in all rounds, in the
         order of clients.csv; None: there is no such file.
-      dimension: D; None: the run is not complete.
+      dimension: D.
       initial_bits: The dense download of each client before the first round; None:
         the run is not complete.
     """
 
     path: pathlib.Path
     flags: Mapping[str, str]
+    options: RunOptions
     columns: Mapping[str, Column]
     contributed: Column | None
-    dimension: int | None
+    dimension: int
     initial_bits: int | None
 
     @property
@@ -59,7 +61,7 @@ class RecordedRun:
     @property
     def is_complete(self) -> bool:
         """Whether it came to its end."""
-        return self.dimension is not None
+        return self.initial_bits is not None
 
     def count_rows(self) -> list[dict[str, int]]:
         """What is counted, a row a round; 0 if the run does not have the column."""
@@ -80,99 +82,55 @@ def read(path: pathlib.Path) -> RecordedRun:
       ValueError: In one sentence, if it is no run, or a file of it is not what a run
         writes.
     """
-    files = run_directory.RunDirectory(path)
-    _require_run(files)
-    flags = _read_flags(files.flags_json)
-    columns = _read_table(files.metrics, _COUNTS)
-    _check_counts(files.metrics, columns)
+    _require_no_comparison(path)
+    run = existing.read(path)
+    columns = _read_table(run.files.metrics, _COUNTS)
+    _check_counts(run.files.metrics, columns)
     contributed = None
-    if files.clients.exists():
-        contributed = _read_table(files.clients, ("contributed",))["contributed"]
-    result = _read_result(files)
+    if run.files.clients.exists():
+        contributed = _read_table(run.files.clients, ("contributed",))["contributed"]
     return RecordedRun(
         path=path,
-        flags=flags,
+        flags=run.flags,
+        options=run.options,
         columns=columns,
         contributed=contributed,
-        dimension=result.get("dimension"),
-        initial_bits=result.get("initial_bits"),
+        dimension=run.dimension,
+        initial_bits=_read_initial_bits(run.files),
     )
 
 
-def _require_run(files: run_directory.RunDirectory) -> None:
-    if files.metrics.is_file() and files.flags_json.is_file():
-        return
-    if not files.path.is_dir():
-        found = "a file" if files.path.exists() else "nothing"
-    elif files.flags_json.is_file():
-        found = f"no {files.metrics.name} in it"
-    else:
-        found = f"no {files.flags_json.name} in it"
-    inside = sorted(files.path.glob(f"*/seed_*/{files.metrics.name}"))
-    meant = f": did you mean {files.path}/*/seed_*?" if inside else "."
-    raise ValueError(
-        f"Expected the directory of a run of launch.train at {files.path}, found "
-        f"{found}{meant}"
-    )
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+def _require_no_comparison(path: pathlib.Path) -> None:
+    name = run_directory.RunDirectory(path).metrics.name
+    if not (path / name).exists() and any(path.glob(f"*/seed_*/{name}")):
         raise ValueError(
-            f"Expected {path} to be readable, found: {error.strerror}."
-        ) from error
-    except (ValueError, RecursionError):
+            f"Expected the directory of a run, found {path}, which holds several: did "
+            f"you mean {path}/*/seed_*?"
+        )
+
+
+def _read_initial_bits(files: run_directory.RunDirectory) -> int | None:
+    """The dense download before the first round; None if the run is not complete."""
+    if not files.result.exists():
         return None
-
-
-def _read_flags(path: pathlib.Path) -> dict[str, str]:
-    flags = _read_json(path)
-    if not isinstance(flags, dict) or not all(
-        isinstance(text, str) for text in flags.values()
-    ):
+    try:
+        result = json.loads(files.result.read_text(encoding="utf-8"))
+        bits, checksums = result["initial_bits"], result.get("checksums", {})
+        if type(bits) is not int or bits < 0 or not isinstance(checksums, dict):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(
-            f"Expected the flags of a run in {path}, found something else."
-        )
-    missing = [name for name in _FLAGS if name not in flags]
-    if missing:
-        raise ValueError(
-            f"Expected the flags of a run in {path}, found none named {missing[0]}."
-        )
-    for name in ("batch_size", "probe_examples"):
-        if not flags[name].isdecimal() or int(flags[name]) == 0:
-            raise ValueError(
-                f"Expected {name} to be a whole number from 1 on in {path}, found "
-                f"{flags[name]!r}."
-            )
-    return flags
+            f"Expected the result of a run in {files.result}, found something else."
+        ) from None
+    _check_unchanged(files, checksums)
+    return bits
 
 
-def _read_result(files: run_directory.RunDirectory) -> Mapping[str, Any]:
-    """What the page takes from result.json; nothing if the run is not complete."""
-    path = files.result
-    if not path.exists():
-        return {}
-    result = _read_json(path)
-    if not isinstance(result, dict):
-        raise ValueError(
-            f"Expected the result of a run in {path}, found something else."
-        )
-    for name, least in (("dimension", 1), ("initial_bits", 0)):
-        value = result.get(name)
-        if type(value) is not int or value < least:
-            raise ValueError(
-                f"Expected {name} to be a whole number from {least} on in {path}, "
-                f"found {value!r}."
-            )
-    _check_unchanged(files, result.get("checksums", {}))
-    return result
-
-
-def _check_unchanged(files: run_directory.RunDirectory, checksums: Any) -> None:
+def _check_unchanged(
+    files: run_directory.RunDirectory, checksums: Mapping[str, Any]
+) -> None:
     for file in (files.metrics, files.clients):
-        checksum = checksums.get(file.name) if isinstance(checksums, dict) else None
+        checksum = checksums.get(file.name)
         if checksum and file.exists() and run_directory.checksum(file) != checksum:
             raise ValueError(
                 f"Expected {file} as the run left it, found that it has changed."

@@ -10,7 +10,6 @@ _FLAGS = {
     "cost": "links",
     "batch_size": "32",
     "probe_examples": "8",
-    "seed": "0",
 }
 #: The round that `write` repeats; no probe, and no cohort.
 ROUND = {
@@ -58,9 +57,15 @@ def write(
         for n in range(4)
     ]
     _write_csv(path / "clients.csv", clients)
-    (path / "flags.json").write_text(json.dumps({**_FLAGS, **dict(flags)}))
+    found = {**_FLAGS, **dict(flags)}
+    if found["controller"] == "fixed":
+        found = {"k": "10", **found}
+    lines = [f"--{name}={text}\n" for name, text in found.items()]
+    (path / "flags.txt").write_text("".join(lines))
+    shape = {"dimension": 1000, "clients": 4}
+    (path / "about.json").write_text(json.dumps({**shape, "starts": []}))
     if complete:
-        result = {"dimension": 1000, "clients": 4, "initial_bits": 32_000}
+        result = {**shape, "initial_bits": 32_000}
         (path / "result.json").write_text(json.dumps(result))
     return path
 

@@ -47,7 +47,7 @@ function betaOf(ratio, dimension) {
 // The ratio that a run was made with; null if it is not known.
 function ratioMadeWith(run) {
   if (run.link !== null) return sendingRatio({ ...run.link, slowdown: 1 }, run.trips);
-  if (run.beta === null || run.dimension === null) return null;
+  if (run.beta === null) return null;
   return run.beta / betaOf(1, run.dimension);
 }
 

@@ -42,7 +42,7 @@ function linkInWords(link) {
 
 // The link that a run was made for.
 function madeForInWords(run) {
-  return run.link === null ? run.shown : `${run.shown || "on "}${linkInWords(run.link)}`;
+  return `${run.shown}${run.link === null ? "" : linkInWords(run.link)}`;
 }
 
 // The unit of an axis on which `seconds` is a usual time.

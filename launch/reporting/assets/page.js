@@ -41,9 +41,8 @@ function usualGoal(number, stops) {
 
 function showLink() {
   const ratio = sendingRatio(state.link, 1);
-  const beta = data.dimension === null
-    ? "" : ` In the paper's normalised time this is about beta = ${withDigits(betaOf(ratio, data.dimension), 3)}: `
-      + "how long the full model takes up and down, compared with all else of a round.";
+  const beta = ` In the paper's normalised time this is about beta = ${withDigits(betaOf(ratio, data.dimension), 3)}: `
+    + "how long the full model takes up and down, compared with all else of a round.";
   byId("link-words").textContent = `${linkInWords(state.link)}`
     + `${state.link.slowdown > 1 ? `, and one node ${withDigits(state.link.slowdown, 3)} times slower` : ""}.${beta}`;
   for (const [n, button] of [...byId("presets").children].entries()) {

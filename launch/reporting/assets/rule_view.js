@@ -76,8 +76,7 @@ function overRounds(host, run, state, { name, label, columns, names = [], bands 
 function drawRule(state, run) {
   const own = (name) => columnOf(run, name);
   const rounds = run.table.round;
-  byId("k-caption").textContent = run.dimension === null
-    ? "k" : `k, of D = ${run.dimension.toLocaleString("en")}`;
+  byId("k-caption").textContent = `k, of D = ${run.dimension.toLocaleString("en")}`;
   overRounds(byId("k-chart"), run, state, { name: "k over rounds", label: "entries", columns: [own("k")] });
   byId("column-caption").textContent = state.column;
   overRounds(byId("column-chart"), run, state, {
