@@ -81,8 +81,8 @@ def _with_differences(
     ]
     names = dict.fromkeys(name for flags in alike for name in flags)
     differing = [
-        f"{name}={own[name]}" if name in own else f"no {name}"
+        f"{name}={own[name]}"
         for name in names
-        if len({flags.get(name) for flags in alike}) > 1
+        if name in own and len({flags.get(name) for flags in alike}) > 1
     ]
     return ", ".join([label, *differing])

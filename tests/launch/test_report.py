@@ -146,6 +146,17 @@ def test_runs_of_one_method(tmp_path):
     ]
 
 
+def test_what_tells_methods_of_one_name_apart(tmp_path):
+    flags = [{}, {"local_steps": "3"}, {"batch_size": "8"}, {"local_steps": "2"}]
+    runs = [_read(tmp_path / str(n), flags=own) for n, own in enumerate(flags)]
+    assert [method.label for method in methods.group(runs)] == [
+        "fab_top_k, k = 10, batch_size=32",
+        "fab_top_k, k = 10, batch_size=32, local_steps=3",
+        "fab_top_k, k = 10, batch_size=8",
+        "fab_top_k, k = 10, batch_size=32, local_steps=2",
+    ]
+
+
 def test_rules_that_ignore_time_need_nothing():
     for rule in (
         controllers.FixedK(k=5),

@@ -3,6 +3,8 @@
 const CHARACTER = 6.6;
 // Of names, which are bold.
 const WIDE_CHARACTER = 7.4;
+// Beside the lines; if one is longer, the letters stand there.
+const LONGEST_NAME = 40;
 const HEIGHT_OF_TEXT = 15;
 
 // From a value to a place in pixels, and the places of ticks.
@@ -80,8 +82,8 @@ function withRoom([from, to]) {
 // `label`; and perhaps `bands`, `goal`, `rings` and `cursor`.
 function drawChart(host, spec) {
   const width = Math.max(host.clientWidth, 280);
-  const isWide = width >= 700;
   const labels = spec.lines.filter((line) => line.label);
+  const isWide = width >= 700 && labels.every((line) => line.label.length <= LONGEST_NAME);
   const longest = Math.max(0, ...labels.map((line) => (isWide ? line.label : line.letter).length));
   const box = {
     left: 12 + CHARACTER * Math.max(3, ...[spec.y.from, spec.y.to].map((v) => spec.y.format(v).length)),
