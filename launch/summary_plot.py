@@ -113,12 +113,12 @@ def _draw_metric(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None
     )
     if len(evaluated):
         time, value = evaluated.iloc[-1][["time", metric.column]]
-        below = metric.is_share and value > 0.2
-        axes.annotate(
-            format(value, metric.form(3)),
-            (time, value),
-            xytext=(0, -14 if below else 8),
-            textcoords="offset points",
+        # Where the curve has left room: it mostly rises if larger is better.
+        axes.text(
+            0.98,
+            0.05 if metric.larger_is_better else 0.93,
+            f"{format(value, metric.form(3))} at {time:,.0f}",
+            transform=axes.transAxes,
             ha="right",
             color=_BLUE,
             weight="bold",
@@ -160,7 +160,8 @@ def _draw_loss(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
         label="test data",
     )
     if plot_style.is_wide(training):
-        axes.set_yscale("log")
+        plot_style.use_logarithm(axes.yaxis)
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     else:
         axes.set_ylim(bottom=0)
     axes.legend(loc="upper right")
@@ -182,7 +183,7 @@ def _draw_k(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
             rounds["round"], probed, ".", color=_GREY, ms=2.5, label="k', the probe"
         )
     if plot_style.is_wide(rounds["k"]):
-        axes.set_yscale("log")
+        plot_style.use_logarithm(axes.yaxis)
     else:
         axes.set_ylim(0, 1.08 * rounds["k"].max())
     axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
