@@ -126,17 +126,8 @@ def _stops(made_for: Iterable[Mapping[str, Any]]) -> dict[str, list[float]]:
 def _run(
     run: recorded.RecordedRun, measures: Sequence[Mapping[str, Any]], most_rounds: int
 ) -> dict[str, Any]:
-    sums, method = airtime.add_up(run), run.options.method
-    evaluated = [
-        row
-        for row in range(run.rounds)
-        if any(run.columns[m["column"]][row] is not None for m in measures)
-    ]
-    kept, shown = (
-        _thinned(rows, most_rounds) for rows in (evaluated, range(run.rounds))
-    )
+    method = run.options.method.sparsifier
     return {
-        "path": str(run.path),
         "flags": [[name, text] for name, text in run.flags.items()],
         "is_complete": run.is_complete,
         "is_bound": airtime.is_bound(run),
@@ -145,29 +136,47 @@ def _run(
         "dimension": run.dimension,
         "clients": max(row["clients"] for row in run.count_rows()),
         "initial_bits": run.initial_bits,
-        "trips": method.sparsifier.trips,
+        "trips": method.trips,
         "probe_share": airtime.probe_share(run),
-        "is_pipelined": method.sparsifier.legs is Legs.VALUES_WITH_BALLOTS,
-        "evaluations": {
-            "is_thinned": len(kept) < len(evaluated),
-            "round": [row + 1 for row in kept],
-            "values": [
-                [run.columns[m["column"]][row] for row in kept] for m in measures
-            ],
-            **{
-                name: [column[row] for row in kept]
-                for name, column in sums._asdict().items()
-            },
-        },
-        "table": {
-            "round": [row + 1 for row in shown],
-            "columns": [
-                [name, _shortened([column[row] for row in shown])]
-                for name, column in run.columns.items()
-                if name != "round" and (any(column) or not name.startswith("refused_"))
-            ],
-        },
+        "is_pipelined": method.legs is Legs.VALUES_WITH_BALLOTS,
+        "evaluations": _evaluations(run, measures, most_rounds),
+        "table": _table(run, most_rounds),
         "contributed": _contributed(run),
+    }
+
+
+def _evaluations(
+    run: recorded.RecordedRun, measures: Sequence[Mapping[str, Any]], most: int
+) -> dict[str, Any]:
+    """What was measured, and the sums until then."""
+    columns = [run.columns[measure["column"]] for measure in measures]
+    evaluated = [
+        row
+        for row in range(run.rounds)
+        if any(column[row] is not None for column in columns)
+    ]
+    kept = _thinned(evaluated, most)
+    return {
+        "is_thinned": len(kept) < len(evaluated),
+        "round": [row + 1 for row in kept],
+        "values": [[column[row] for row in kept] for column in columns],
+        **{
+            name: [column[row] for row in kept]
+            for name, column in airtime.add_up(run)._asdict().items()
+        },
+    }
+
+
+def _table(run: recorded.RecordedRun, most: int) -> dict[str, Any]:
+    """The columns of metrics.csv, but for refusals that there were not."""
+    kept = _thinned(range(run.rounds), most)
+    return {
+        "round": [row + 1 for row in kept],
+        "columns": [
+            [name, _shortened([column[row] for row in kept])]
+            for name, column in run.columns.items()
+            if name != "round" and (any(column) or not name.startswith("refused_"))
+        ],
     }
 
 
