@@ -118,7 +118,7 @@ def run(
                 reached = len(record.rows)
                 told = f"{error} That was in round {reached + 1}"
                 if reached <= lost_at or interrupted() or not _prepare(plan, reached):
-                    raise runtime.WorkerLostError(f"{told}.") from error
+                    raise runtime.WorkerLostError(f"{told}.", error.worker) from error
                 lost_at = reached
                 logging.warning("%s; the worker is started again.", told)
 
@@ -142,8 +142,7 @@ def _attempt(
     interrupted: Callable[[], int | None],
 ) -> "programs.TrainOutput":
     """Runs rounds, from the last checkpoint on if there is one."""
-    from tff_gs import programs
-    from tff_gs.runtime import resident
+    from tff_gs import programs, runtime
 
     options = plan.training
 
@@ -158,7 +157,7 @@ def _attempt(
         return programs.Stop.PAUSED if interrupted() else None
 
     with (
-        resident.execution_context(),
+        runtime.execution_context(),
         populations.build(
             experiment.process,
             experiment.clients,

@@ -19,10 +19,9 @@ from typing import IO, Any
 import grpc
 import portpicker
 import tensorflow_federated as tff
-from typing_extensions import override
 
-from tff_gs.runtime import worker_errors
-from tff_gs.runtime.worker_errors import WorkerError, WorkerLostError
+from tff_gs.runtime import _link
+from tff_gs.runtime.worker_errors import WorkerError
 
 
 class LastingThread:
@@ -62,8 +61,6 @@ class LastingThread:
             del call, future, function, args
 
 
-__all__ = ["Stub", "WorkerError", "WorkerLostError", "running_worker"]
-
 _DYING_WITH_PARENT = pathlib.Path(__file__).with_name("_dying_with_parent.py")
 _BINARY = pathlib.Path(tff.__file__).parent / "data" / "worker_binary"
 _MAX_MESSAGE_BYTES = 2 * 1000 * 1000 * 1000
@@ -71,55 +68,6 @@ _POLL_SECONDS = 0.02
 _START_SECONDS = 60.0
 # A connection breaks a little before the process that it leads to is seen to end.
 _END_SECONDS = 2.0
-
-
-class Stub(tff.framework.RemoteExecutorGrpcStub):
-    """Reaches the worker; its errors are those of `worker_errors.readable`."""
-
-    def __init__(self, channel: grpc.Channel, process: subprocess.Popen) -> None:
-        """Reaches `process` by `channel`."""
-        super().__init__(channel)
-        self._process = process
-
-    @override
-    def get_executor(self, request: Any) -> Any:
-        return self._readable(super().get_executor, request)
-
-    @override
-    def create_value(self, request: Any) -> Any:
-        return self._readable(super().create_value, request)
-
-    @override
-    def create_struct(self, request: Any) -> Any:
-        return self._readable(super().create_struct, request)
-
-    @override
-    def create_call(self, request: Any) -> Any:
-        return self._readable(super().create_call, request)
-
-    @override
-    def create_selection(self, request: Any) -> Any:
-        return self._readable(super().create_selection, request)
-
-    @override
-    def compute(self, request: Any) -> Any:
-        return self._readable(super().compute, request)
-
-    @override
-    def dispose(self, request: Any) -> None:
-        """Called when Python drops a value, at any moment."""
-        # ValueError: the channel is closed. With the worker all values are gone.
-        with contextlib.suppress(WorkerError, ValueError):
-            self._readable(super().dispose, request)
-
-    @override
-    def dispose_executor(self, request: Any) -> None:
-        with contextlib.suppress(WorkerError, ValueError):
-            self._readable(super().dispose_executor, request)
-
-    def _readable(self, call: Callable[[Any], Any], request: Any) -> Any:
-        with worker_errors.readable(functools.partial(_ending, self._process)):
-            return call(request)
 
 
 def _ending(process: subprocess.Popen) -> str | None:
@@ -151,16 +99,20 @@ def running_worker(
     *,
     max_concurrent_computation_calls: int,
     environment: Mapping[str, str],
-) -> Iterator[Stub]:
+    name: str = "The TFF worker process",
+    patience: float = _link.PATIENCE,
+) -> Iterator[_link.Link]:
     """Runs a worker on this machine for as long as the context lasts.
 
     Args:
       max_concurrent_computation_calls: How many calls of one computation the worker
         runs at the same time; 0 or less: no limit.
       environment: Variables of the worker's environment, beside the program's own.
+      name: What the worker is called in sentences.
+      patience: Seconds after which a worker that does not answer is lost.
 
     Yields:
-      The stub that reaches the worker.
+      What reaches the worker.
 
     Raises:
       WorkerError: If the worker ends, or does not answer, while it is started.
@@ -188,9 +140,14 @@ def running_worker(
         atexit.register(process.kill)
         channel = _channel(port)
         try:
-            stub = Stub(channel, process)
-            _wait_until_ready(stub, process, log)
-            yield stub
+            link = _link.Link(
+                channel,
+                name,
+                patience=patience,
+                how_it_ended=functools.partial(_ending, process),
+            )
+            _wait_until_ready(link, process, log)
+            yield link
         finally:
             channel.close()
             process.kill()
@@ -215,9 +172,11 @@ def _channel(port: int) -> grpc.Channel:
     )
 
 
-def _wait_until_ready(stub: Stub, process: subprocess.Popen, log: IO[bytes]) -> None:
+def _wait_until_ready(
+    link: _link.Link, process: subprocess.Popen, log: IO[bytes]
+) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while not stub.is_ready:
+    while not link.is_ready:
         if process.poll() is not None or time.monotonic() > deadline:
             log.seek(0)
             lines = log.read().decode(errors="replace").strip().splitlines() or [""]
