@@ -10,6 +10,7 @@ from absl import flags
 
 import tasks
 from launch import (
+    command_line,
     flag_types,
     plugins,
     populations,
@@ -23,7 +24,6 @@ from launch.options import (
     RunOptions,
     TrainingOptions,
 )
-from tff_gs import registry
 from tff_gs.configuration import options_of
 from tff_gs.controllers.registry import CONTROLLERS
 from tff_gs.registry import Registry
@@ -130,9 +130,11 @@ def read(
     try:
         rest = values(list(argv))
     except flags.UnrecognizedFlagError as error:
-        raise ValueError(_unknown(error, others)) from None
+        known = [name for topic in train_flags.TOPICS for name in topic.flags]
+        sentence = command_line.unknown_flag(error, [*others, *known])
+        raise ValueError(sentence) from None
     except flags.Error as error:
-        raise ValueError(sentence(error)) from None
+        raise ValueError(command_line.sentence(error)) from None
     if len(rest) > 1:
         raise ValueError(f"Expected flags only, found {rest[1]!r}.")
 
@@ -297,17 +299,3 @@ def _given(parts: Registry, values: flags.FlagValues) -> dict[str, Any]:
     """The options of `parts` that flags give."""
     found = {name: values[name].value for name in parts.options()}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _unknown(error: flags.UnrecognizedFlagError, others: Iterable[str]) -> str:
-    known = [*others, *(name for topic in train_flags.TOPICS for name in topic.flags)]
-    meant = registry.hint(error.flagname, known, "--")
-    closest = meant if meant != "." else ": see --help."
-    return f"Expected a flag that exists, found --{error.flagname}{closest}"
-
-
-def sentence(error: Any) -> str:
-    """An error of absl as a sentence."""
-    text = " ".join(str(error).split())
-    text = text[0].upper() + text[1:]
-    return text if text.endswith((".", "?")) else f"{text}."

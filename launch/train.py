@@ -32,6 +32,7 @@ from launch import (
     topic,
 )
 from launch.options import RunOptions
+from tff_gs import _user_cache
 
 if TYPE_CHECKING:
     from launch import summary_plot, training
@@ -295,9 +296,7 @@ def _silence_tensorflow() -> None:
     And off the disk: Keras makes a folder for its settings, named "~" in the current
     directory if there is no home directory.
     """
-    from tasks import cache
-
-    if cache.find_home() is None:
+    if _user_cache.find_home() is None:
         os.environ.setdefault("KERAS_HOME", os.devnull)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

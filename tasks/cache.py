@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from absl import logging
 
+from tff_gs import _user_cache
+
 Arrays = Mapping[str, np.ndarray]
 
 _FINGERPRINT = "fingerprint"
@@ -71,23 +73,6 @@ def load_or_build(
     return arrays
 
 
-def default_dir() -> pathlib.Path | None:
-    """The directory for caches that cannot lie beside their data; None: nowhere."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    if root:
-        return pathlib.Path(root) / "tff_gs"
-    home = find_home()
-    return home / ".cache" / "tff_gs" if home else None
-
-
-def find_home() -> pathlib.Path | None:
-    """The user's home directory; None if there is none."""
-    try:
-        return pathlib.Path.home()
-    except RuntimeError:
-        return None
-
-
 def _fingerprint(
     version: int, data_dir: pathlib.Path, sources: Sequence[pathlib.Path]
 ) -> str:
@@ -107,7 +92,7 @@ def _places(
     shared = f"{name}-{digest}.npz"
     if cache_dir is not None:
         return [pathlib.Path(cache_dir) / shared]
-    own = default_dir()
+    own = _user_cache.find()
     return [data_dir / f"{name}.cache.npz", *([own / shared] if own else [])]
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks import cache
 from tasks.task import DataError
+from tff_gs import _user_cache
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -153,7 +153,7 @@ def _download(
 
 def _own_place(file_name: str) -> pathlib.Path:
     """Where TFF has its downloads."""
-    home = cache.find_home()
+    home = _user_cache.find_home()
     if home is None:
         raise DataError(
             f"Expected data_dir, the directory that holds {file_name}, where there is "

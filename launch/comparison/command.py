@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flag_types, flags, interruption, screen, topic
+from launch import command_line, flag_types, flags, interruption, screen, topic
 from launch.comparison import plan, preset, runner, standing
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> dict[str, str]:
     try:
         _, *others = values(list(argv), known_only=True)
     except absl_flags.Error as error:
-        raise ValueError(flags.sentence(error)) from None
+        raise ValueError(command_line.sentence(error)) from None
     given = flags.given([word for word in others if word != "--"], values)
     if "seed" in given:
         raise ValueError("Expected the seeds as --seeds, found --seed.")

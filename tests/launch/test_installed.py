@@ -60,7 +60,8 @@ def _run(installed, beside):
 def test_what_is_installed(installed):
     import tff_gs
 
-    assert (installed / "tff_gs" / "py.typed").is_file()
+    for file in ("py.typed", "runtime/_private_bind.c"):
+        assert (installed / "tff_gs" / file).is_file()
     assert list((installed / "launch" / "comparison" / "presets").glob("*.toml"))
     (metadata,) = installed.glob("tff_gs-*.dist-info/METADATA")
     assert f"\nVersion: {tff_gs.__version__}\n" in metadata.read_text()

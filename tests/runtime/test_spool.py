@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import runtime
-from tff_gs.runtime import _delivery, _spool, _worker, spool_folder
+from tff_gs.runtime import _channels, _delivery, _spool, spool_folder
 
 _TYPE = tff.to_type(
     [
@@ -146,7 +146,7 @@ def test_a_placed_sequence_is_read_again_and_again(context, files_only):
 
 def test_no_message_holds_all_clients(monkeypatch):
     bound, clients, size = 1_500_000, 40, 12_500
-    monkeypatch.setattr(_worker, "_MAX_MESSAGE_BYTES", bound)
+    monkeypatch.setattr(_channels, "_MAX_MESSAGE_BYTES", bound)
     assert clients * size * 4 > bound
     values = [np.full(size, client, np.float32) for client in range(clients)]
     placed_type = tff.FederatedType(tff.TensorType(np.float32, [size]), tff.CLIENTS)

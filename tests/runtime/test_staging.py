@@ -8,7 +8,7 @@ import tensorflow_federated as tff
 
 from tasks import cnn
 from tff_gs import learning, sparsifiers
-from tff_gs.runtime import _native_form, staging
+from tff_gs.runtime import _native_form, _staging
 
 _CLIENTS = tff.FederatedType(np.int32, tff.CLIENTS)
 _SERVER = tff.FederatedType(np.int32, tff.SERVER)
@@ -25,7 +25,7 @@ def _add(x, y):
 
 
 def _split(comp):
-    return staging.split(_native_form.native_form(comp))
+    return _staging.split(_native_form.native_form(comp))
 
 
 def _places(plan):
@@ -213,7 +213,7 @@ def test_whole_is_one_stage_with_the_same_leaves():
         sent = tff.federated_map(_add, (tff.federated_broadcast(x), y))
         return collections.OrderedDict(sum=tff.federated_sum(sent), sent=(sent,))
 
-    plan = staging.whole(_native_form.native_form(comp))
+    plan = _staging.whole(_native_form.native_form(comp))
     assert len(plan.stages) == 1
     assert _run(plan, 1, [10, 20]) == [32, [11, 21]]
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests import fresh_python
@@ -42,6 +43,11 @@ def _worker_of(parent):
     return None
 
 
+def _listening(process):
+    connections = psutil.Process(process).connections(kind="inet")
+    return [each for each in connections if each.status == psutil.CONN_LISTEN]
+
+
 def test_a_worker_starts_without_a_fork_that_runs_handlers():
     # gRPC's handlers abort the forked child of a program with busy channels.
     assert fresh_python.run(_COUNTED_FORKS).stdout == "0\n"
@@ -55,6 +61,8 @@ def test_a_worker_ends_with_a_program_that_is_killed():
             assert program.stdout.readline() == "ready\n"
             worker = _worker_of(program.pid)
             assert worker is not None
+            # Neither is reached by the network.
+            assert _listening(program.pid) == _listening(worker) == []
         finally:
             program.kill()
     while pathlib.Path(f"/proc/{worker}").exists():
@@ -66,13 +74,13 @@ def test_a_worker_ends_with_a_program_that_is_killed():
     [("/bin/false", "exit code 1"), ("killed", "signal 6 (SIGABRT)")],
 )
 def test_a_worker_that_ends_while_it_starts(monkeypatch, tmp_path, binary, ending):
-    from tff_gs.runtime import _worker, worker_errors
+    from tff_gs.runtime import _worker, _worker_process, worker_errors
 
     if binary == "killed":
         binary = tmp_path / binary
         binary.write_text(f"#!/bin/sh\necho no memory\nkill -{signal.SIGABRT:d} $$\n")
         binary.chmod(0o700)
-    monkeypatch.setattr(_worker, "_BINARY", binary)
+    monkeypatch.setattr(_worker_process, "_binary", lambda: binary)
     with (
         pytest.raises(worker_errors.WorkerError) as raised,
         _worker.running_worker(

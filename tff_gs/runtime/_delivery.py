@@ -15,8 +15,8 @@ from tff_gs.runtime import (
     _messages,
     _native_form,
     _spool,
+    _staging,
     spool_folder,
-    staging,
 )
 
 # gRPC's limit, less what is in a message beside values.
@@ -90,7 +90,7 @@ class FileDelivery(Delivery):
           SpoolError: If that is not possible.
         """
         self._spool = _spool.Spool()
-        self._stages: dict[int, staging.Stage] = {}
+        self._stages: dict[int, _staging.Stage] = {}
 
     @override
     def place(
@@ -139,9 +139,9 @@ class FileDelivery(Delivery):
         """Removes the folder."""
         self._spool.close()
 
-    def _stage(self, comp: tff.Computation) -> staging.Stage:
+    def _stage(self, comp: tff.Computation) -> _staging.Stage:
         if id(comp) not in self._stages:
-            (stage,) = staging.whole(_native_form.native_form(comp)).stages
+            (stage,) = _staging.whole(_native_form.native_form(comp)).stages
             self._stages[id(comp)] = stage
         return self._stages[id(comp)]
 

@@ -5,6 +5,7 @@ TFF's server answers it with "Too many pings" and ends healthy long calls.
 """
 
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -45,13 +46,12 @@ class Link:
         self._patience = patience
         self._how_it_ended = how_it_ended
         self._stub = executor_pb2_grpc.ExecutorGroupStub(channel)
-        self._connectivity: grpc.ChannelConnectivity | None = None
+        self._is_ready = threading.Event()
         channel.subscribe(self._note, try_to_connect=True)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether the worker has answered."""
-        return self._connectivity is grpc.ChannelConnectivity.READY
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Whether the worker has been reached before this time is over."""
+        return self._is_ready.wait(seconds)
 
     def start(self, method: str, request: Any) -> grpc.Future:
         """Sends a request, without waiting for the answer.
@@ -111,4 +111,5 @@ class Link:
         )
 
     def _note(self, connectivity: grpc.ChannelConnectivity) -> None:
-        self._connectivity = connectivity
+        if connectivity is grpc.ChannelConnectivity.READY:
+            self._is_ready.set()

@@ -2,17 +2,20 @@
 
 import atexit
 import contextlib
+import functools
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 
 import tensorflow_federated as tff
 
 from tff_gs.runtime import (
+    _addresses,
     _default_context,
     _delivery,
     _link,
-    _remote_worker,
     _worker,
+    _worker_process,
     _workers,
 )
 from tff_gs.runtime.resident import ResidentContext
@@ -24,6 +27,7 @@ atexit.register(_default_context.let_go)
 def execution_context(
     *,
     workers: int | Sequence[str] | None = None,
+    certificate: str | os.PathLike[str] | None = None,
     patience: float = _link.PATIENCE,
     max_concurrent_computation_calls: int | None = None,
     intra_op_threads: int | None = None,
@@ -36,6 +40,8 @@ def execution_context(
         twice as many clients as the others is "host:port*2". What the server does is
         then computed by one more process of this machine. None: one process of this
         machine computes everything.
+      certificate: The file that workers at addresses were started with, if they were;
+        see docs/several_machines.md.
       patience: Seconds after which a worker that does not answer is lost.
       max_concurrent_computation_calls: How many clients compute at the same time in a
         worker of this machine; by default one per processor core.
@@ -43,67 +49,77 @@ def execution_context(
         as TensorFlow finds cores.
 
     Raises:
-      ValueError: In one sentence, if `workers` or `patience` cannot be used.
+      ValueError: In one sentence, if an argument cannot be used.
       WorkerError: If a worker does not start.
-      WorkerLostError: If an address is of no worker.
+      WorkerLostError: If nobody answers at an address.
     """
-    _check(workers, patience)
-    calls = max_concurrent_computation_calls or len(os.sched_getaffinity(0))
+    if not patience > 0:
+        raise ValueError(f"Expected a patience above 0 seconds, found {patience}.")
+    addresses = _check(workers)
+    start = functools.partial(
+        _started,
+        calls=max_concurrent_computation_calls or len(os.sched_getaffinity(0)),
+        intra_op_threads=intra_op_threads,
+        patience=patience,
+    )
     with contextlib.ExitStack() as held:
-
-        def start(name: str) -> _workers.Worker:
-            link = held.enter_context(
-                _worker.running_worker(
-                    max_concurrent_computation_calls=calls,
-                    environment=_environment(intra_op_threads),
-                    name=name,
-                    patience=patience,
-                )
-            )
-            files = held.enter_context(contextlib.closing(_delivery.FileDelivery()))
-            return _workers.Worker(link, files)
-
-        server = start("The TFF worker process")
-        if workers is None:
-            others = [server]
-        elif isinstance(workers, int):
-            others = [start(f"TFF worker process {n + 1}") for n in range(workers)]
-        else:
-            others = [
-                held.enter_context(_remote_worker.reached(address, patience=patience))
-                for address in workers
-            ]
-        context = ResidentContext(server, others)
-        held.enter_context(contextlib.closing(context))
+        server = held.enter_context(start("The TFF worker process"))
+        others = [server]
+        if isinstance(workers, int):
+            names = [f"TFF worker process {number + 1}" for number in range(workers)]
+            others = [held.enter_context(start(name)) for name in names]
+        elif workers is not None:
+            path = None if certificate is None else pathlib.Path(certificate)
+            reach = functools.partial(_reached, certificate=path, patience=patience)
+            others = [held.enter_context(reach(address)) for address in addresses]
+        context = held.enter_context(
+            contextlib.closing(ResidentContext(server, others))
+        )
         held.enter_context(tff.framework.get_context_stack().install(context))
         yield context
 
 
-def _check(workers: int | Sequence[str] | None, patience: float) -> None:
-    if not patience > 0:
-        raise ValueError(f"Expected a patience above 0 seconds, found {patience}.")
+def _check(workers: int | Sequence[str] | None) -> list[_addresses.WorkerAddress]:
+    """The addresses, if `workers` are some; ValueError if it cannot be used."""
+    if workers is None:
+        return []
     if isinstance(workers, str):
         raise ValueError(
             f"Expected a list of workers' addresses, found the text {workers!r}."
         )
-    if workers is None:
-        return
     if (workers if isinstance(workers, int) else len(workers)) < 1:
         raise ValueError(f"Expected at least one worker, found {workers}.")
+    if isinstance(workers, int):
+        return []
+    return [_addresses.parse_address(text) for text in workers]
 
 
-def _environment(intra_op_threads: int | None) -> dict[str, str]:
-    """Variables of a worker's environment, beside the program's own."""
-    environment = {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # oneDNN's own allocator doubles its regions and never gives one back: a fifth
-        # more memory than the clients' values need.
-        "TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1",
-        # With an arena for each thread, what one frees is of no use to the others, and
-        # the executors of many numbers of clients leave more and more memory; with one
-        # for all, threads wait for each other.
-        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
-    }
-    if intra_op_threads is not None:
-        environment["TF_NUM_INTRAOP_THREADS"] = str(intra_op_threads)
-    return environment
+@contextlib.contextmanager
+def _started(
+    name: str, *, calls: int, intra_op_threads: int | None, patience: float
+) -> Iterator[_workers.Worker]:
+    """A worker of this machine."""
+    with (
+        _worker.running_worker(
+            max_concurrent_computation_calls=calls,
+            environment=_worker_process.usual_environment(intra_op_threads),
+            name=name,
+            patience=patience,
+        ) as link,
+        contextlib.closing(_delivery.FileDelivery()) as files,
+    ):
+        yield _workers.Worker(link, files)
+
+
+@contextlib.contextmanager
+def _reached(
+    address: _addresses.WorkerAddress,
+    *,
+    certificate: pathlib.Path | None,
+    patience: float,
+) -> Iterator[_workers.Worker]:
+    """A worker that runs already, on this machine or another."""
+    with _worker.reached_worker(
+        address, certificate=certificate, patience=patience
+    ) as link:
+        yield _workers.Worker(link, _delivery.Delivery(), share=address.share)

@@ -6,7 +6,7 @@ the value inside worker processes, which later calls accept in the value's place
 only server-placed results are fetched. Computations are written and called as usual.
 
 With one worker it computes everything there. With several, clients are divided among
-them in blocks, and computations are run in stages (`staging`): those of the clients at
+them in blocks, and computations are run in stages (`_staging`): those of the clients at
 the same time in all workers, those of the server in a worker of the program's own.
 Results are the same to the bit.
 """
@@ -21,7 +21,7 @@ import tensorflow_federated as tff
 from typing_extensions import override
 
 from tff_gs import _client_values
-from tff_gs.runtime import _executors, _messages, _native_form, _workers, staging
+from tff_gs.runtime import _executors, _messages, _native_form, _staging, _workers
 from tff_gs.runtime._at_the_same_time import at_the_same_time
 from tff_gs.runtime._worker_value import WorkerValue
 
@@ -123,8 +123,8 @@ class ResidentContext(tff.framework.SyncContext):
         self._server = server
         self._workers = tuple(workers)
         is_alone = self._workers == (server,)
-        self._stage = staging.whole if is_alone else staging.split
-        self._plans: dict[int, tuple[tff.Computation, staging.Plan]] = {}
+        self._stage = _staging.whole if is_alone else _staging.split
+        self._plans: dict[int, tuple[tff.Computation, _staging.Plan]] = {}
         # What was fetched last, by the id of its Python form: the server's state mostly
         # comes back unchanged with the next round.
         self._fetched: collections.OrderedDict[int, _Fetched] = (
@@ -209,7 +209,7 @@ class ResidentContext(tff.framework.SyncContext):
         results = iter([values[name] for name in plan.results])
         return self._unpack(results, comp.type_signature.result, clients)
 
-    def _plan(self, comp: tff.Computation) -> staging.Plan:
+    def _plan(self, comp: tff.Computation) -> _staging.Plan:
         if id(comp) not in self._plans:
             plan = self._stage(_native_form.native_form(comp))
             # With the computation itself: its id then stays taken.
@@ -217,7 +217,7 @@ class ResidentContext(tff.framework.SyncContext):
         return self._plans[id(comp)][1]
 
     def _run(
-        self, plan: staging.Plan, values: dict[str, WorkerValue], clients: int
+        self, plan: _staging.Plan, values: dict[str, WorkerValue], clients: int
     ) -> None:
         """Runs all stages; adds what they give to the values."""
         server = [self._server.executors.use(clients)]
@@ -305,7 +305,7 @@ class _Fetched(NamedTuple):
 
 
 def _call(
-    stage: staging.Stage, inputs: Sequence[WorkerValue], executor: _executors.Executor
+    stage: _staging.Stage, inputs: Sequence[WorkerValue], executor: _executors.Executor
 ) -> list[_executors.Handle]:
     """Calls a stage in an executor."""
     arguments = [value.within(executor) for value in inputs]

@@ -25,18 +25,22 @@ class SpoolFolder:
 
     Attributes:
       path: The folder.
+      descriptor: The folder, open.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = PREFIX) -> None:
         """Makes the folder, and removes those of programs that have ended.
+
+        Args:
+          prefix: What its name begins with, and that of the others that are removed.
 
         Raises:
           SpoolError: If there is no temporary directory to make it in.
         """
         parent = pathlib.Path(_temporary_directory())
-        _remove_dead(parent)
+        _remove_dead(parent, prefix)
         with readable_errors(parent):
-            self.path, self._lock = _make(parent)
+            self.path, self.descriptor = _make(parent, prefix)
 
     def clear(self) -> None:
         """Removes all files."""
@@ -46,7 +50,7 @@ class SpoolFolder:
     def close(self) -> None:
         """Removes the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        os.close(self.descriptor)
 
 
 @contextlib.contextmanager
@@ -86,10 +90,10 @@ def _temporary_directory() -> str:
         ) from error
 
 
-def _make(parent: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """A new folder, with the open descriptor that locks it."""
+def _make(parent: pathlib.Path, prefix: str) -> tuple[pathlib.Path, int]:
+    """A new folder, and its descriptor, which locks it."""
     while True:
-        path = pathlib.Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        path = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         with contextlib.suppress(OSError):
             # If folders cannot be locked, no program removes another's either.
@@ -100,9 +104,9 @@ def _make(parent: pathlib.Path) -> tuple[pathlib.Path, int]:
         os.close(descriptor)
 
 
-def _remove_dead(parent: pathlib.Path) -> None:
+def _remove_dead(parent: pathlib.Path, prefix: str) -> None:
     """Removes this user's folders that no program has locked; follows no links."""
-    for path in parent.glob(f"{PREFIX}*"):
+    for path in parent.glob(f"{prefix}*"):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:

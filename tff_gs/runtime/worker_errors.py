@@ -18,7 +18,7 @@ class WorkerLostError(WorkerError):
       worker: What the worker is called in sentences.
     """
 
-    def __init__(self, sentence: str, worker: str) -> None:
+    def __init__(self, sentence: str, worker: str = "The TFF worker process") -> None:
         """Says of a worker how it was lost."""
         super().__init__(sentence)
         self.worker = worker
