@@ -11,13 +11,14 @@ from absl import logging
 from launch import experiment as experiment_lib
 from launch import (
     interruption,
+    losses,
     populations,
     progress,
     recorder,
     run_directory,
     targets,
 )
-from launch.options import ParticipationOptions, TrainingOptions
+from launch.options import ParticipationOptions, TrainingOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from tff_gs import programs
@@ -65,6 +66,7 @@ class Plan:
     Attributes:
       training: For how long.
       participation: Who takes part in a round.
+      machines: Where it is computed.
       directory: Where checkpoints go.
       notes: What is kept with a checkpoint; see `RunDirectory.saved_notes`.
       checkpoint_every: Rounds between two checkpoints; 0: none is written.
@@ -73,6 +75,7 @@ class Plan:
 
     training: TrainingOptions
     participation: ParticipationOptions
+    machines: WorkerOptions
     directory: run_directory.RunDirectory
     notes: Mapping[str, Any]
     checkpoint_every: int = 0
@@ -87,9 +90,8 @@ def run(
 ) -> Result:
     """Runs rounds until they are enough, or come to nothing, or a signal ends them.
 
-    They are enough when a limit or the targets are reached. A worker process that ends
-    is started again, and the run goes on from its last checkpoint, unless it has made
-    no progress since the last time.
+    They are enough when a limit or the targets are reached. If a worker is lost, the
+    run goes on from its last checkpoint with the others; see `Losses`.
 
     Args:
       experiment: What to run.
@@ -99,17 +101,16 @@ def run(
 
     Raises:
       tff_gs.programs.ProgramStateError: If no checkpoint can be used.
-      tff_gs.runtime.WorkerLostError: If the worker has ended, and it is of no use to
-        start it again.
+      tff_gs.runtime.WorkerLostError: If a worker is lost, and the run cannot go on.
       OSError: If a file cannot be written.
     """
     from tff_gs import runtime
 
-    lost_at = -1
+    left = losses.Losses(plan.machines.workers)
     with interruption.deferred() as interrupted:
         while True:
             try:
-                output = _attempt(experiment, plan, record, show, interrupted)
+                output = _attempt(experiment, plan, record, show, interrupted, left)
                 ending = _ending(output, record, plan, interrupted())
                 return Result(
                     ending, output.initial_bits, output.seconds, output.resumed_from
@@ -117,10 +118,10 @@ def run(
             except runtime.WorkerLostError as error:
                 reached = len(record.rows)
                 told = f"{error} That was in round {reached + 1}"
-                if reached <= lost_at or interrupted() or not _prepare(plan, reached):
-                    raise runtime.WorkerLostError(f"{told}.", error.worker) from error
-                lost_at = reached
-                logging.warning("%s; the worker is started again.", told)
+                can_go_on = left.leave_any(error, reached) and not interrupted()
+                if not can_go_on or not _prepare(plan, reached):
+                    raise runtime.WorkerLostError(f"{told}.", error.address) from error
+                logging.warning("%s; %s.", told, left.describe_next())
 
 
 def _prepare(plan: Plan, reached: int) -> bool:
@@ -140,6 +141,7 @@ def _attempt(
     record: recorder.Recorder,
     show: progress.Progress,
     interrupted: Callable[[], int | None],
+    left: losses.Losses,
 ) -> "programs.TrainOutput":
     """Runs rounds, from the last checkpoint on if there is one."""
     from tff_gs import programs, runtime
@@ -157,7 +159,12 @@ def _attempt(
         return programs.Stop.PAUSED if interrupted() else None
 
     with (
-        runtime.execution_context(),
+        runtime.execution_context(
+            workers=left.workers or None,
+            certificate=plan.machines.certificate,
+            patience=plan.machines.worker_patience,
+            needs_all=left.needs_all,
+        ),
         populations.build(
             experiment.process,
             experiment.clients,

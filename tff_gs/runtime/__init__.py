@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tff_gs.runtime.worker_errors import (
         WorkerError as WorkerError,
         WorkerLostError as WorkerLostError,
+        WorkerNotReachedError as WorkerNotReachedError,
     )
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

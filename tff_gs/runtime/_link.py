@@ -31,7 +31,8 @@ class Link:
         name: str = "The TFF worker process",
         *,
         patience: float = PATIENCE,
-        how_it_ended: Callable[[], str | None] | None = None,
+        address: str | None = None,
+        how_it_ended: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Begins to connect.
 
@@ -39,11 +40,13 @@ class Link:
           channel: Leads to the worker.
           name: See the class.
           patience: Seconds after which a worker that does not answer is lost.
-          how_it_ended: Says how the worker's process ended, or None if it goes on.
-            None: it is on another machine, and lost with the connection.
+          address: Where the worker is, "host:port", if it is not a process of this
+            program: it is lost with its connection.
+          how_it_ended: Says how the process of this program ended; None: it goes on.
         """
         self.name = name
         self._patience = patience
+        self._address = address
         self._how_it_ended = how_it_ended
         self._stub = executor_pb2_grpc.ExecutorGroupStub(channel)
         self._is_ready = threading.Event()
@@ -94,20 +97,19 @@ class Link:
             raise worker_errors.WorkerLostError(
                 f"{self.name} did not answer for {self._patience:g} seconds: it hangs, "
                 "or its machine cannot be reached.",
-                self.name,
+                self._address,
             ) from error
 
     def _loss(self, error: grpc.RpcError) -> worker_errors.WorkerLostError | None:
-        if self._how_it_ended is None:
-            sentence = f"{self.name} was lost: {error.code().name}, {error.details()}."
-            return worker_errors.WorkerLostError(sentence, self.name)
+        if self._address is not None:
+            told = f"{self.name} was lost: {error.code().name}, {error.details()}."
+            return worker_errors.WorkerLostError(told, self._address)
         ending = self._how_it_ended()
         if ending is None:
             return None
         return worker_errors.WorkerLostError(
             f"{self.name} ended while it was in use: {ending}; out of memory is the "
-            "usual cause.",
-            self.name,
+            "usual cause."
         )
 
     def _note(self, connectivity: grpc.ChannelConnectivity) -> None:

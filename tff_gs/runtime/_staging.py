@@ -13,7 +13,7 @@ does not depend on where the clients are.
 """
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 import tensorflow_federated as tff
@@ -61,15 +61,6 @@ class Plan:
     results: tuple[str, ...]
     types: Mapping[str, tff.Type]
     stages: tuple[Stage, ...]
-
-
-def leaf_types(type_signature: tff.Type | None) -> Iterator[tff.Type]:
-    """The types of the leaves of a parameter or result, in their order."""
-    if isinstance(type_signature, tff.StructType):
-        for element in type_signature:
-            yield from leaf_types(element)
-    elif type_signature is not None:
-        yield type_signature
 
 
 def whole(native: tff.Computation) -> Plan:

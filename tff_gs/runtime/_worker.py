@@ -10,7 +10,6 @@ from tff_gs.runtime import (
     _channels,
     _link,
     _worker_process,
-    worker_errors,
 )
 
 _START_SECONDS = 60.0
@@ -69,22 +68,16 @@ def reached_worker(
       patience: Seconds after which a worker that does not answer is lost.
 
     Yields:
-      What reaches the worker.
+      What will reach the worker; it has only begun to connect.
 
     Raises:
       ValueError: In one sentence, if the certificate cannot be used.
-      WorkerLostError: If no worker answers there.
     """
     if certificate is not None:
         _certificates.check(certificate)
-    name = f"The worker at {address.target}"
-    channel = _channels.open_channel(address.target, certificate)
+    target = address.target
+    channel = _channels.open_channel(target, certificate)
     with contextlib.closing(channel):
-        link = _link.Link(channel, name, patience=patience)
-        if not link.wait_until_ready(patience):
-            raise worker_errors.WorkerLostError(
-                f"{name} did not answer for {patience:g} seconds: start launch.worker "
-                "there, or give another address in its place.",
-                name,
-            )
-        yield link
+        yield _link.Link(
+            channel, f"The worker at {target}", patience=patience, address=target
+        )

@@ -5,9 +5,11 @@ import contextlib
 import functools
 import os
 import pathlib
+import time
 from collections.abc import Iterator, Sequence
 
 import tensorflow_federated as tff
+from absl import logging
 
 from tff_gs.runtime import (
     _addresses,
@@ -17,6 +19,7 @@ from tff_gs.runtime import (
     _worker,
     _worker_process,
     _workers,
+    worker_errors,
 )
 from tff_gs.runtime.resident import ResidentContext
 
@@ -29,6 +32,7 @@ def execution_context(
     workers: int | Sequence[str] | None = None,
     certificate: str | os.PathLike[str] | None = None,
     patience: float = _link.PATIENCE,
+    needs_all: bool = True,
     max_concurrent_computation_calls: int | None = None,
     intra_op_threads: int | None = None,
 ) -> Iterator[ResidentContext]:
@@ -43,6 +47,8 @@ def execution_context(
       certificate: The file that workers at addresses were started with, if they were;
         see docs/several_machines.md.
       patience: Seconds after which a worker that does not answer is lost.
+      needs_all: Whether there has to be a worker at each address; else those that
+        answer are used, if there is one.
       max_concurrent_computation_calls: How many clients compute at the same time in a
         worker of this machine; by default one per processor core.
       intra_op_threads: How many threads one operation uses there; by default as many
@@ -51,7 +57,7 @@ def execution_context(
     Raises:
       ValueError: In one sentence, if an argument cannot be used.
       WorkerError: If a worker does not start.
-      WorkerLostError: If nobody answers at an address.
+      WorkerNotReachedError: If nobody answers at an address.
     """
     if not patience > 0:
         raise ValueError(f"Expected a patience above 0 seconds, found {patience}.")
@@ -70,8 +76,11 @@ def execution_context(
             others = [held.enter_context(start(name)) for name in names]
         elif workers is not None:
             path = None if certificate is None else pathlib.Path(certificate)
-            reach = functools.partial(_reached, certificate=path, patience=patience)
-            others = [held.enter_context(reach(address)) for address in addresses]
+            reach = functools.partial(
+                _worker.reached_worker, certificate=path, patience=patience
+            )
+            links = [held.enter_context(reach(address)) for address in addresses]
+            others = _reached_workers(addresses, links, patience, needs_all=needs_all)
         context = held.enter_context(
             contextlib.closing(ResidentContext(server, others))
         )
@@ -111,15 +120,28 @@ def _started(
         yield _workers.Worker(link, files)
 
 
-@contextlib.contextmanager
-def _reached(
-    address: _addresses.WorkerAddress,
-    *,
-    certificate: pathlib.Path | None,
+def _reached_workers(
+    addresses: Sequence[_addresses.WorkerAddress],
+    links: Sequence[_link.Link],
     patience: float,
-) -> Iterator[_workers.Worker]:
-    """A worker that runs already, on this machine or another."""
-    with _worker.reached_worker(
-        address, certificate=certificate, patience=patience
-    ) as link:
-        yield _workers.Worker(link, _delivery.Delivery(), share=address.share)
+    *,
+    needs_all: bool,
+) -> list[_workers.Worker]:
+    """The workers at the addresses, which answer within the patience."""
+    end = time.monotonic() + patience
+    found, missing = [], []
+    for address, link in zip(addresses, links, strict=True):
+        if link.wait_until_ready(max(0.0, end - time.monotonic())):
+            delivery = _delivery.Delivery()
+            found.append(_workers.Worker(link, delivery, share=address.share))
+        else:
+            missing.append(address.target)
+    if missing and (needs_all or not found):
+        raise worker_errors.WorkerNotReachedError(
+            f"Expected a worker at {' and '.join(missing)}, found none that answers "
+            f"within {patience:g} seconds: start launch.worker there.",
+            missing[0],
+        )
+    if missing:
+        logging.warning("Going on without the worker at %s.", " and ".join(missing))
+    return found

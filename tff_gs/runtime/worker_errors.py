@@ -15,13 +15,18 @@ class WorkerLostError(WorkerError):
     """A worker process ended, or was silent for too long, while it was in use.
 
     Attributes:
-      worker: What the worker is called in sentences.
+      address: Where it was reached, "host:port"; None: it was a process that this
+        program had started.
     """
 
-    def __init__(self, sentence: str, worker: str = "The TFF worker process") -> None:
+    def __init__(self, sentence: str, address: str | None = None) -> None:
         """Says of a worker how it was lost."""
         super().__init__(sentence)
-        self.worker = worker
+        self.address = address
+
+
+class WorkerNotReachedError(WorkerLostError):
+    """A worker at an address did not answer at the start."""
 
 
 # TensorFlow prints each part of an assertion's message in brackets, and C-escaped.
