@@ -100,6 +100,20 @@ def read_rounds(path: pathlib.Path, count: int, checksum: int) -> list[dict[str,
             f"Expected whole rows of rounds 1 to {count} in {path}, as they were "
             "written, found others."
         )
+    return _rows(content)
+
+
+def read_whole_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The rows as of `read_rounds`; without one that is being written.
+
+    Raises:
+      ValueError: If the file is no such table.
+      OSError: If it cannot be read.
+    """
+    return _rows(path.read_bytes().rpartition(b"\n")[0])
+
+
+def _rows(content: bytes) -> list[dict[str, Any]]:
     lines = content.decode().splitlines()
     return [
         {name: _value(text) for name, text in row.items()}

@@ -219,7 +219,26 @@ def _check_recorded(
             f"Expected the flags of a run in {directory.flags}, found none."
         )
     notes = directory.saved_notes()
-    saved = notes.get("flags", {})
+    check_saved(notes.get("flags", {}), recorded, directory)
+    plugins.require_unchanged(
+        notes.get("plugins", {}),
+        f"the run in {directory.path} was made",
+        "put it back, or begin another run",
+    )
+
+
+def check_saved(
+    saved: Mapping[str, str],
+    recorded: Mapping[str, str],
+    directory: run_directory.RunDirectory,
+) -> None:
+    """Raises ValueError unless a checkpoint is of the run that its directory says.
+
+    Args:
+      saved: The flags that were noted with the checkpoint; empty: not noted.
+      recorded: Those of flags.txt.
+      directory: Where both are.
+    """
     for name in dict.fromkeys([*saved, *recorded] if saved else ()):
         found, wanted = recorded.get(name), saved.get(name)
         if found != wanted and (_is_fixed(name, saved) or found is None):
@@ -227,11 +246,6 @@ def _check_recorded(
                 f"Expected in {directory.flags} {_shown(name, wanted)}, which the last "
                 f"checkpoint was written with, found {_shown(name, found)}."
             )
-    plugins.require_unchanged(
-        notes.get("plugins", {}),
-        f"the run in {directory.path} was made",
-        "put it back, or begin another run",
-    )
 
 
 def _shown(name: str, text: str | None) -> str:

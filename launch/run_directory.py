@@ -94,6 +94,21 @@ class RunDirectory:
                 "ended before its first one, or checkpoint_every was 0."
             )
 
+    def read_flags(self) -> dict[str, str]:
+        """The flags that the run was made with, by name, as text.
+
+        Raises:
+          OSError: If they cannot be read.
+          UnicodeDecodeError: If the file is no text.
+        """
+        lines = self.flags.read_text(encoding="utf-8").splitlines()
+        pairs = [line.removeprefix("--").partition("=") for line in lines]
+        return {name: text for name, _, text in pairs}
+
+    def is_in_use(self) -> bool:
+        """Whether a program holds the directory, which exists, by `lock`."""
+        return _files.is_taken(self.path)
+
     def count_rounds(self) -> int:
         """How many rows metrics.csv has."""
         try:
@@ -103,8 +118,8 @@ class RunDirectory:
 
     def saved_notes(self) -> dict[str, Any]:
         """What was noted with the last checkpoint, such as its flags; may be empty."""
-        for number in self._checkpoints():
-            folder = self.checkpoints / f"{CHECKPOINT_PREFIX}{number}"
+        for number in self.checkpoint_rounds():
+            folder = self.checkpoint(number)
             with contextlib.suppress(_sealed_folder.BrokenSealError):
                 return _sealed_folder.read_notes(folder)
         return {}
@@ -172,9 +187,13 @@ class RunDirectory:
 
     def last_checkpoint(self) -> int | None:
         """The round of the last checkpoint; None if there is none."""
-        return next(iter(self._checkpoints()), None)
+        return next(iter(self.checkpoint_rounds()), None)
 
-    def _checkpoints(self) -> list[int]:
+    def checkpoint(self, number: int) -> pathlib.Path:
+        """The folder of the checkpoint of a round."""
+        return self.checkpoints / f"{CHECKPOINT_PREFIX}{number}"
+
+    def checkpoint_rounds(self) -> list[int]:
         """The rounds of the checkpoints, the last one first."""
         found = self.checkpoints.glob(f"{CHECKPOINT_PREFIX}*")
         suffixes = [path.name.removeprefix(CHECKPOINT_PREFIX) for path in found]
@@ -184,7 +203,17 @@ class RunDirectory:
         """How a user goes on with the run, after a blank; "" if nobody can."""
         if self.last_checkpoint() is None:
             return ""
-        return f" Go on: python -m launch.train --resume={self.path}"
+        return f" Go on: {self.resume_command}"
+
+    @property
+    def resume_command(self) -> str:
+        """What a user types to go on with the run."""
+        return f"python -m launch.train --resume={self.path}"
+
+    def unfinished_checkpoints(self) -> list[pathlib.Path]:
+        """Folders that are no checkpoint yet, or not any more."""
+        whole = [self.checkpoint(number) for number in self.checkpoint_rounds()]
+        return sorted(set(self.checkpoints.glob("*")) - set(whole))
 
     def remove_leftovers(self) -> None:
         """Removes what was left if a run was killed while it wrote a file."""

@@ -30,6 +30,7 @@ from launch import (
     run_directory,
     screen,
     topic,
+    versions,
     worker_flags,
 )
 from launch.options import RunOptions
@@ -254,7 +255,7 @@ def _summary(
 
 def _notes() -> dict[str, Any]:
     """What the run was made with."""
-    notes: dict[str, Any] = {"flags": flags.used()}
+    notes = {"flags": flags.used(), "versions": versions.installed()}
     named = flags.plugins_used()
     return {**notes, "plugins": plugins.checksums(named)} if named else notes
 

@@ -108,7 +108,6 @@ def _listen(*, has_certificate: bool) -> socket.socket:
       ValueError: In one sentence, if there can be none, or if others than programs of
         this machine would reach it without a certificate.
     """
-    given = f"--host={FLAGS.host} --port={FLAGS.port}"
     try:
         family, _, _, _, address = socket.getaddrinfo(
             FLAGS.host, FLAGS.port, type=socket.SOCK_STREAM
@@ -122,9 +121,11 @@ def _listen(*, has_certificate: bool) -> socket.socket:
             )
         return socket.create_server(address, family=family)
     except OSError as error:
+        known = isinstance(error, socket.gaierror)
+        reason = error.strerror if known else os.strerror(error.errno or 0)
         raise ValueError(
             "Expected an address of this machine and a free port, found "
-            f"{given} ({error.strerror})."
+            f"--host={FLAGS.host} --port={FLAGS.port} ({reason})."
         ) from error
 
 

@@ -14,7 +14,7 @@ _PAGES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *(f"docs/{page.name}" for page in sorted((_ROOT / "docs").glob("*.md"))),
 ]
-_PROGRAMS = ("train", "compare", "regret")
+_PROGRAMS = ("train", "compare", "regret", "inspect", "worker")
 
 
 def _read(name):

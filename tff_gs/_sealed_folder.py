@@ -26,6 +26,10 @@ class BrokenSealError(ValueError):
     """A folder is not as it was sealed; says in one sentence what is not."""
 
 
+class OtherFormatError(BrokenSealError):
+    """A folder is sealed in another way than this version of tff_gs does."""
+
+
 def seal(folder: pathlib.Path, notes: Mapping[str, Any]) -> None:
     """Seals a folder; all that is in it is on the disk when this returns.
 
@@ -113,7 +117,7 @@ def _read(folder: pathlib.Path) -> dict[str, Any]:
         raise BrokenSealError(f"Expected {path} as it was written, found it changed.")
     content = json.loads(text)
     if content["format"] != _FORMAT:
-        raise BrokenSealError(
+        raise OtherFormatError(
             f"Expected {path} of format {_FORMAT}, found format {content['format']}, "
             "of another version of tff_gs."
         )

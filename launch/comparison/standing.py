@@ -97,11 +97,9 @@ def is_resumable(run: plan.Run) -> bool:
         return False
     # Not flags.json: this is the file that --resume reads, and that is written first.
     try:
-        lines = files.flags.read_text(encoding="utf-8").splitlines()
+        found = files.read_flags()
     except OSError:
         return False
-    pairs = [line.removeprefix("--").partition("=") for line in lines]
-    found = {name: text for name, _, text in pairs}
     return all(
         name in _WITHOUT_EFFECT or _same(found.get(name), run.completed.get(name), run)
         for name in (*run.completed, *found)

@@ -67,11 +67,20 @@ def test_what_is_installed(installed):
     assert f"\nVersion: {tff_gs.__version__}\n" in metadata.read_text()
 
 
-@pytest.mark.parametrize("program", ["tff-gs-train", "tff-gs-compare", "tff-gs-regret"])
-def test_help(run, program):
+@pytest.mark.parametrize(
+    ("program", "flag"),
+    [
+        ("tff-gs-train", "--output_dir"),
+        ("tff-gs-compare", "--output_dir"),
+        ("tff-gs-regret", "--output_dir"),
+        ("tff-gs-inspect", "--json"),
+        ("tff-gs-worker", "--certificate"),
+    ],
+)
+def test_help(run, program, flag):
     helped = run(program, "--help")
     assert helped.stderr == ""
-    assert "--output_dir" in helped.stdout
+    assert flag in helped.stdout
 
 
 def test_a_comparison(run, beside):

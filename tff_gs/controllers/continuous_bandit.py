@@ -116,6 +116,11 @@ class ContinuousBandit(controller.Controller):
 
     @property
     @override
+    def largest_k(self) -> int:
+        return self._k_max
+
+    @property
+    @override
     def probes(self) -> bool:
         return self._k_max > 1
 

@@ -121,6 +121,11 @@ class Controller(configuration.Configuration, abc.ABC):
         """
         return MEASURED | PROBED if self.probes else MEASURED
 
+    @property
+    def largest_k(self) -> int:
+        """No k that it decides is above this (static); D unless a rule says so."""
+        return self.dimension
+
     @abc.abstractmethod
     def initialize(self) -> Any:
         """The state before the first round."""

@@ -110,6 +110,11 @@ class Descent(controller.Controller):
 
     @property
     @override
+    def largest_k(self) -> int:
+        return self._largest
+
+    @property
+    @override
     def probes(self) -> bool:
         return self._least < self._largest
 

@@ -90,6 +90,11 @@ class Exp3(controller.Controller):
 
     @property
     @override
+    def largest_k(self) -> int:
+        return self._arms[-1]
+
+    @property
+    @override
     def probes(self) -> bool:
         return self._arms[-1] > 1
 

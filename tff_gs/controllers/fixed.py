@@ -37,6 +37,11 @@ class FixedK(controller.Controller):
     def needs(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    @override
+    def largest_k(self) -> int:
+        return self._k
+
     @override
     def initialize(self) -> FixedState:
         return FixedState(tf.constant(self._k, tf.int32))

@@ -58,6 +58,11 @@ class Replay(controller.Controller):
     def needs(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    @override
+    def largest_k(self) -> int:
+        return max(self._ks)
+
     @override
     def initialize(self) -> ReplayState:
         return ReplayState(tf.constant(0, tf.int32))

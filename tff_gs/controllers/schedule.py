@@ -65,6 +65,11 @@ class Schedule(controller.Controller):
     def needs(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    @override
+    def largest_k(self) -> int:
+        return max(self._ks)
+
     @override
     def initialize(self) -> ScheduleState:
         return ScheduleState(tf.constant(0, tf.int32))

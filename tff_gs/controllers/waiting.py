@@ -111,6 +111,11 @@ class Waiting(controller.Controller):
             return frozenset()
         return frozenset({"round", "time_elasticity", "update"})
 
+    @property
+    @override
+    def largest_k(self) -> int:
+        return self._largest
+
     @override
     def initialize(self) -> WaitingState:
         unknown = tf.constant(math.nan, tf.float64)

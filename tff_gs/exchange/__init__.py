@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         Outcome as Outcome,
         SparseExchange as SparseExchange,
     )
+    from tff_gs.exchange.summed_consensus_exchange import (
+        SummedConsensusExchange as SummedConsensusExchange,
+    )
     from tff_gs.exchange.transformations import (
         ClientTransformation as ClientTransformation,
         ClipByNorm as ClipByNorm,

@@ -47,12 +47,14 @@ class Voter(NamedTuple):
       sender: Who it is.
       work: `tff_gs.exchange.sparse_exchange.WorkResult`.
       nominees: int32 [r], the coordinates that it nominated.
+      tag: int32 scalar, of its ballot, see `tff_gs.exchange.messages.tag`.
       decision: k and k' of the round.
     """
 
     sender: Any
     work: Any
     nominees: Any
+    tag: Any
     decision: Any
 
 
@@ -85,7 +87,9 @@ class ConsensusExchange(election_lib.ElectingExchange):
         work = self.contribute(client, inputs)
         message, nominees = self._vote(client, work, config.shared[0])
         sender = _Sender(client.client_id, client.seed, client.rounds)
-        return message, Voter(sender, work, nominees, config.decision)
+        return message, Voter(
+            sender, work, nominees, messages.tag(message.entries), config.decision
+        )
 
     def elect(
         self,

@@ -76,6 +76,19 @@ def tag(entries: tf.Tensor) -> tf.Tensor:
     return tf.bitcast(tf.pad(entries, [[4, 0]])[-4:], tf.int32)
 
 
+def was_accepted(answer: Any, client_id: tf.Tensor, sent_tag: tf.Tensor) -> tf.Tensor:
+    """Whether the server has counted the message that a client has sent.
+
+    Args:
+      answer: What it answered: with `rejected` and `contested` of `DownlinkMessage`.
+      client_id: int32 scalar.
+      sent_tag: int32 scalar, the message's `tag`.
+    """
+    ids, tags = tf.unstack(tf.reshape(answer.contested, [-1, 2]), axis=1)
+    another = tf.reduce_any(tf.equal(ids, client_id) & tf.not_equal(tags, sent_tag))
+    return ~another & tf.reduce_all(tf.not_equal(answer.rejected, client_id))
+
+
 class UplinkHeader(NamedTuple):
     """What a client says of its entries: see `UplinkMessage`.
 

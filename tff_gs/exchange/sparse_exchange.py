@@ -62,6 +62,8 @@ class Outcome(NamedTuple):
         of `tff_gs.sparsifiers.sparsifier.Sparsifier.order`; `()` unless wanted.
       election: `tff_gs.exchange.election.Election`, how J was found before
         values travelled; `()` if it was not.
+      sum_measurements: What the aggregation of the values measured; `()` if the server
+        reads them itself.
     """
 
     receipts: receipts.Receipts
@@ -79,6 +81,7 @@ class Outcome(NamedTuple):
     decode_seconds: tf.Tensor
     ordered_update: sparse_vector.SparseVector | tuple[()] = ()
     election: Any = ()
+    sum_measurements: Any = ()
 
 
 class WorkResult(NamedTuple):
@@ -375,10 +378,7 @@ class SparseExchange:
           roster: int32 [M], see the class.
           seed: int32 [2], for encoding the answer.
         """
-        limit = self.sparsifier.max_sent(config.decision.k)
-        accumulator, received, seconds = self._reader.read(
-            collected, config.decision, limit, roster
-        )
+        accumulator, received, seconds = self._read(collected, config, roster)
         total = _sums.running_sums(received.weights)[-1]
         aggregate = self.sparsifier.report(accumulator)
         selection = self.sparsifier.select(
@@ -395,8 +395,7 @@ class SparseExchange:
             encoded.received,
         )
         answer = messages.DownlinkMessage(
-            rejected=receipts.rejected(received),
-            contested=reading.contested(collected, received),
+            *self._refused(collected, received),
             update=encoded.message,
             notes=selection.notes,
         )
@@ -411,6 +410,19 @@ class SparseExchange:
                 )
             )
         return answer, self._update.step(replica, applied), outcome
+
+    def _read(
+        self, collected: Any, config: messages.RoundConfig, roster: tf.Tensor
+    ) -> reading.ReadMessages:
+        """What the clients' messages come to."""
+        limit = self.sparsifier.max_sent(config.decision.k)
+        return self._reader.read(collected, config.decision, limit, roster)
+
+    def _refused(
+        self, collected: Any, received: receipts.Receipts
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`rejected` and `contested` of the answer."""
+        return receipts.rejected(received), reading.contested(collected, received)
 
     def _outcome(
         self,
@@ -451,7 +463,9 @@ class SparseExchange:
             self.sparsifier.answer_coordinates(indices, pending.coordinates), values
         )
         replica = self._update.step(client.replica, selected)
-        counted = pending.sent & _was_accepted(answer, client.client_id, pending.tag)
+        counted = pending.sent & messages.was_accepted(
+            answer, client.client_id, pending.tag
+        )
         forgotten = counted & self.sparsifier.forget(
             pending.coordinates, selected.indices, answer.notes, client.client_id
         )
@@ -686,12 +700,3 @@ def _count(shared: Any) -> tf.Tensor:
 
 def _is_finite(tensor: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(tf.math.is_finite(tensor))
-
-
-def _was_accepted(
-    answer: messages.DownlinkMessage, client_id: tf.Tensor, tag: tf.Tensor
-) -> tf.Tensor:
-    """Whether the server has counted the message that a client has sent."""
-    ids, tags = tf.unstack(tf.reshape(answer.contested, [-1, 2]), axis=1)
-    another = tf.reduce_any(tf.equal(ids, client_id) & tf.not_equal(tags, tag))
-    return ~another & tf.reduce_all(tf.not_equal(answer.rejected, client_id))

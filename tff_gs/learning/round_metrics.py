@@ -32,6 +32,7 @@ class RoundMetrics:
       uplink_encoder: Estimates the uplink's size at k'.
       downlink_encoder: Estimates the downlink's.
       needs: What the rule for k needs, see `tff_gs.controllers.controller.Feedback`.
+      padded_to: How many values a client sends at every k; None: as many as k asks for.
     """
 
     method: sparsifier_lib.Sparsifier
@@ -39,6 +40,7 @@ class RoundMetrics:
     uplink_encoder: codec.Codec
     downlink_encoder: codec.Codec
     needs: frozenset[str] = frozenset()
+    padded_to: int | None = None
 
     def feedback(
         self,
@@ -143,7 +145,7 @@ class RoundMetrics:
         k, traffic, elements, outcome, election = shown
         # Ballots have as many ranks as k needs: they grow with it.
         fewer = 1.0 - tf.cast(smaller_k, tf.float64) / tf.cast(k, tf.float64)
-        uplink_count = tf.minimum(elements, self.method.max_sent(smaller_k))
+        uplink_count = tf.minimum(elements, self._max_sent(smaller_k))
         selected, notes = answered
         fewer_notes = tf.cast(notes - outcome.notes_elements, tf.float64)
         smaller = {
@@ -187,6 +189,12 @@ class RoundMetrics:
         time = self._time_at(smaller_k, (selected, notes), shown)
         return _losses.time_elasticity(round_time, time, k, smaller_k)
 
+    def _max_sent(self, k: tf.Tensor) -> tf.Tensor:
+        """The most entries, or values, of a client's message at k; int32 scalars."""
+        if self.padded_to is None:
+            return self.method.max_sent(k)
+        return tf.constant(self.padded_to)
+
     def balanced_k(self, *, clients: int, local_steps: int) -> int:
         """The least k at which communication takes as long as all else of a round.
 
@@ -202,13 +210,14 @@ class RoundMetrics:
 
         def time(k: int) -> float:
             count = method.max_sent(tf.constant(k))
+            sent = self._max_sent(tf.constant(k))
             ones = tf.ones([clients], tf.float64)
             election = self._expected_election(k, clients)
             traffic = cost_lib.Traffic(
                 client_ids=tf.range(clients),
-                uplink_units=ones * (method.units(count) + election.uplink_units),
+                uplink_units=ones * (method.units(sent) + election.uplink_units),
                 uplink_bits=ones
-                * (self.uplink_encoder.estimate_bits(count) + election.uplink_bits),
+                * (self.uplink_encoder.estimate_bits(sent) + election.uplink_bits),
                 downlink_units=method.units(count) + election.downlink_units,
                 downlink_bits=self.downlink_encoder.estimate_bits(count)
                 + election.downlink_bits,

@@ -15,8 +15,9 @@ paper's FAB-top-k; by default coordinates are elected before values travel, see
 """
 
 import dataclasses
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ from tff_gs.exchange import (
     reading,
     server_update,
     sparse_exchange,
+    summed_consensus_exchange,
     transformations,
 )
 from tff_gs.learning import (
@@ -171,6 +173,7 @@ class SparsifiedProcess:
       (`tff_gs.encoders.names.REFUSALS`; the first entry counts the accepted ones);
     * `client_ids` int32 [N], `contributed` int32 [N] and `refusals` int32 [N] (see
       `describe_refusals`), of the clients that the server knows;
+    * `value_sum`, if there is one that measures something: what it measured;
     * `model_metrics`, if the model has metrics of its own: their values over the
       minibatches of the round, summed over the clients that were accepted and finalized
       as `tff.learning.metrics.sum_then_finalize` does.
@@ -242,6 +245,7 @@ def build_sparsified_process(
     participation: catch_up.PartialParticipation | None = None,
     transformation: Sequence[transformations.ClientTransformation] = (),
     bounds: reading.MessageBounds = reading.DEFAULT_BOUNDS,
+    value_sum: tff.aggregators.UnweightedAggregationFactory | None = None,
     rounds: int | None = None,
     num_clients: int | None = None,
     seed: int = 0,
@@ -276,6 +280,11 @@ def build_sparsified_process(
         enters the residual, in order, such as
         `[tff_gs.exchange.ClipByNorm(1.0)]`.
       bounds: What a client's message may say at most; beyond it, it is refused.
+      value_sum: What adds up the clients' values in place of the server, such as
+        `tff.aggregators.SecureSumFactory(1.0, -1.0)`: then the server reads ballots
+        and the sum, and no client's values. For `FabConsensus`. It adds up C_i a_ij as
+        float32, as many as the rule's largest k, so give that rule a `k_max`. What it
+        clips is lost. It may have no state between rounds.
       rounds: How many rounds the run will have, if that is known: bandits choose their
         constants by it, and a recording must be as long.
       num_clients: Clients that may take part, with ids below it, if that is known:
@@ -285,51 +294,47 @@ def build_sparsified_process(
         warning.
 
     Raises:
+      TypeError: If `value_sum` does not result in a sum of vectors.
       ValueError: If an argument is outside its range, or the rule for k needs
-        feedback that its rounds do not have.
+        feedback that its rounds do not have, or `value_sum` does not fit.
     """
     objective = objective_lib.build_objective(model)
     for remark in objective.remarks():
         warnings.warn(remark, stacklevel=3)
-    dimension = objective.dimension
-    server = update.bind(dimension)
     client_work = work.bind(objective)
-    time = cost.bind(
-        dimension=dimension,
-        batch_size=client_work.batch_size,
-        probe_examples=client_work.probe_examples,
-        num_clients=num_clients,
-        seed=seed,
-    )
     codes = _bind_encoders(
         objective,
         uplink_encoder=uplink_encoder,
         downlink_encoder=downlink_encoder,
         probe_encoder=probe_encoder,
     )
-    measure = round_metrics.RoundMetrics(
-        method=sparsifier.bind(dimension=dimension, probes=False),
-        cost=time,
-        uplink_encoder=_of_entries(sparsifier, codes["uplink_encoder"]),
-        downlink_encoder=_of_entries(sparsifier, codes["downlink_encoder"]),
-    )
-    rule = controller.bind(
-        dimension,
-        rounds=rounds,
+    time = cost.bind(
+        dimension=objective.dimension,
+        batch_size=client_work.batch_size,
+        probe_examples=client_work.probe_examples,
+        num_clients=num_clients,
         seed=seed,
-        balanced_k=lambda: measure.balanced_k(
-            clients=num_clients or 1, local_steps=client_work.expected_steps
-        ),
     )
-    _require_feedback(rule)
-    method = sparsifier.bind(dimension=dimension, probes=rule.probes)
-    exchange = _EXCHANGES[method.legs](
+    bind_rule = functools.partial(
+        _bind_rule, controller, client_work, rounds, num_clients, seed
+    )
+    measure = _build_measure(objective, sparsifier, time, codes)
+    rule = bind_rule(measure)
+    if value_sum is not None:
+        _require_sum(sparsifier, uplink_encoder)
+        # What is added up is as long at every k: that is in the price of a round.
+        measure = dataclasses.replace(measure, padded_to=rule.largest_k)
+        rule = bind_rule(measure)
+    method = sparsifier.bind(dimension=objective.dimension, probes=rule.probes)
+    server = update.bind(objective.dimension)
+    exchange = _build_exchange(
+        value_sum,
+        rule,
         sparsifier=method,
         update=server,
         work=client_work,
         transformation=transformation,
         bounds=bounds,
-        keeps_order="update" in rule.needs,
         **codes,
     )
     steps = training_round.Round(
@@ -338,13 +343,7 @@ def build_sparsified_process(
         method=method,
         server=server,
         exchange=exchange,
-        measure=dataclasses.replace(
-            measure,
-            method=method,
-            uplink_encoder=exchange.uplink_encoder,
-            downlink_encoder=exchange.downlink_encoder,
-            needs=rule.needs,
-        ),
+        measure=dataclasses.replace(measure, method=method, needs=rule.needs),
         catching_up=_build_catch_up(objective, exchange, server, participation),
         seed=seed,
     )
@@ -358,6 +357,87 @@ _EXCHANGES: dict[sparsifier_lib.Legs, type[sparse_exchange.SparseExchange]] = {
 }
 
 
+def _build_exchange(
+    value_sum: tff.aggregators.UnweightedAggregationFactory | None,
+    rule: controller_lib.Controller,
+    *,
+    sparsifier: sparsifier_lib.Sparsifier,
+    **parts: Any,
+) -> sparse_exchange.SparseExchange:
+    """The exchange that the sparsifier needs, or the one around `value_sum`."""
+    build: Callable[..., sparse_exchange.SparseExchange] = _EXCHANGES[sparsifier.legs]
+    if value_sum is not None:
+        build = functools.partial(
+            summed_consensus_exchange.SummedConsensusExchange,
+            value_sum=value_sum,
+            largest_k=rule.largest_k,
+        )
+    return build(sparsifier=sparsifier, keeps_order="update" in rule.needs, **parts)
+
+
+def _require_sum(
+    sparsifier: sparsifier_lib.Sparsifier, uplink_encoder: encoder.Encoder
+) -> None:
+    """Raises ValueError if nothing but the sum of the values cannot be known."""
+    if sparsifier.legs is not sparsifier_lib.Legs.BALLOTS_THEN_VALUES:
+        raise ValueError(
+            "Expected a sparsifier whose coordinates are elected before values travel "
+            f"with value_sum, such as FabConsensus(), found {sparsifier!r}."
+        )
+    if uplink_encoder.value != encoder.Encoder().value:
+        raise ValueError(
+            "Expected an uplink_encoder with the value code "
+            f"{encoder.Encoder().value!r} with value_sum, which adds up values as they "
+            f"are, found {uplink_encoder.value!r}."
+        )
+
+
+def _build_measure(
+    objective: objective_lib.Objective,
+    sparsifier: sparsifier_lib.Sparsifier,
+    time: cost_lib.Cost,
+    codes: Mapping[str, message_encoder.MessageEncoder],
+) -> round_metrics.RoundMetrics:
+    """What prices a round, before it is known what the rule for k needs."""
+    up, down = codes["uplink_encoder"], codes["downlink_encoder"]
+    if sparsifier.implicit_indices:
+        up, down = up.without_indices(), down.without_indices()
+    return round_metrics.RoundMetrics(
+        method=sparsifier.bind(dimension=objective.dimension, probes=False),
+        cost=time,
+        uplink_encoder=up,
+        downlink_encoder=down,
+    )
+
+
+def _bind_rule(
+    controller: controller_lib.Controller,
+    client_work: local_work.LocalWork,
+    rounds: int | None,
+    num_clients: int | None,
+    seed: int,
+    measure: round_metrics.RoundMetrics,
+) -> controller_lib.Controller:
+    """The rule for a run whose rounds are priced by `measure`.
+
+    Raises:
+      ValueError: If it needs what no round measures for it.
+    """
+    rule = controller.bind(
+        measure.method.dimension,
+        rounds=rounds,
+        seed=seed,
+        balanced_k=lambda: measure.balanced_k(
+            clients=num_clients or 1, local_steps=client_work.expected_steps
+        ),
+    )
+    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
+    controller_lib.require_feedback(
+        rule, measured | controller_lib.PROBED if rule.probes else measured
+    )
+    return rule
+
+
 def _bind_encoders(
     objective: objective_lib.Objective, **encoders: encoder.Encoder
 ) -> dict[str, message_encoder.MessageEncoder]:
@@ -368,21 +448,6 @@ def _bind_encoders(
         )
         for name, part in encoders.items()
     }
-
-
-def _of_entries(
-    method: sparsifier_lib.Sparsifier, code: message_encoder.MessageEncoder
-) -> message_encoder.MessageEncoder:
-    """How the method's entries are written: without indices if these are implicit."""
-    return code.without_indices() if method.implicit_indices else code
-
-
-def _require_feedback(rule: controller_lib.Controller) -> None:
-    """Raises ValueError if the rule needs what no round measures for it."""
-    measured = controller_lib.MEASURED | controller_lib.ON_REQUEST
-    controller_lib.require_feedback(
-        rule, measured | controller_lib.PROBED if rule.probes else measured
-    )
 
 
 def _build_catch_up(
@@ -470,19 +535,9 @@ def _build_next(
     clients_type: tff.StructWithPythonType,
 ) -> tff.Computation:
     """See `SparsifiedProcess.next`."""
-    exchange = steps.exchange
     begin = tff.tensorflow.computation(steps.begin, state_type)
     close = _build_close(steps)
-    finish = tff.tensorflow.computation(
-        steps.finish,
-        (
-            state_type,
-            steps.server.replica_type,
-            begin.type_signature.result.config,
-            exchange.send.type_signature.result.outcome.member,
-            close.type_signature.result[1].member,
-        ),
-    )
+    finish = _build_finish(steps, state_type, begin, close)
     data_type = tff.types.tensorflow_to_type(steps.objective.input_spec)
 
     @tff.federated_computation(
@@ -493,7 +548,7 @@ def _build_next(
     def next_fn(state: tff.Value, clients: tff.Value, data: tff.Value) -> RoundOutput:
         caught_up = _catch_up(steps, state, clients)
         begun = tff.federated_map(begin, state)
-        exchanged = exchange.send(
+        exchanged = steps.exchange.send(
             _replica(state),
             begun.config,
             state.client_ids,
@@ -527,6 +582,26 @@ def _build_next(
         )
 
     return next_fn
+
+
+def _build_finish(
+    steps: training_round.Round,
+    state_type: tff.StructWithPythonType,
+    begin: tff.Computation,
+    close: tff.Computation,
+) -> tff.Computation:
+    """`Round.finish`, of what the steps before it give."""
+    exchanged_type = steps.exchange.send.type_signature.result
+    return tff.tensorflow.computation(
+        steps.finish,
+        (
+            state_type,
+            steps.server.replica_type,
+            begin.type_signature.result.config,
+            exchanged_type.outcome.member,
+            close.type_signature.result[1].member,
+        ),
+    )
 
 
 def _build_close(steps: training_round.Round) -> tff.Computation:

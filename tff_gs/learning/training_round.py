@@ -216,6 +216,8 @@ class Round:
             **self.measure.metrics(decision, outcome, report, feedback),
             **self.rule.metrics(updated.controller),
         )
+        if tf.nest.flatten(outcome.sum_measurements):
+            metrics["value_sum"] = outcome.sum_measurements
         if report.model_metrics:
             metrics["model_metrics"] = self.objective.finalize(report.model_metrics)
         timing = collections.OrderedDict(

@@ -7,6 +7,10 @@ from tff_gs import _lazy
 if TYPE_CHECKING:
     from tff_gs.programs.checkpoints import CheckpointManager as CheckpointManager
     from tff_gs.programs.client_id_process import ClientIdProcess as ClientIdProcess
+    from tff_gs.programs.model_weights import (
+        load_model_weights as load_model_weights,
+        save_model_weights as save_model_weights,
+    )
     from tff_gs.programs.population import Population as Population
     from tff_gs.programs.releases import (
         Record as Record,

@@ -38,8 +38,8 @@ def check(path: pathlib.Path) -> None:
 
 def reason(error: ssl.SSLError) -> str:
     """Why a connection failed, in the words of OpenSSL."""
-    told = getattr(error, "verify_message", "") or error.reason or str(error)
-    return told.replace("_", " ").lower()
+    told = getattr(error, "verify_message", "") or error.reason or "not readable"
+    return told.replace("_", " ").lower().rstrip(".")
 
 
 def server_context(path: pathlib.Path) -> ssl.SSLContext:
