@@ -63,6 +63,8 @@ def _workers(text: str) -> int | tuple[str, ...]:
 
 def _hint(text: str) -> str:
     """How the sentence ends: with the port that is missing, if one is."""
+    if text.lstrip("-").isdecimal():
+        return "."
     for item in text.split(","):
         try:
             _addresses.parse_address(item.strip())
