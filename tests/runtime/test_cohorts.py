@@ -194,13 +194,13 @@ def test_a_cohort_needs_one_executor_however_many_are_new(process, data):
     with runtime.execution_context() as context:
         store, state = runtime.MemoryStore(), process.initialize()
         sizes = set()
-        used = context._executors.use
+        used = context._server.executors.use
 
         def use(clients):
             sizes.add(clients)
             return used(clients)
 
-        context._executors.use = use
+        context._server.executors.use = use
         for ids in ([0, 1, 2], [1, 2, 3]):
             output = runtime.run_round(
                 process, state, store, ids, [data[client] for client in ids]
