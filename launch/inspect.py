@@ -59,7 +59,7 @@ def _text(found: inspection.Inspection) -> str:
         "last round": _cells({name: last[name] for name in _SHOWN if name in last}),
         "test": _test(evaluated),
         "checkpoints": [_checkpoint(each) for each in found.checkpoints] or "none",
-        "made with": _cells(found.versions) or "not noted",
+        "made with": _cells(dict(sorted(found.versions.items()))) or "not noted",
         "workers": found.flags.get("workers", ""),
         "flags": " ".join(f"--{name}={text}" for name, text in found.flags.items()),
         "go on": [found.resume] if found.resume else "",

@@ -86,7 +86,7 @@ def test_what_is_printed(directory, capsys):
         "  test        test_accuracy 0.5, test_loss 2, after round 2\n"
         "  checkpoints round_3, 0.0 MB, whole\n"
         "              round_1, 0.0 MB, whole\n"
-        "  made with   tff_gs 0.0.1, numpy 1.2\n"
+        "  made with   numpy 1.2, tff_gs 0.0.1\n"
         "  flags       --task=digits --controller=fixed --rounds=9 "
         "--time_budget=80.0\n"
         "              --seed=0\n"

@@ -49,6 +49,12 @@ class _Launcher:
     def line(self):
         return self.process.stdout.readline().rstrip("\n")
 
+    def line_of_session(self):
+        """The next line of a session; who is refused may try again meanwhile."""
+        while (line := self.line()).startswith("Refused"):
+            pass
+        return line
+
     def workers(self):
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if child.name() == "worker_binary"]
@@ -120,7 +126,7 @@ def test_each_program_has_a_fresh_worker_that_ends_with_it(launch):
     for _ in range(2):
         with _channel(launcher.address) as channel:
             assert _answer(channel) != _REFUSED
-            assert launcher.line() == "Session of 127.0.0.1 begins."
+            assert launcher.line_of_session() == "Session of 127.0.0.1 begins."
             (found,) = launcher.workers()
             seen.append(found)
             # There is room for one.
@@ -128,7 +134,7 @@ def test_each_program_has_a_fresh_worker_that_ends_with_it(launch):
             assert launcher.line() == "Refused 127.0.0.1: no session is free."
             assert _answer(channel) != _REFUSED
         assert re.fullmatch(
-            r"Session of 127\.0\.0\.1 ends after \d+ s\.", launcher.line()
+            r"Session of 127\.0\.0\.1 ends after \d+ s\.", launcher.line_of_session()
         )
         assert not found.is_running()
     assert seen[0] != seen[1]
@@ -210,10 +216,7 @@ def test_strangers_get_nothing(launch, certificate, stranger):
     assert "peer did not return a certificate" in launcher.line()
     assert launcher.workers() == []
     assert launcher.call(certificate) != _REFUSED
-    said = launcher.line()
-    while said.startswith("Refused"):  # gRPC tries again.
-        said = launcher.line()
-    assert said == "Session of 127.0.0.1 begins."
+    assert launcher.line_of_session() == "Session of 127.0.0.1 begins."
 
 
 def test_a_program_tells_a_false_worker(launch, certificate, stranger):

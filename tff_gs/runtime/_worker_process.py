@@ -111,15 +111,9 @@ def running_process(
       SpoolError: If there is no temporary directory for its socket.
     """
     with _worker_door.opened() as door, tempfile.TemporaryFile() as log:
-        command = [
-            # No code of ours runs between fork and exec: see the script.
-            *(sys.executable, "-I", "-S", os.fspath(_DYING_WITH_PARENT)),
-            *(str(os.getpid()), os.fspath(_binary()), f"--port={door.port}"),
-            f"--max_concurrent_computation_calls={max_concurrent_computation_calls}",
-        ]
         start = functools.partial(
             subprocess.Popen,
-            command,
+            _command(door.port, max_concurrent_computation_calls),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -171,6 +165,16 @@ def _starter() -> _lasting_thread.LastingThread:
 
 # A process that was forked has none of its parent's threads.
 os.register_at_fork(after_in_child=_starter.cache_clear)
+
+
+def _command(port: int, max_concurrent_computation_calls: int) -> list[str]:
+    return [
+        # No code of ours runs between fork and exec: see the script.
+        *(sys.executable, "-I", "-S", os.fspath(_DYING_WITH_PARENT), str(os.getpid())),
+        os.fspath(_binary()),
+        f"--port={port}",
+        f"--max_concurrent_computation_calls={max_concurrent_computation_calls}",
+    ]
 
 
 def _binary() -> pathlib.Path:

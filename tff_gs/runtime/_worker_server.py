@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from tff_gs.runtime import _certificates, _worker_process
+from tff_gs.runtime.spool_folder import SpoolError
 from tff_gs.runtime.worker_errors import WorkerError
 
 # What HTTP/2, and so gRPC, begins with.
@@ -23,6 +24,7 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _ADMISSION_SECONDS = 10.0
 # Connections that have not shown it yet; others are closed at once.
 _MOST_WAITING = 64
+_PAUSE_SECONDS = 0.1
 _BUFFER_BYTES = 2**20
 # A program whose machine is gone is noticed after 30 + 3 * 10 seconds.
 _KEEPALIVE = (
@@ -94,7 +96,12 @@ class WorkerServer:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as connections:
             while True:
-                connection, peer = await loop.sock_accept(self._listener)
+                try:
+                    connection, peer = await loop.sock_accept(self._listener)
+                except OSError:
+                    # One that has left already, or too many open files.
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    continue
                 connections.create_task(self._connected(connection, str(peer[0])))
 
     async def _connected(self, connection: socket.socket, who: str) -> None:
@@ -106,7 +113,7 @@ class WorkerServer:
                 self._say(await self._run_session(program, who))
             except _RefusedError as error:
                 self._say(f"Refused {who}: {error}.")
-            except WorkerError as error:
+            except (WorkerError, SpoolError, OSError) as error:
                 self._say(f"No session of {who}: {error}")
 
     async def _admit(
