@@ -50,7 +50,8 @@ def execution_context(
       needs_all: Whether there has to be a worker at each address; else those that
         answer are used, if there is one.
       max_concurrent_computation_calls: How many clients compute at the same time in a
-        worker of this machine; by default one per processor core.
+        worker of this machine; by default as many as there are processor cores for
+        each worker, at least one.
       intra_op_threads: How many threads one operation uses there; by default as many
         as TensorFlow finds cores.
 
@@ -62,9 +63,10 @@ def execution_context(
     if not patience > 0:
         raise ValueError(f"Expected a patience above 0 seconds, found {patience}.")
     addresses = _check(workers)
+    cores = len(os.sched_getaffinity(0)) // (workers if isinstance(workers, int) else 1)
     start = functools.partial(
         _started,
-        calls=max_concurrent_computation_calls or len(os.sched_getaffinity(0)),
+        calls=max_concurrent_computation_calls or max(1, cores),
         intra_op_threads=intra_op_threads,
         patience=patience,
     )
