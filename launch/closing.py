@@ -38,6 +38,7 @@ def closing_lines(
     cohorts = "joined" in last
     has_checkpoint = directory.last_checkpoint() is not None
     checkpoints = f", {directory.checkpoints.name}/" if has_checkpoint else ""
+    model = "" if result.ending.exit_code else f", {directory.model.name}/"
     has_states = directory.client_states.exists()
     states = f", {directory.client_states.name}" if has_states else ""
     entries = {
@@ -49,7 +50,7 @@ def closing_lines(
         "files": f"{directory.path}/: {directory.metrics.name}, "
         f"{directory.clients.name}, {directory.timing.name}, {directory.plot.name}, "
         f"{directory.flags.name}, {directory.flags_json.name}, "
-        f"{directory.events.name}/{checkpoints}{states}",
+        f"{directory.about.name}, {directory.events.name}/{model}{checkpoints}{states}",
     }
     resumed = f", after round {result.resumed_from}" if result.resumed_from else ""
     taking_part = f"{last['clients']} of {count}" if cohorts else f"{count}"

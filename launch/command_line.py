@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from absl import flags
 
-from launch import screen, topic
+from launch import about, screen, topic
 from tff_gs import registry
 
 #: The exit code of a program whose input is wrong.
@@ -29,6 +29,8 @@ def parse(argv: Sequence[str], own: topic.Topic, doc: str) -> list[str]:
     words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
     if any(word in topic.HELP for word in words):
         screen.say(f"{doc.strip()}\n\n{own.help_text()}")
+        sys.exit(0)
+    if about.say_version(argv):
         sys.exit(0)
     own.values.set_gnu_getopt(True)
     try:

@@ -6,10 +6,12 @@ r"""Makes several runs of launch.train, and compares them in one table and pictu
     python -m launch.compare --preset=mine.toml --time_budget=500 --learning_rate=0.05
     python -m launch.compare --run="small: --k=100" --run="large: --k=0.1" \
         --controller=fixed --rounds=50
+    python -m launch.compare RUN RUN --output_dir=DIR
 
 Flags of launch.train may be given too, and hold for all runs: they win over those of
 a preset. Every run has a directory of its own. A run that is complete is not repeated:
-after Ctrl-C, or when a run has failed, the same command continues.
+after Ctrl-C, or when a run has failed, the same command continues. If directories of
+complete runs are given in place of that, nothing is run: they are compared.
 """
 
 import pathlib
@@ -50,8 +52,10 @@ _HELP_END = (
 
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
-    others = command.parse(argv, FLAGS, _help_text)
-    return command.run(FLAGS, lambda: command.build(FLAGS, others), _report)
+    given = command.parse(argv, FLAGS, _help_text)
+    if given.directories:
+        return command.report_existing(FLAGS, given.directories, _report)
+    return command.run(FLAGS, lambda: command.build(FLAGS, given.flags), _report)
 
 
 def _report(

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import tasks
-from launch import evaluation, populations
+from launch import evaluation, populations, run_directory
 from launch.options import RunOptions, TrainingOptions, build_optimizer, build_weighting
 from tff_gs.encoders.encoder import Encoder
 
 if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
     from tff_gs import learning
 
 
@@ -23,12 +25,14 @@ class Experiment:
       clients: The clients' data.
       process: Initialize, initialize clients, next.
       evaluate: From a server state to what the task measures of it.
+      initial_weights: Those of a trained model to start from; None: the model's own.
     """
 
     task: tasks.Task
     clients: tuple[tasks.ClientData, ...]
     process: "learning.SparsifiedProcess"
     evaluate: Callable[[Any], evaluation.Evaluation]
+    initial_weights: "tff.learning.models.ModelWeights | None" = None
 
     @property
     def dimension(self) -> int:
@@ -45,6 +49,8 @@ def build(options: RunOptions) -> Experiment:
     """
     training, task = options.training, options.task
     # What can be wrong without it shows before the long import.
+    if training.init_from is not None and not options.resumed:
+        run_directory.RunDirectory(training.init_from).check_model()
     data = task.load(seed=training.seed)
     populations.check_clients(options.participation, len(data.clients))
 
@@ -74,7 +80,28 @@ def build(options: RunOptions) -> Experiment:
     evaluate = evaluation.build_evaluate(
         model, process.objective, data.test, task.metrics
     )
-    return Experiment(task, data.clients, process, evaluate)
+    return Experiment(
+        task, data.clients, process, evaluate, _initial_weights(options, process)
+    )
+
+
+def _initial_weights(
+    options: RunOptions, process: "learning.SparsifiedProcess"
+) -> "tff.learning.models.ModelWeights | None":
+    """Those of `init_from`; a run that is resumed has others by now."""
+    source = options.training.init_from
+    if source is None or options.resumed:
+        return None
+    import tensorflow_federated as tff
+
+    from tff_gs import programs
+
+    objective = process.objective
+    vector, non_trainable = objective.initial_weights()
+    own = tff.learning.models.ModelWeights(objective.unflatten(vector), non_trainable)
+    return programs.load_model_weights(
+        run_directory.RunDirectory(source).weights, like=own
+    )
 
 
 def _builder(

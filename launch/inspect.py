@@ -24,6 +24,10 @@ _WIDTH = 80
 _INDENT = 14
 # What the last round is shown by; all columns are in metrics.csv.
 _SHOWN = ("k", "training_loss", "clients", "non_finite")
+# What of a start is a version, in about.json.
+_VERSIONS = (
+    *("tff_gs", "commit", "python", "tensorflow", "tensorflow_federated", "numpy"),
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,7 +63,7 @@ def _text(found: inspection.Inspection) -> str:
         "last round": _cells({name: last[name] for name in _SHOWN if name in last}),
         "test": _test(evaluated),
         "checkpoints": [_checkpoint(each) for each in found.checkpoints] or "none",
-        "made with": _cells(dict(sorted(found.versions.items()))) or "not noted",
+        "made with": _made_with(found.starts),
         "workers": found.flags.get("workers", ""),
         "flags": " ".join(f"--{name}={text}" for name, text in found.flags.items()),
         "go on": [found.resume] if found.resume else "",
@@ -88,6 +92,12 @@ def _time(found: inspection.Inspection) -> str:
         return ""
     limit = _of(found.flags.get("time_budget"))
     return f"{found.last_round['time']:,.1f}{limit}, in {found.seconds:,.0f} s"
+
+
+def _made_with(starts: Sequence[Mapping[str, Any]]) -> str:
+    """The versions of the last start."""
+    last = starts[-1] if starts else {}
+    return _cells({name: last[name] for name in _VERSIONS if last.get(name)})
 
 
 def _of(limit: str | None) -> str:

@@ -48,7 +48,8 @@ class Inspection:
       directory: Where it is.
       state: "running", "complete", or "stopped".
       flags: That it was made with, by name.
-      versions: Of what it was made with, by package; empty if it noted none.
+      starts: What was noted of every start of the program, such as versions; see
+        docs/files.md.
       rounds: How many it has run.
       seconds: Wall-clock time that rounds and evaluations took.
       written: When a row was written last, with its time zone; None: never.
@@ -61,7 +62,7 @@ class Inspection:
     directory: str
     state: str
     flags: Mapping[str, str]
-    versions: Mapping[str, str]
+    starts: Sequence[Mapping[str, Any]]
     rounds: int
     seconds: float
     written: datetime.datetime | None
@@ -95,8 +96,7 @@ def inspect(path: pathlib.Path) -> Inspection:
     rows = _read(directory.metrics)
     evaluated = [row for row in rows if row["test_loss"] != ""]
     found = _checkpoints(directory, recorded, len(rows))
-    result = _result(directory)
-    state = "complete" if result else "stopped"
+    state = "complete" if directory.result.is_file() else "stopped"
     if directory.is_in_use():
         state = "running"
     can_resume = any(each.condition == "whole" for each in found)
@@ -104,7 +104,7 @@ def inspect(path: pathlib.Path) -> Inspection:
         directory=str(path),
         state=state,
         flags=recorded,
-        versions=(result or directory.saved_notes()).get("versions", {}),
+        starts=directory.starts(),
         rounds=len(rows),
         seconds=_seconds(directory),
         written=_written(directory.metrics) if rows else None,
@@ -136,18 +136,6 @@ def _seconds(directory: run_directory.RunDirectory) -> float:
 def _written(path: pathlib.Path) -> datetime.datetime:
     seconds = path.stat().st_mtime
     return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).astimezone()
-
-
-def _result(directory: run_directory.RunDirectory) -> dict[str, Any] | None:
-    """What result.json holds; None if the run is not complete."""
-    try:
-        return json.loads(directory.result.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise ValueError(
-            f"Expected the result of a run in {directory.result}, found: {error}."
-        ) from error
 
 
 def _checkpoints(

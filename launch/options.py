@@ -92,6 +92,8 @@ class TrainingOptions:
         none, no evaluation ends it.
       eval_every: Rounds between two evaluations on the test data.
       seed: Fixes every random draw of the run.
+      init_from: The directory of a run whose trained model this one starts from; None:
+        the task's own.
     """
 
     learning_rate: float
@@ -108,6 +110,7 @@ class TrainingOptions:
     targets: tuple[Target, ...]
     eval_every: int
     seed: int
+    init_from: str | None = None
 
     @property
     def updates_locally(self) -> bool:

@@ -1,9 +1,13 @@
 """How all plots look, and how far their axes reach."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from matplotlib import ticker
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 
 STYLE: Mapping[str, Any] = {
     "axes.edgecolor": "#b6bac1",
@@ -36,6 +40,18 @@ def is_wide(values: pd.Series) -> bool:
     return values.min() > 0 and values.max() > _WIDE_RANGE * values.min()
 
 
+def use_logarithm(axis: "Axis") -> None:
+    """Makes an axis logarithmic, with labels that do not lie on one another."""
+    scale = {"x": axis.axes.set_xscale, "y": axis.axes.set_yscale}
+    scale[axis.axis_name]("log")
+    low, high = axis.get_view_interval()
+    few_decades = high <= _WIDE_RANGE**2 * low
+    axis.set_major_locator(
+        ticker.LogLocator(subs=(1.0, 2.0, 5.0) if few_decades else (1.0,))
+    )
+    axis.set_minor_formatter(ticker.NullFormatter())
+
+
 # Colours of Okabe and Ito (2008), which colour-blind people can tell apart, without
 # yellow, which is hard to see on white.
 _COLOURS = (
@@ -49,6 +65,8 @@ _COLOURS = (
 )
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
 BAND_ALPHA = 0.18
+# Of lines that lie on one another, in units of their width.
+_STRIPE = 4.0
 
 
 def line_style(number: int) -> dict[str, Any]:
@@ -58,3 +76,8 @@ def line_style(number: int) -> dict[str, Any]:
         "ls": _DASHES[number // len(_COLOURS) % len(_DASHES)],
         "lw": 1.7,
     }
+
+
+def striped(style: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
+    """The style of one of `count` lines that lie on one another: stripes show all."""
+    return {**style, "ls": (_STRIPE * number, (_STRIPE, _STRIPE * (count - 1)))}

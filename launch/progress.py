@@ -10,6 +10,8 @@ from launch import screen
 from launch.metrics_rows import Row
 from tasks import Metric
 
+_BAR = "{percentage:3.0f}% |{bar:12}| {elapsed}<{remaining}{postfix}"
+
 
 class Progress:
     """Shows k, time, loss and what the task measures while a run goes on."""
@@ -36,9 +38,15 @@ class Progress:
         self._metrics = metrics
         self._last = dict.fromkeys((metric.name for metric in metrics), "-")
         self._bar: Any = None
+        # Where there is no limit to the rounds, the bar is as long as the time.
+        self._counts_time = rounds is None and time_budget is not None
         if self._stream.isatty():
             self._bar = tqdm.tqdm(
-                total=rounds, unit="round", file=self._stream, dynamic_ncols=True
+                total=time_budget if self._counts_time else rounds,
+                bar_format=_BAR if rounds or time_budget else None,
+                unit="round",
+                file=self._stream,
+                dynamic_ncols=True,
             )
 
     def __enter__(self) -> Self:
@@ -53,10 +61,10 @@ class Progress:
         for row in rows:
             self._read(row)
         if self._bar is not None:
-            self._bar.n = len(rows)
+            self._bar.n = self._reached(rows[-1]) if rows else 0
             # What came before tells nothing of the speed.
             self._bar.unpause()
-            self._bar.initial = len(rows)
+            self._bar.initial = self._bar.n
         else:
             print(f"goes on after round {len(rows)}", file=self._stream, flush=True)
 
@@ -70,8 +78,10 @@ class Progress:
             **self._last,
         }
         if self._bar is not None:
+            # A narrow terminal cuts the end: what matters most comes first.
+            shown = {"round": _of(row["round"], self._rounds), **self._last, **shown}
             self._bar.set_postfix(shown, refresh=False)
-            self._bar.update()
+            self._bar.update(self._reached(row) - self._bar.n)
         elif row["test_loss"] != "":
             values = "  ".join(f"{name} {value}" for name, value in shown.items())
             print(
@@ -79,6 +89,13 @@ class Progress:
                 file=self._stream,
                 flush=True,
             )
+
+    def _reached(self, row: Row) -> float:
+        """How far the bar is after a round."""
+        if not self._counts_time:
+            return row["round"]
+        # The last round goes beyond the budget.
+        return min(row["time"], self._time_budget or row["time"])
 
     def _read(self, row: Row) -> None:
         """Keeps what an evaluation found."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flag_types, topic, train_flags
+from launch import flag_types, screen, topic, train_flags
 from launch.comparison import command, plan, preset
 from launch.targets import Target
 from tff_gs import _files
@@ -50,8 +50,11 @@ _HELP_END = (
 
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
-    others = command.parse(argv, FLAGS, _help_text)
-    return command.run(FLAGS, lambda: _build(others), _report, _check)
+    given = command.parse(argv, FLAGS, _help_text)
+    if given.directories:
+        screen.say_error(f"Expected flags only, found {given.directories[0]!r}.")
+        return command.WRONG_INPUT
+    return command.run(FLAGS, lambda: _build(given.flags), _report, _check)
 
 
 def _build(others: Mapping[str, str]) -> preset.Preset:

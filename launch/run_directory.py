@@ -19,7 +19,7 @@ CHECKPOINT_PREFIX = "round_"
 # Of a store of clients' states on disk, here or in a directory of its own.
 CLIENT_STATES = "clients.states"
 
-# All that a run writes but its two directories.
+# All that a run writes except for its directories.
 FILES = (
     "metrics.csv",
     "timing.csv",
@@ -28,6 +28,7 @@ FILES = (
     "flags.json",
     "summary.png",
     "result.json",
+    "about.json",
     CLIENT_STATES,
 )
 
@@ -46,6 +47,9 @@ class RunDirectory:
       plot: The picture of the run.
       result: JSON, what the run came to; only a complete run leaves it.
       checkpoints: Directory of what the run is resumed from.
+      about: JSON, what the run was made with and on, at every start.
+      model: Directory of the trained model; only a complete run leaves it.
+      weights: The weights in it, as of `tff_gs.programs.save_model_weights`.
       client_states: What a store of clients' states on disk is, and a checkpoint
         refers to.
     """
@@ -62,6 +66,9 @@ class RunDirectory:
         self.plot = self.path / "summary.png"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
+        self.about = self.path / "about.json"
+        self.model = self.path / "model"
+        self.weights = self.model / "weights.npz"
         self.client_states = self.path / CLIENT_STATES
         # What `create` made, the deepest first.
         self._made: list[pathlib.Path] = []
@@ -105,9 +112,23 @@ class RunDirectory:
         pairs = [line.removeprefix("--").partition("=") for line in lines]
         return {name: text for name, _, text in pairs}
 
+    def starts(self) -> list[Mapping[str, Any]]:
+        """What about.json notes of every start of the program; may be empty."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return list(json.loads(self.about.read_text(encoding="utf-8"))["starts"])
+        return []
+
     def is_in_use(self) -> bool:
         """Whether a program holds the directory, which exists, by `lock`."""
         return _files.is_taken(self.path)
+
+    def check_model(self) -> None:
+        """Raises ValueError unless there is a trained model."""
+        if not self.weights.is_file():
+            raise ValueError(
+                "Expected the directory of a complete run as init_from, found "
+                f"{self.path} without {self.weights.relative_to(self.path)}."
+            )
 
     def count_rounds(self) -> int:
         """How many rows metrics.csv has."""
@@ -156,7 +177,7 @@ class RunDirectory:
         """Removes the files of a run that came to nothing, and what `create` made."""
         for name in FILES:
             (self.path / name).unlink(missing_ok=True)
-        for folder in (self.events, self.checkpoints):
+        for folder in (self.events, self.checkpoints, self.model):
             shutil.rmtree(folder, ignore_errors=True)
         self._unmake(self._made)
 
@@ -230,6 +251,7 @@ class RunDirectory:
           flags: The flags of the run by name, as text.
         """
         self.result.unlink(missing_ok=True)
+        shutil.rmtree(self.model, ignore_errors=True)
         for path, text in (
             (self.flags, _lines(flags)),
             (self.flags_json, _json(flags)),
@@ -237,6 +259,16 @@ class RunDirectory:
             # A disk that is full takes what is there already.
             if not path.exists() or path.read_text(encoding="utf-8") != text:
                 _files.write_atomically(path, text)
+
+    def note_start(self, start: Mapping[str, Any], **of_run: Any) -> None:
+        """Adds a start of the program to about.json.
+
+        Args:
+          start: What is noted of it.
+          **of_run: What is the same for all starts.
+        """
+        noted = {**of_run, "starts": [*self.starts(), dict(start)]}
+        _files.write_atomically(self.about, _json(noted))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the run as complete, when all its other files are written.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib import figure, ticker
 from matplotlib.backends import backend_agg
 
 from launch import csv_table, plot_style
+from launch.options import RunOptions
 from tasks import LOSS, Metric
 
 if TYPE_CHECKING:
@@ -40,6 +42,30 @@ class Captions:
     guaranteed: bool
     metric: Metric | None
     loss_label: str
+
+
+def captions(
+    options: RunOptions, flags: Mapping[str, str], *, dimension: int, clients: int
+) -> Captions:
+    """What the picture of a run says.
+
+    Args:
+      options: Those of the run.
+      flags: The flags that they are from, as text.
+      dimension: D.
+      clients: How many clients the task has.
+    """
+    cohort = options.participation.clients_per_round
+    share = "" if cohort is None else f"{cohort} of "
+    return Captions(
+        title=f"{flags['task']}, {share}{clients} clients: {flags['sparsifier']}, k by "
+        f"{flags['controller']}, seed {options.training.seed}",
+        dimension=dimension,
+        time_label=options.cost.time_label,
+        guaranteed=options.method.sparsifier.is_fair and cohort is None,
+        metric=next(iter(options.task.metrics), None),
+        loss_label=options.task.loss_label,
+    )
 
 
 def draw(
@@ -87,12 +113,12 @@ def _draw_metric(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None
     )
     if len(evaluated):
         time, value = evaluated.iloc[-1][["time", metric.column]]
-        below = metric.is_share and value > 0.2
-        axes.annotate(
-            format(value, metric.form(3)),
-            (time, value),
-            xytext=(0, -14 if below else 8),
-            textcoords="offset points",
+        # Where the curve has left room: it mostly rises if larger is better.
+        axes.text(
+            0.98,
+            0.05 if metric.larger_is_better else 0.93,
+            f"{format(value, metric.form(3))} at {time:,.0f}",
+            transform=axes.transAxes,
             ha="right",
             color=_BLUE,
             weight="bold",
@@ -134,7 +160,8 @@ def _draw_loss(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
         label="test data",
     )
     if plot_style.is_wide(training):
-        axes.set_yscale("log")
+        plot_style.use_logarithm(axes.yaxis)
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     else:
         axes.set_ylim(bottom=0)
     axes.legend(loc="upper right")
@@ -156,7 +183,7 @@ def _draw_k(axes: "Axes", rounds: pd.DataFrame, captions: Captions) -> None:
             rounds["round"], probed, ".", color=_GREY, ms=2.5, label="k', the probe"
         )
     if plot_style.is_wide(rounds["k"]):
-        axes.set_yscale("log")
+        plot_style.use_logarithm(axes.yaxis)
     else:
         axes.set_ylim(0, 1.08 * rounds["k"].max())
     axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))

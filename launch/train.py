@@ -22,6 +22,7 @@ from absl import app, logging
 from absl import flags as absl_flags
 
 from launch import (
+    about,
     flags,
     interruption,
     metrics_rows,
@@ -30,7 +31,6 @@ from launch import (
     run_directory,
     screen,
     topic,
-    versions,
     worker_flags,
 )
 from launch.options import RunOptions
@@ -156,7 +156,12 @@ def _train(
 ) -> int:
     from launch import progress, recorder, training
 
-    limits = options.training
+    limits, notes = options.training, _notes(options, directory)
+    directory.note_start(
+        about.describe(sys.argv),
+        dimension=experiment.dimension,
+        clients=len(experiment.clients),
+    )
     with (
         recorder.Recorder(
             directory,
@@ -176,7 +181,7 @@ def _train(
             options.participation,
             options.machines,
             directory,
-            _notes(),
+            notes,
             options.checkpoint_every,
             options.resumed,
         )
@@ -185,8 +190,24 @@ def _train(
         _show(experiment, options, directory, record.rows, result)
     if result.ending.exit_code:
         return _fail(result.ending.sentence, result.ending.exit_code)
-    directory.finish(_summary(experiment, record.rows[-1], result.initial_bits))
+    _save_model(experiment, result, directory)
+    summary = _summary(experiment, record.rows[-1], result.initial_bits)
+    directory.finish({**notes, **summary})
     return 0
+
+
+def _save_model(
+    experiment: "Experiment",
+    result: "training.Result",
+    directory: run_directory.RunDirectory,
+) -> None:
+    """Writes the trained model."""
+    from tff_gs import programs
+
+    directory.model.mkdir(exist_ok=True)
+    programs.save_model_weights(
+        directory.weights, experiment.process.get_model_weights(result.state)
+    )
 
 
 def _show(
@@ -199,15 +220,11 @@ def _show(
     """Draws the picture, and prints what came out of the run."""
     from launch import closing, summary_plot
 
-    time_unit = options.cost.time_label
-    captions = summary_plot.Captions(
-        title=_title(experiment, options),
+    captions = summary_plot.captions(
+        options,
+        flags.used(),
         dimension=experiment.dimension,
-        time_label=time_unit,
-        guaranteed=options.method.sparsifier.is_fair
-        and options.participation.clients_per_round is None,
-        metric=next(iter(options.task.metrics), None),
-        loss_label=options.task.loss_label,
+        clients=len(experiment.clients),
     )
     _draw(directory, captions)
     screen.say(
@@ -217,7 +234,7 @@ def _show(
             result,
             directory,
             task=flags.used()["task"],
-            time_label=time_unit,
+            time_label=options.cost.time_label,
             wanted=options.training.targets,
         )
     )
@@ -244,7 +261,6 @@ def _summary(
     """What result.json holds of a run whose last row of metrics.csv is `last`."""
     measured = [measure.column for measure in experiment.task.measures()]
     return {
-        **_notes(),
         "dimension": experiment.dimension,
         "clients": len(experiment.clients),
         "initial_bits": initial_bits,
@@ -253,22 +269,21 @@ def _summary(
     }
 
 
-def _notes() -> dict[str, Any]:
+def _notes(
+    options: RunOptions, directory: run_directory.RunDirectory
+) -> dict[str, Any]:
     """What the run was made with."""
-    notes = {"flags": flags.used(), "versions": versions.installed()}
+    notes: dict[str, Any] = {"flags": flags.used()}
+    source = options.training.init_from
+    if source is not None:
+        # That run may be gone when this one is resumed.
+        notes["initial_model"] = (
+            directory.saved_notes().get("initial_model")
+            if options.resumed
+            else run_directory.checksum(run_directory.RunDirectory(source).weights)
+        )
     named = flags.plugins_used()
     return {**notes, "plugins": plugins.checksums(named)} if named else notes
-
-
-def _title(experiment: "Experiment", options: RunOptions) -> str:
-    cohort = options.participation.clients_per_round
-    share = "" if cohort is None else f"{cohort} of "
-    names = flags.used()
-    return (
-        f"{names['task']}, {share}{len(experiment.clients)} clients: "
-        f"{names['sparsifier']}, k by {names['controller']}, seed "
-        f"{options.training.seed}"
-    )
 
 
 def _parse(argv: Sequence[str]) -> RunOptions:
@@ -280,6 +295,8 @@ def _parse(argv: Sequence[str]) -> RunOptions:
             screen.say(f"{__doc__.strip()}\n\n{flags.help_text()}".rstrip("\n"))
             if "helpfull" in names:
                 screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
+            sys.exit(0)
+        if about.say_version(argv):
             sys.exit(0)
         return flags.parse(argv)
     except ValueError as error:

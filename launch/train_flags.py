@@ -164,6 +164,12 @@ TRAINING.define(
     "end with the round that reaches this time, in the units of the model of time",
 )
 TRAINING.define("seed", flag_types.whole_number(0), "fixes every draw", "0")
+TRAINING.define(
+    "init_from",
+    flag_types.text("the directory of a run"),
+    "start from the trained model of this run, which is complete and of the same task; "
+    "by default from the task's own weights",
+)
 
 TARGETS = Topic("Targets: the run ends with the first evaluation that reaches all")
 
@@ -273,7 +279,8 @@ def path_flags() -> list[str]:
         for name, of_parts in parts.options().items()
         if any(option.is_path for option in of_parts.values())
     ]
-    return [*options, "client_store_dir", "certificate", "output_dir", "resume"]
+    own = ("client_store_dir", "init_from", "certificate", "output_dir", "resume")
+    return [*options, *own]
 
 
 define_parts()

@@ -51,12 +51,14 @@ class Result(NamedTuple):
         round; 0 if clients begin later.
       seconds: Wall-clock time of the rounds and evaluations that this program ran.
       resumed_from: The round that it went on from; 0 if it began from the start.
+      state: `tff_gs.learning.ServerState` after the last round.
     """
 
     ending: Ending
     initial_bits: int
     seconds: float
     resumed_from: int = 0
+    state: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +115,11 @@ def run(
                 output = _attempt(experiment, plan, record, show, interrupted, left)
                 ending = _ending(output, record, plan, interrupted())
                 return Result(
-                    ending, output.initial_bits, output.seconds, output.resumed_from
+                    ending,
+                    output.initial_bits,
+                    output.seconds,
+                    output.resumed_from,
+                    output.state,
                 )
             except runtime.WorkerLostError as error:
                 reached = len(record.rows)
@@ -176,6 +182,7 @@ def _attempt(
         return asyncio.run(
             programs.train_model(
                 population=population,
+                initial_weights=experiment.initial_weights,
                 is_last_round=lambda metrics: _is_last(metrics, options),
                 should_stop=should_stop,
                 evaluation=experiment.evaluate,

@@ -71,8 +71,10 @@ def main(argv: Sequence[str]) -> int:
             certificate = _certificate()
             listener = _listen(has_certificate=certificate is not None)
             _serve(listener, certificate)
-    except (ValueError, _private_bind.NoLibraryError) as error:
+    except ValueError as error:
         screen.say_error(str(error))
+    except _private_bind.NoLibraryError as error:
+        screen.say_error(f"{error} Its workers would be open to everybody.")
     except OSError as error:
         screen.say_error(screen.error_sentence(error, _paths()))
     except KeyboardInterrupt as error:

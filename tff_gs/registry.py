@@ -166,7 +166,7 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
                 shown = ", ".join(f"{dashes}{known}" for known in names) or "none"
                 raise ValueError(
                     f"Expected for {what} only its options ({shown}), found "
-                    f"{dashes}{option}{self._whose(option, names, dashes)}"
+                    f"{dashes}{option}{self._whose(option, names, flag)}"
                 )
             if flag is not None:
                 own[option].check(value, f"{dashes}{option} for {what}")
@@ -178,15 +178,16 @@ class Registry(Mapping[str, type[Part]], Generic[Part]):
                 )
         return part(**given)
 
-    def _whose(self, option: str, names: Collection[str], dashes: str) -> str:
+    def _whose(self, option: str, names: Collection[str], flag: str | None) -> str:
         others = [
             name
             for name, part in self._parts.items()
             if option in (found.name for found in options_of(part))
         ]
         if others:
-            return f", an option of {', '.join(others)}."
-        return hint(option, names, dashes)
+            type_this = "" if flag is None else f": give --{flag}={others[0]} with it"
+            return f", an option of {', '.join(others)}{type_this}."
+        return hint(option, names, "" if flag is None else "--")
 
 
 def summary(part: type) -> str:

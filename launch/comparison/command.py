@@ -5,12 +5,20 @@ import pathlib
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags as absl_flags
 
-from launch import command_line, flag_types, flags, interruption, screen, topic
-from launch.comparison import plan, preset, runner, standing
+from launch import (
+    about,
+    command_line,
+    flag_types,
+    flags,
+    interruption,
+    screen,
+    topic,
+)
+from launch.comparison import gathered, plan, preset, runner, standing
 
 if TYPE_CHECKING:
     from launch.comparison import results
@@ -84,22 +92,33 @@ def list_presets() -> str:
     return "".join(f"{name:<{width}}  {preset.load(name).title}\n" for name in known)
 
 
+class CommandLine(NamedTuple):
+    """What is given beside a program's own flags.
+
+    Attributes:
+      flags: Flags of `launch.train`, as text.
+      directories: Those of runs that are there already.
+    """
+
+    flags: dict[str, str]
+    directories: Sequence[str] = ()
+
+
 def parse(
     argv: Sequence[str], values: absl_flags.FlagValues, help_text: Callable[[], str]
-) -> dict[str, str]:
+) -> CommandLine:
     """Reads a command line; help, the list of presets and errors end the program.
 
     Args:
       argv: The program's name and its arguments.
       values: Where the program's own flags are defined.
       help_text: Gives the help.
-
-    Returns:
-      The flags of `launch.train` that are given beside the program's own, as text.
     """
     words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
     if any(word in topic.HELP for word in words):
         screen.say(help_text().rstrip("\n"))
+        sys.exit(0)
+    if about.say_version(argv):
         sys.exit(0)
     try:
         others = _read(argv, values)
@@ -112,12 +131,14 @@ def parse(
         sys.exit(WRONG_INPUT)
 
 
-def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> dict[str, str]:
+def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> CommandLine:
     values.set_gnu_getopt(True)
     try:
         _, *others = values(list(argv), known_only=True)
     except absl_flags.Error as error:
         raise ValueError(command_line.sentence(error)) from None
+    if others and not any(word.startswith("-") for word in others):
+        return CommandLine({}, others)
     given = flags.given([word for word in others if word != "--"], values)
     if "seed" in given:
         raise ValueError("Expected the seeds as --seeds, found --seed.")
@@ -126,7 +147,7 @@ def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> dict[str, str]:
             "Expected no --resume, found it: the same command again goes on with the "
             "runs that are not complete."
         )
-    return given
+    return CommandLine(given)
 
 
 def build(values: absl_flags.FlagValues, others: Mapping[str, str]) -> preset.Preset:
@@ -244,6 +265,26 @@ def run(
         listed = "".join(f"\n  {run}: {sentence}" for run, sentence in failures)
         screen.say_error(f"\n{len(failures)} of {len(runs)} runs failed:{listed}")
         return 1
+    return 0
+
+
+def report_existing(
+    values: absl_flags.FlagValues,
+    directories: Sequence[str],
+    report: Callable[
+        [preset.Preset, Sequence[plan.Run], Sequence["results.Line"], pathlib.Path],
+        str,
+    ],
+) -> int:
+    """The report alone, of runs that are there; see `run`."""
+    try:
+        with interruption.raised():
+            chosen, runs = gathered.gather(directories, values)
+            comparison = runs[0].comparison
+            with runner.lock(comparison):
+                _report(report, chosen, runs, comparison)
+    except (ValueError, OSError, KeyboardInterrupt) as error:
+        return _end(error, values)
     return 0
 
 

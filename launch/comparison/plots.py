@@ -112,34 +112,37 @@ def _draw_evaluations(
         axes.set_ylim(0, min(1.02, 1.08 * np.concatenate(values).max(initial=0.1)))
         axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0, decimals=0))
     elif plot_style.is_wide(pd.Series(np.concatenate(values))):
-        axes.set_yscale("log")
+        plot_style.use_logarithm(axes.yaxis)
+        axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
 
 
 def _draw_k(axes: "Axes", styled: _Styled) -> None:
     everything = []
-    last = [line.results[0].metrics["k"].iloc[-1] for line, _ in styled]
+    first = [_constant_k(line) for line, _ in styled]
     for position, (line, style) in enumerate(styled):
         rounds = [r.metrics["round"].to_numpy(np.float64) for r in line.results]
         ks = [r.metrics["k"].to_numpy(np.float64) for r in line.results]
         grid = min(rounds, key=len)
         band = curves.band(list(zip(rounds, ks, strict=True)), grid)
-        # Lines that lie on one another all show: the later the thinner.
-        width = style["lw"] + 0.9 * last[position + 1 :].count(last[position])
-        axes.plot(
-            band.x,
-            band.mean,
-            marker="o" if len(band.x) == 1 else None,
-            **{**style, "lw": width},
-        )
+        alike = [at for at, k in enumerate(first) if k == first[position] and k]
+        if len(alike) > 1:
+            style = plot_style.striped(style, alike.index(position), len(alike))
+        axes.plot(band.x, band.mean, marker="o" if len(band.x) == 1 else None, **style)
         _fill(axes, band, style)
         everything += [band.low, band.high]
     axes.set(title="Entries sent, k", xlabel="round", ylabel="k (entries)")
     axes.set_xlim(left=0)
     if plot_style.is_wide(pd.Series(np.concatenate(everything))):
-        axes.set_yscale("log")
+        plot_style.use_logarithm(axes.yaxis)
     else:
         axes.set_ylim(0, 1.08 * np.concatenate(everything).max())
     axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+
+
+def _constant_k(line: results.Line) -> int | None:
+    """The k of all rounds of all its runs; None if there are several."""
+    found = {k for result in line.results for k in result.metrics["k"].unique()}
+    return int(found.pop()) if len(found) == 1 else None
 
 
 def _draw_contributions(axes: "Axes", styled: _Styled) -> None:
@@ -175,8 +178,8 @@ def _draw_contributions(axes: "Axes", styled: _Styled) -> None:
     if not plot_style.is_wide(pd.Series([max(1.0, least), largest])):
         axes.set_xlim(0, 1.08 * largest)
     elif least >= 1.0:
-        axes.set_xscale("log")
         axes.set_xlim(least / 1.5, largest * 1.5)
+        plot_style.use_logarithm(axes.xaxis)
     else:
         # Some clients contributed next to nothing, which has no logarithm.
         axes.set_xscale("symlog", linthresh=1.0)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 from launch import plugins, run_directory, worker_flags
@@ -67,12 +68,25 @@ def is_complete(run: plan.Run) -> bool:
                 f"{_shown(name, new)}, found {_shown(name, old)}: choose another "
                 "--output_dir, or move that run away."
             )
+    _require_same_start(result, run)
     plugins.require_unchanged(
         result.get("plugins", {}),
         f"the complete run {run} in {run.directory} was made",
         "choose another --output_dir, or move that run away",
     )
     return True
+
+
+def _require_same_start(result: Mapping[str, Any], run: plan.Run) -> None:
+    """Raises ValueError if the model that the run started from is another one now."""
+    model = run_directory.RunDirectory(run.completed.get("init_from", "")).weights
+    noted = result.get("initial_model")
+    if noted and model.is_file() and run_directory.checksum(model) != noted:
+        raise ValueError(
+            f"Expected {model} as the complete run {run} in {run.directory} started "
+            "from it, found a changed one: choose another --output_dir, or move that "
+            "run away."
+        )
 
 
 def _same(old: str | None, new: str | None, run: plan.Run) -> bool:

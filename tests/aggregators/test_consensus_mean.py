@@ -47,18 +47,20 @@ def test_rounds_follow_the_definition(mean):
         short = len(selected.indices) < _K
         needed = 2 * selected.kappa if short else 1.25 * (selected.kappa + 1)
         share = min(needed / _K, 1.0)
-        assert state.election.share == pytest.approx(share)
+        assert state.election.ranks_per_k == pytest.approx(share)
 
 
 def test_ballots_that_hold_too_few_coordinates(mean):
     state = mean.initialize()
-    state = state._replace(election=state.election._replace(share=np.float64(0.25)))
+    state = state._replace(
+        election=state.election._replace(ranks_per_k=np.float64(0.25))
+    )
     alike = [np.float32([9, 8, 7, 6, 5, 0, 0, 0, 0, 0])] * 2
     output = mean.next(state, alike, [np.float32(1)] * 2)
     # floor(4 / 2) + 1 ranks, of the same coordinates.
     assert output.measurements["selected"] == 3
     np.testing.assert_array_equal(output.result, [9, 8, 7, *[0] * 7])
-    assert output.state.election.share == 1.0
+    assert output.state.election.ranks_per_k == 1.0
 
 
 def test_a_value_that_is_not_finite_counts_for_nothing(mean):

@@ -141,16 +141,16 @@ def _encode(code, indices, values):
 
 def _more_entries(rng, message, k, code):
     values = rng.normal(size=_D) * 1e6
-    return message._replace(entries=_encode(code, range(_D), values))
+    return message._replace(encoded=_encode(code, range(_D), values))
 
 
 def _fewer_entries(rng, message, k, code):
-    return message._replace(entries=_encode(code, [int(rng.integers(_D))], [1e3]))
+    return message._replace(encoded=_encode(code, [int(rng.integers(_D))], [1e3]))
 
 
 def _huge_values(rng, message, k, code):
     indices = np.sort(rng.choice(_D, k, replace=False))
-    return message._replace(entries=_encode(code, indices, np.full(k, 1e30)))
+    return message._replace(encoded=_encode(code, indices, np.full(k, 1e30)))
 
 
 def _weight(rng, message, k, code):
@@ -172,34 +172,34 @@ def _anothers_id_and_damage(rng, message, k, code):
 
 
 def _damage(rng, message, k, code):
-    entries = message.entries.numpy().copy()
+    entries = message.encoded.numpy().copy()
     if len(entries):
         entries[rng.integers(len(entries))] ^= 1 << rng.integers(8)
-    return message._replace(entries=tf.constant(entries))
+    return message._replace(encoded=tf.constant(entries))
 
 
 def _noise(rng, message, k, code):
     noise = rng.integers(0, 256, rng.integers(0, 400)).astype(np.uint8)
-    return message._replace(entries=tf.constant(noise))
+    return message._replace(encoded=tf.constant(noise))
 
 
 def _counts(rng, message, k, code):
     """A header that claims up to 2**32 - 1 entries."""
-    entries = message.entries.numpy()
+    entries = message.encoded.numpy()
     start = np.array([entries[0] | 3, entries[1], entries[2]], np.uint8)
     count = np.frombuffer(
         np.uint32(rng.choice([2**27, 2**31 - 1, 2**31, 2**32 - 1])).tobytes(), np.uint8
     )
     forged = np.concatenate([start, count, entries[4:]])
-    return message._replace(entries=tf.constant(forged))
+    return message._replace(encoded=tf.constant(forged))
 
 
 def _long(rng, message, k, code):
-    return message._replace(entries=tf.tile(message.entries, [500]))
+    return message._replace(encoded=tf.tile(message.encoded, [500]))
 
 
 def _empty(rng, message, k, code):
-    return message._replace(entries=message.entries[:0])
+    return message._replace(encoded=message.encoded[:0])
 
 
 _LIES = (
@@ -513,9 +513,9 @@ def test_many_messages_are_collected_in_their_order():
     collected = federation.collect_all(sent)
     np.testing.assert_array_equal(collected.header.client_id, range(140))
     np.testing.assert_array_equal(
-        collected.content, np.concatenate([message.entries for message in sent])
+        collected.content, np.concatenate([message.encoded for message in sent])
     )
-    np.testing.assert_array_equal(collected.lengths, [len(m.entries) for m in sent])
+    np.testing.assert_array_equal(collected.lengths, [len(m.encoded) for m in sent])
     np.testing.assert_array_equal(
-        collected.bits, [64 + 8 * len(m.entries) for m in sent]
+        collected.bits, [64 + 8 * len(m.encoded) for m in sent]
     )

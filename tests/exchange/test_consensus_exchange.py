@@ -125,13 +125,13 @@ def test_a_short_union_by_hand(build_exchange, build_rounds):
     assert output.outcome.kappa == election.ranks == 3
     np.testing.assert_array_equal(election.elected.coordinates, [0, 1, 2])
     # Twice the ranks, by k = 4, but never more than all.
-    assert float(run.method_state.share) == 1.0
+    assert float(run.method_state.ranks_per_k) == 1.0
 
 
 def test_the_ranks_that_are_asked_for_by_hand():
     method = fab_consensus.FabConsensus().bind(dimension=1000, probes=False)
     state = method.advance(method.initialize(), 100, tf.constant(7), 100)
-    assert float(state.share) == pytest.approx(1.25 * 8 / 100)
+    assert float(state.ranks_per_k) == pytest.approx(1.25 * 8 / 100)
     # ceil(0.1 k), and at least floor(k / N) + 1.
     asked = method.share(state, _SEED, tf.constant(200))
     assert asked.numpy().tolist() == [20]
@@ -139,7 +139,7 @@ def test_the_ranks_that_are_asked_for_by_hand():
     assert method.ranks(asked, 200, 5).numpy().tolist() == [41]
     assert method.ranks(asked, 200, 1).numpy().tolist() == [200]
     short = method.advance(state, 200, tf.constant(20), 150)
-    assert float(short.share) == pytest.approx(2 * 20 / 200)
+    assert float(short.ranks_per_k) == pytest.approx(2 * 20 / 200)
 
 
 @st.composite

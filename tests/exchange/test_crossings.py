@@ -40,9 +40,9 @@ def test_next_moves_scalars_short_vectors_and_bytes(exchange):
 
 def test_next_holds_one_aggregation_of_encoded_messages(exchange):
     (uplink,) = crossings.crossings(exchange.next).aggregated
-    assert uplink.entries == tff.TensorType(np.uint8, [None])
+    assert uplink.encoded == tff.TensorType(np.uint8, [None])
     for leaf in crossings.tensors(uplink):
-        assert leaf.shape == () or leaf == uplink.entries
+        assert leaf.shape == () or leaf == uplink.encoded
 
 
 def test_initialize_clients_holds_the_one_dense_download(exchange):

@@ -78,7 +78,7 @@ def test_rounds_follow_the_definition_and_lose_nothing(exchange, build_rounds):
             share = min((2 * kappa if short else 1.25 * (kappa + 1)) / k, 1.0)
         order, best = _ranking(residuals, ranks)
         asked = ranks
-        assert float(run.method_state.share) == pytest.approx(share)
+        assert float(run.method_state.ranks_per_k) == pytest.approx(share)
         np.testing.assert_array_equal(run.method_state.ranking.coordinates, order)
 
 

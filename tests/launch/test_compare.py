@@ -344,7 +344,7 @@ def _is_refused(program, arguments, sentence, capsys):
 
 
 def test_what_is_given_for_all_runs_wins_over_a_preset_and_not_over_a_run():
-    others = command.parse(
+    others, _ = command.parse(
         [
             "c",
             "--preset=rules",

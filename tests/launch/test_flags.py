@@ -398,10 +398,10 @@ print([m for m in sys.modules if m.startswith("tensorflow")])
     assert fresh_python.printed(code).splitlines() == [
         "Flag --alpha=0.5: expected a number of at least 1.",
         "Expected for --controller=fixed only its options (--k), found --window, an "
-        "option of sign.",
+        "option of sign: give --controller=sign with it.",
         "Expected for --cost=links only its options (--links_file, --compute_seconds, "
         "--up_bits_per_second, --down_bits_per_second, --latency_seconds, --spread), "
-        "found --comm_time, an option of normalised.",
+        "found --comm_time, an option of normalised: give --cost=normalised with it.",
         "[]",
     ]
 

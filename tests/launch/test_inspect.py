@@ -15,7 +15,7 @@ _FLAGS = {
     "time_budget": "80.0",
     "seed": "0",
 }
-_VERSIONS = {"tff_gs": "0.0.1", "numpy": "1.2"}
+_START = {"date": "2026-01-01", "tff_gs": "0.0.1", "commit": None, "numpy": "1.2"}
 _METRICS = """\
 round,time,k,training_loss,clients,non_finite,loss_probe,test_accuracy,test_loss
 1,1.5,30,2.25,6,0,nan,,
@@ -30,12 +30,11 @@ round,round_seconds,evaluation_seconds,encode_seconds,decode_seconds
 """
 
 
-def _write_checkpoint(directory, number, *, made_with=None, **changed):
+def _write_checkpoint(directory, number, **changed):
     folder = directory.checkpoint(number)
     folder.mkdir(parents=True)
     (folder / "states").write_bytes(bytes(1000))
-    notes = {"flags": made_with or _FLAGS | changed, "versions": _VERSIONS}
-    _sealed_folder.seal(folder, notes)
+    _sealed_folder.seal(folder, {"flags": _FLAGS | changed})
 
 
 @pytest.fixture(name="directory")
@@ -43,6 +42,8 @@ def _directory(tmp_path):
     """A run of 9 rounds that was stopped after 3, with 2 checkpoints."""
     directory = run_directory.RunDirectory(tmp_path / "run")
     directory.create(_FLAGS)
+    directory.note_start({"tff_gs": "0.0.0"})
+    directory.note_start(_START)
     directory.metrics.write_text(_METRICS)
     directory.timing.write_text(_TIMING)
     for number in (1, 3):
@@ -59,7 +60,7 @@ def test_a_run_that_was_stopped(directory):
     found = inspection.inspect(directory.path)
     assert found.state == "stopped"
     assert found.flags == _FLAGS
-    assert found.versions == _VERSIONS
+    assert found.starts == [{"tff_gs": "0.0.0"}, _START]
     assert found.rounds == 3
     assert found.seconds == 2.0
     assert found.written.timestamp() == int(directory.metrics.stat().st_mtime)
@@ -86,7 +87,7 @@ def test_what_is_printed(directory, capsys):
         "  test        test_accuracy 0.5, test_loss 2, after round 2\n"
         "  checkpoints round_3, 0.0 MB, whole\n"
         "              round_1, 0.0 MB, whole\n"
-        "  made with   numpy 1.2, tff_gs 0.0.1\n"
+        "  made with   tff_gs 0.0.1, numpy 1.2\n"
         "  flags       --task=digits --controller=fixed --rounds=9 "
         "--time_budget=80.0\n"
         "              --seed=0\n"
@@ -122,10 +123,9 @@ def test_json_has_everything_and_no_nan(directory, capsys):
 
 def test_a_complete_run(directory):
     directory.clients.write_text("client_id\n")
-    directory.finish({"flags": _FLAGS, "versions": {"tff_gs": "0.0.2"}})
+    directory.finish({"flags": _FLAGS})
     found = inspection.inspect(directory.path)
     assert (found.state, found.resume) == ("complete", None)
-    assert found.versions == {"tff_gs": "0.0.2"}
 
 
 def test_a_run_at_work(directory):
@@ -141,7 +141,7 @@ def test_a_run_that_has_just_begun(tmp_path):
     found = inspection.inspect(tmp_path)
     assert (found.rounds, found.seconds, found.written) == (0, 0, None)
     assert (found.last_round, found.last_evaluation) == ({}, {})
-    assert (found.checkpoints, found.versions, found.resume) == ([], {}, None)
+    assert (found.checkpoints, found.starts, found.resume) == ([], [], None)
     assert json.loads(found.as_json())["written"] is None
     assert "  rounds      0 of 9\n  checkpoints none\n" in inspect_program._text(found)
 
@@ -165,7 +165,7 @@ def test_a_damaged_checkpoint(directory):
         (directory.checkpoint(number) / _sealed_folder.SEAL).unlink()
     found = inspection.inspect(directory.path)
     assert {each.condition for each in found.checkpoints} == {"damaged"}
-    assert (found.resume, found.versions) == (None, {})
+    assert found.resume is None
 
 
 def test_a_checkpoint_of_another_version(directory):
@@ -253,7 +253,7 @@ def test_what_is_no_run_is_one_sentence(tmp_path, capsys, arguments, sentence):
     assert (said.out, said.err) == ("", sentence.format(tmp=tmp_path) + "\n")
 
 
-@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "result.json"])
+@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv"])
 def test_a_file_of_another_kind_is_one_sentence(directory, capsys, name):
     path = directory.path / name
     path.write_bytes(bytes(range(256)) + b"\n")

@@ -48,5 +48,27 @@ def test_a_terminal_shows_a_bar():
     with _progress(rounds=2, time_budget=None, stream=stream) as show:
         show.update(_row(1, 0.5))
         show.update(_row(2))
-    assert "2/2" in stream.getvalue()
-    assert "accuracy=50.0%" in stream.getvalue().replace(" ", "").replace(",", " ")
+    last = stream.getvalue().rstrip().split("\r")[-1]
+    assert last.startswith("100% |")
+    assert "round=2/2, accuracy=50.0%, k=200, time=2.5" in last
+
+
+def test_a_time_budget_has_a_bar_and_what_remains():
+    stream = _Terminal()
+    with _progress(rounds=None, time_budget=5.0, stream=stream) as show:
+        show.update(_row(1, 0.5))
+        show.update(_row(2))
+        show.update(_row(5))
+        assert show._bar.n == 5.0
+    last = stream.getvalue().rstrip().split("\r")[-1]
+    assert last.startswith("100% |")
+    assert "round=5, accuracy=50.0%" in last
+
+
+def test_a_narrow_terminal_shows_what_was_measured(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = _Terminal()
+    with _progress(rounds=200, time_budget=None, stream=stream) as show:
+        show.update(_row(150, 0.9712))
+    last = stream.getvalue().rstrip().split("\r")[-1]
+    assert "accuracy=97.1%" in last[:80]

@@ -2,13 +2,19 @@
 
 import inspect
 import json
+import zlib
 
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow_federated as tff
 from PIL import Image
 
+import tasks
+import tff_gs
 from tests.launch import files_page
+from tests.launch.conftest import SMALL
+from tff_gs import programs
 from tff_gs.costs.links import draw_links
 from tff_gs.encoders import names as encoder_names
 
@@ -21,8 +27,9 @@ _FILES = {
     "events",
     "summary.png",
     "checkpoints",
+    "about.json",
 }
-_COMPLETE = {*_FILES, "result.json"}
+_COMPLETE = {*_FILES, "result.json", "model"}
 
 
 def _metrics(run):
@@ -102,6 +109,57 @@ def test_clients_sum_up_what_they_contributed(small_run):
     assert (clients["contributed"] <= metrics["contributed_max"].sum()).all()
     overlapping = metrics["overlap"] * metrics["downlink_elements"]
     assert clients["contributed"].sum() == round(overlapping.sum())
+
+
+def test_the_model_loads_and_starts_another_run(small_run, train, tmp_path):
+    model = tasks.TASKS["digits"]().build_model(0)
+    test = tasks.TASKS["digits"]().load(seed=0).test
+    like = tff.learning.models.ModelWeights(*model.initial_weights)
+    path = small_run.directory / "model" / "weights.npz"
+    weights = programs.load_model_weights(path, like)
+    outputs = model.predict_on_batch(
+        (weights.trainable, weights.non_trainable), test.features, training=False
+    )
+    found = np.mean(np.argmax(outputs, axis=-1) == test.labels)
+    last = _metrics(small_run).iloc[-1]
+    np.testing.assert_allclose(found, last["test_accuracy"])
+    run = train(
+        *SMALL, f"--init_from={small_run.directory}", directory=tmp_path / "next"
+    )
+    assert run.code == 0, run.err
+    begun = _metrics(run)
+    # It goes on from there: from the first round on the loss is that of a trained one.
+    first = _metrics(small_run)["training_loss"].iloc[0]
+    assert begun["training_loss"].iloc[0] < 0.95 * first
+    result = json.loads(run.read("result.json"))
+    assert result["initial_model"] == f"{zlib.crc32(path.read_bytes()):08x}"
+
+
+def test_a_model_that_cannot_be_started_from(small_run, train, tmp_path):
+    run = train(f"--init_from={tmp_path}", directory=tmp_path / "a")
+    assert run.code == 2
+    assert run.err == (
+        "Expected the directory of a complete run as init_from, found "
+        f"{tmp_path} without model/weights.npz.\n"
+    )
+    weights = tmp_path / "model" / "weights.npz"
+    weights.parent.mkdir()
+    np.savez(weights, trainable_0=np.zeros(3, np.float32))
+    run = train(f"--init_from={tmp_path}", directory=tmp_path / "b")
+    assert run.code == 2
+    assert "tensors of the model's, found 1, or of other names" in run.err
+    assert run.err.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_a_run_was_made_with(small_run):
+    about = json.loads(small_run.read("about.json"))
+    assert (about["dimension"], about["clients"]) == (13_706, 6)
+    (start,) = about["starts"]
+    assert start["command"].startswith("python -m launch.train --clients=6")
+    assert start["tff_gs"] == tff_gs.__version__
+    of_run = ["dimension", "clients", "starts"]
+    assert [*of_run, *start] == files_page.keys("about.json")
 
 
 def test_wall_clock_time_has_its_own_file(small_run):

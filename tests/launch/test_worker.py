@@ -240,6 +240,15 @@ def test_a_signal_ends_it_and_its_workers(launch, finish, number, code):
     assert not found.is_running()
 
 
+def test_its_workers_end_with_it_if_it_is_killed(launch):
+    launcher = launch()
+    with _channel(launcher.address) as channel:
+        assert _answer(channel) != _REFUSED
+        (found,) = launcher.workers()
+        launcher.process.kill()
+        found.wait(_SECONDS)
+
+
 @pytest.fixture(name="sentence")
 def _sentence(capsys):
     """What the program says of wrong flags, in one line, when it ends with code 2."""
@@ -308,4 +317,6 @@ def test_a_machine_where_workers_would_be_open_to_all(sentence, monkeypatch):
         raise _private_bind.NoLibraryError("Expected gcc, found no C compiler.")
 
     monkeypatch.setattr(_private_bind, "library", fail)
-    assert sentence() == "Expected gcc, found no C compiler."
+    assert sentence() == (
+        "Expected gcc, found no C compiler. Its workers would be open to everybody."
+    )

@@ -55,7 +55,7 @@ def test_the_ranks_follow_the_last_election(rounds):
         needed = 1.25 * (metrics["kappa"] + 1)
         if metrics["short_union"]:
             needed = 2 * metrics["kappa"]
-        share = output.state.sparsifier.share
+        share = output.state.sparsifier.ranks_per_k
         assert share == pytest.approx(min(needed / _K, 1.0))
         expected = max(math.ceil(share * _K), _K // _CLIENTS + 1)
     assert expected < _K

@@ -121,7 +121,7 @@ class ElectedCoordinates:
 
         def step(place: tf.Tensor, accumulator: Any, refused: tf.Tensor) -> Any:
             vector, error = self._messages.ballot_encoder.decode(
-                reader.entries(place), ranks
+                reader.encoded(place), ranks
             )
             nought = tf.constant(0)
             upload = sparsifier_lib.Upload(nought, vector, tf.constant(1.0), k, nought)

@@ -65,11 +65,11 @@ class Message(NamedTuple):
 
     Attributes:
       header: See `Header`.
-      entries: uint8 [bytes].
+      encoded: uint8 [bytes], its entries.
     """
 
     header: Header
-    entries: tf.Tensor
+    encoded: tf.Tensor
 
 
 class Tally(NamedTuple):
@@ -189,7 +189,7 @@ class SparseMean:
         return messages.collect(
             collected,
             message.header,
-            message.entries,
+            message.encoded,
             bits=messages.size_in_bits(message),
             max_bytes=self._code.max_bytes(),
         )
@@ -199,7 +199,7 @@ class SparseMean:
         reader = messages.Reader(collected)
 
         def step(place: tf.Tensor, totals: Totals) -> tuple[tf.Tensor, Totals]:
-            message = Message(reader.header(place), reader.entries(place))
+            message = Message(reader.header(place), reader.encoded(place))
             return place + 1, self._read_one(totals, message, k)
 
         start = Totals(
@@ -261,7 +261,7 @@ class SparseMean:
         """The totals with one more message."""
         header = message.header
         entries, error = self._code.decode(
-            message.entries, self._sparsifier.max_sent(k)
+            message.encoded, self._sparsifier.max_sent(k)
         )
         has_weight = tf.math.is_finite(header.weight) & (header.weight >= 0.0)
         accepted = tf.equal(error, 0) & has_weight
@@ -271,7 +271,7 @@ class SparseMean:
         # What a refused message says of itself counts for nothing.
         index_bits = tf.cond(
             accepted,
-            lambda: self._code.sizes(message.entries).index_bits,
+            lambda: self._code.sizes(message.encoded).index_bits,
             lambda: tf.constant(0, tf.int64),
         )
         energy = tf.clip_by_value(tf.cast(header.dropped_energy, tf.float64), 0.0, 1.0)

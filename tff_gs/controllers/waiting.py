@@ -202,8 +202,8 @@ class Waiting(controller.Controller):
         progress = _sums.running_sums(tf.square(sizes) / waited)
         total, first = progress[-1], progress[half]
         seen = (first > 0.0) & tf.math.is_finite(total)
-        share = tf.cast(tf.size(values), tf.float64) / tf.cast(half, tf.float64)
-        elasticity = tf.math.log(total / first) / tf.math.log(share)
+        growth = tf.cast(tf.size(values), tf.float64) / tf.cast(half, tf.float64)
+        elasticity = tf.math.log(total / first) / tf.math.log(growth)
         lengths, weights = (
             _sums.running_sums(column)[-1] for column in (waited * sizes, sizes)
         )

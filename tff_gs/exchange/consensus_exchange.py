@@ -88,7 +88,7 @@ class ConsensusExchange(election_lib.ElectingExchange):
         message, nominees = self._vote(client, work, config.shared[0])
         sender = _Sender(client.client_id, client.seed, client.rounds)
         return message, Voter(
-            sender, work, nominees, messages.tag(message.entries), config.decision
+            sender, work, nominees, messages.tag(message.encoded), config.decision
         )
 
     def elect(

@@ -25,18 +25,18 @@ class RoundConfig(NamedTuple):
 
 
 class UplinkMessage(NamedTuple):
-    """All that a client sends in a round.
+    """What a client sends on one leg: its entries, or its ballot.
 
     Attributes:
       client_id: int32 scalar.
       weight: float32 scalar, C_i; 0 if the client has nothing to contribute, because
         its work was not finite.
-      entries: uint8 [bytes], the encoded index-value list; no byte then.
+      encoded: uint8 [bytes], the index-value list in the wire format; no byte then.
     """
 
     client_id: tf.Tensor
     weight: tf.Tensor
-    entries: tf.Tensor
+    encoded: tf.Tensor
 
 
 class DownlinkMessage(NamedTuple):
@@ -68,12 +68,12 @@ def round_config_type(shared_type: tff.Type) -> tff.StructWithPythonType:
     )
 
 
-def tag(entries: tf.Tensor) -> tf.Tensor:
+def tag(encoded: tf.Tensor) -> tf.Tensor:
     """By what a client knows its own message again, int32: the last four bytes.
 
     Those of an encoder of this library are the checksum of all before.
     """
-    return tf.bitcast(tf.pad(entries, [[4, 0]])[-4:], tf.int32)
+    return tf.bitcast(tf.pad(encoded, [[4, 0]])[-4:], tf.int32)
 
 
 def was_accepted(answer: Any, client_id: tf.Tensor, sent_tag: tf.Tensor) -> tf.Tensor:
@@ -157,7 +157,7 @@ def no_messages(header: Any) -> CollectedMessages:
 def collect(
     collected: CollectedMessages,
     header: Any,
-    entries: tf.Tensor,
+    encoded: tf.Tensor,
     *,
     bits: tf.Tensor,
     max_bytes: tf.Tensor,
@@ -167,19 +167,19 @@ def collect(
     Args:
       collected: The accumulator.
       header: A NamedTuple of scalars, what the message says beside its entries.
-      entries: uint8 [bytes].
+      encoded: uint8 [bytes], its entries.
       bits: int64 scalar, the size of the whole message.
       max_bytes: int32 scalar, what the entries of a valid message take at most. Of
         longer ones only so much is kept that they are known to be too long.
     """
-    entries = entries[: max_bytes + 1]
+    encoded = encoded[: max_bytes + 1]
     one = type(header)(*(value[tf.newaxis] for value in header))
     *older, newest = collected.levels
-    levels = (*older, tf.concat([newest, entries], axis=0))
+    levels = (*older, tf.concat([newest, encoded], axis=0))
     return CollectedMessages(
         _growing.concat(collected.header, one),
         tf.concat([collected.bits, bits[tf.newaxis]], axis=0),
-        tf.concat([collected.lengths, tf.size(entries)[tf.newaxis]], axis=0),
+        tf.concat([collected.lengths, tf.size(encoded)[tf.newaxis]], axis=0),
         _moved_on(levels, collected.count + 1),
     )
 
@@ -229,8 +229,8 @@ class Reader:
         header = self._collected.header
         return type(header)(*(column[place] for column in header))
 
-    def entries(self, place: tf.Tensor) -> tf.Tensor:
-        """The entries of the message at `place`, uint8 [bytes]."""
+    def encoded(self, place: tf.Tensor) -> tf.Tensor:
+        """The encoded entries of the message at `place`, uint8 [bytes]."""
         start = self._starts[place]
         return self._content[start : start + self._lengths[place]]
 

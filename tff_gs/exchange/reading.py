@@ -119,7 +119,7 @@ class MessageReader:
         def step(number: tf.Tensor, so_far: _SoFar) -> tuple[tf.Tensor, _SoFar]:
             place = order[number]
             client_id, weight = reader.header(place)
-            message = messages.UplinkMessage(client_id, weight, reader.entries(place))
+            message = messages.UplinkMessage(client_id, weight, reader.encoded(place))
             return number + 1, self._read_one(
                 number, so_far, message, unreadable[place], decision, limit
             )
@@ -182,7 +182,7 @@ class MessageReader:
             unreadable,
         )
         (entries, error), seconds = _stopwatch.timed(
-            self._decode, message.entries, error, limit
+            self._decode, message.encoded, error, limit
         )
         accepted = tf.equal(error, names.ACCEPTED)
         note = tf.cond(
@@ -190,7 +190,7 @@ class MessageReader:
             lambda: _Note(
                 tf.constant(0, tf.int64),
                 tf.size(entries.indices, tf.int64),
-                *self.code.sizes(message.entries),
+                *self.code.sizes(message.encoded),
             ),
             lambda: _Note(tf.cast(error, tf.int64), *[tf.constant(0, tf.int64)] * 4),
         )
@@ -211,12 +211,12 @@ class MessageReader:
         )
 
     def _decode(
-        self, entries: tf.Tensor, error: tf.Tensor, limit: tf.Tensor
+        self, encoded: tf.Tensor, error: tf.Tensor, limit: tf.Tensor
     ) -> tuple[sparse_vector.SparseVector, tf.Tensor]:
         """The entries of a message that there is no reason against, and the reason."""
 
         def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            decoded = self.code.decode(entries, limit)
+            decoded = self.code.decode(encoded, limit)
             indices, values = decoded.vector
             if self.bounds.max_norm is None:
                 return indices, values, decoded.error

@@ -20,7 +20,7 @@ class Receipts(NamedTuple):
         (see `tff_gs.encoders.names.REFUSALS` and `NON_FINITE_WORK`).
       weights: float64 [n], C_i; 0 if the message was not accepted.
       elements: int32 [n], accepted entries.
-      bits: int64 [n], the size of all that the client sent.
+      bits: int64 [n], the size of the message.
       index_bits: int64 [n], of these, what says which entries; 0 if the message was
         not accepted, as in the next two.
       value_bits: int64 [n], of these, what says their values.

@@ -329,7 +329,7 @@ class SparseExchange:
             coordinates=coordinates,
             sent=work.usable,
             lost=entries.values - encoded.received,
-            tag=messages.tag(message.entries),
+            tag=messages.tag(message.encoded),
             transformation=work.transformation,
             encode_seconds=seconds,
             kept=work.kept,
@@ -355,7 +355,7 @@ class SparseExchange:
         return messages.collect(
             collected,
             messages.UplinkHeader(message.client_id, message.weight),
-            message.entries,
+            message.encoded,
             bits=messages.size_in_bits(message),
             max_bytes=code.max_bytes(),
         )

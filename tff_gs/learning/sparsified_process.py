@@ -1,8 +1,19 @@
 """Federated training over sparse messages, with a k that is learned on the way.
 
-A round m (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3), and what does it, with the
-paper's FAB-top-k; by default coordinates are elected before values travel, see
-`tff_gs.exchange.consensus_exchange`:
+A round m, and what does it; by default, with FAB consensus:
+
+    server  k, k' <- the rule's decision                `Round.begin`
+    client  a_i <- a_i + gradient, or local updates     `ConsensusExchange.nominate`
+    client  send a ballot: the first r ranks of a_i     `ConsensusExchange.nominate`
+    server  J <- the first k in the ballots' order      `ConsensusExchange.elect`
+    client  send encode(a_i at J), values only          `ConsensusExchange.send_values`
+    server  b <- mean at J; w <- w - eta b; send b      `ConsensusExchange.select`
+    client  w <- w - eta b; a_i <- 0 at J               `ConsensusExchange.receive`
+    client  report the losses that the rule wants       `Round.report`
+    server  the rule learns theta(k), b, ...            `Round.finish`
+
+With the paper's FAB-top-k (Han, Wang, Leung, ICDCS 2020, Algorithms 1 to 3) and a rule
+that probes:
 
     server  k, k' <- the rule's decision                   `Round.begin`
     client  a_i <- a_i + gradient, or local updates        `SparseExchange.upload`

@@ -1,4 +1,4 @@
-"""A trained model's weights as a file, which any program that reads NumPy's can load."""
+"""A trained model's weights as a file, which NumPy reads."""
 
 import io
 import os

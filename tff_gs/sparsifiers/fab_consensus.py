@@ -7,8 +7,8 @@ round has two legs up and two down:
 
     client  nominate the first r ranks of a_i               `nominees`
     server  J <- the first k in FAB-top-k's order            `elect`
-    client  send a_ij for all j in J, without indices        `sparsify`
-    server  b_j <- mean of **all** clients' a_ij at J        `select`
+    client  send a_ij for all j in J, without indices        `PositionalSums.sparsify`
+    server  b_j <- mean of **all** clients' a_ij at J        `PositionalSums.select`
 
 The order is that of FAB-top-k (Han, Wang, Leung, ICDCS 2020, Section III): with r of at
 least kappa + 1, J is what FAB-top-k selects, except that magnitudes, which only decide
@@ -42,12 +42,12 @@ class ElectionState(NamedTuple):
     """What the server learned of how many ranks an election needs.
 
     Attributes:
-      share: float64 scalar, the ranks to ask for, by k.
+      ranks_per_k: float64 scalar, the ranks to ask for, divided by k.
       ranking: `tff_gs.sparsifiers.pipelined_consensus.Ranking`, what was nominated for
         the next round; `()` if nothing was.
     """
 
-    share: Any
+    ranks_per_k: Any
     ranking: Any = ()
 
 
@@ -93,7 +93,7 @@ class FabConsensus(positional_sums.PositionalSums):
     def share(self, state: ElectionState, seed: tf.Tensor, k: tf.Tensor) -> Any:
         """R, without what k / N asks for: see `ranks`."""
         del seed
-        asked = tf.math.ceil(state.share * tf.cast(k, tf.float64))
+        asked = tf.math.ceil(state.ranks_per_k * tf.cast(k, tf.float64))
         return tf.cast(asked, tf.int32)[tf.newaxis]
 
     @override
@@ -110,8 +110,8 @@ class FabConsensus(positional_sums.PositionalSums):
         is_short = selected < k
         needed = tf.cast(tf.where(is_short, 2 * kappa, kappa + 1), tf.float64)
         factor = tf.where(is_short, 1.0, self.election_margin)
-        share = tf.cast(factor, tf.float64) * needed / tf.cast(k, tf.float64)
-        return ElectionState(tf.minimum(share, 1.0), ranking)
+        asked = tf.cast(factor, tf.float64) * needed / tf.cast(k, tf.float64)
+        return ElectionState(tf.minimum(asked, 1.0), ranking)
 
     def ranks(self, asked: tf.Tensor, k: tf.Tensor, clients: tf.Tensor) -> tf.Tensor:
         """How many ranks clients nominate, r.

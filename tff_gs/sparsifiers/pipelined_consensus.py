@@ -98,8 +98,10 @@ class PipelinedConsensus(fab_consensus.FabConsensus):
     ) -> fab_consensus.ElectionState:
         """As of `FabConsensus`; nothing is learned from a round without a J."""
         following = super().advance(state, k, kappa, selected, ranking)
-        share = tf.where(tf.size(state.ranking.coordinates) > 0, following.share, 1.0)
-        return following._replace(share=share)
+        known = tf.size(state.ranking.coordinates) > 0
+        return following._replace(
+            ranks_per_k=tf.where(known, following.ranks_per_k, 1.0)
+        )
 
     def rank(self, accumulator: ranked_sums.Accumulator, asked: tf.Tensor) -> Ranking:
         """The order of all that the ballots hold.
