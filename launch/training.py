@@ -153,17 +153,6 @@ def _attempt(
     from tff_gs import programs, runtime
 
     options = plan.training
-
-    def should_stop() -> "programs.Stop | None":
-        if record.rows:
-            lost = _lost_rounds(record.rows)
-            enough = _is_enough(record.rows[-1], options)
-            if lost >= _LOST_ROUNDS or (lost and enough):
-                return programs.Stop.FAILED
-            if enough:
-                return programs.Stop.COMPLETE
-        return programs.Stop.PAUSED if interrupted() else None
-
     with (
         runtime.execution_context(
             workers=left.workers or None,
@@ -184,7 +173,7 @@ def _attempt(
                 population=population,
                 initial_weights=experiment.initial_weights,
                 is_last_round=lambda metrics: _is_last(metrics, options),
-                should_stop=should_stop,
+                should_stop=lambda: _why_to_stop(record.rows, options, interrupted()),
                 evaluation=experiment.evaluate,
                 evaluation_periodicity=options.eval_every,
                 metrics_managers=[programs.RecordReleaseManager(_Rounds(record, show))],
@@ -193,6 +182,24 @@ def _attempt(
                 program_state_seconds=_CHECKPOINT_SECONDS,
             )
         )
+
+
+def _why_to_stop(
+    rows: Sequence[Mapping[str, Any]],
+    options: TrainingOptions,
+    interrupted: int | None,
+) -> "programs.Stop | None":
+    """Why no round follows those that were run; None: one does."""
+    from tff_gs import programs
+
+    if rows:
+        lost = _lost_rounds(rows)
+        enough = _is_enough(rows[-1], options)
+        if lost >= _LOST_ROUNDS or (lost and enough):
+            return programs.Stop.FAILED
+        if enough:
+            return programs.Stop.COMPLETE
+    return programs.Stop.PAUSED if interrupted else None
 
 
 class _Rounds:

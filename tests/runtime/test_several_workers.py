@@ -188,20 +188,19 @@ def test_a_computation_of_no_client_has_no_sum():
 
 
 @pytest.mark.parametrize(
-    ("clients", "shares", "counts"),
+    ("clients", "shares", "blocks"),
     [
-        (5, (1, 1), (2, 3)),
-        (6, (1, 2), (2, 4)),
-        (1, (1, 1, 1), (0, 0, 1)),
-        (120, (1, 1, 1), (40, 40, 40)),
-        (0, (1, 1), (0,)),
+        (5, (1, 1), [(0, range(2)), (1, range(2, 5))]),
+        (6, (1, 2), [(0, range(2)), (1, range(2, 6))]),
+        (1, (1, 1, 1), [(2, range(1))]),
+        (120, (1, 1, 1), [(0, range(40)), (1, range(40, 80)), (2, range(80, 120))]),
+        (0, (1, 1), [(0, range(0))]),
     ],
 )
-def test_clients_are_divided_by_the_workers_shares(clients, shares, counts):
+def test_clients_are_divided_by_the_workers_shares(clients, shares, blocks):
     workers = [_workers.Worker(None, None, share=share) for share in shares]
-    expected = [(w, n) for w, n in zip(workers, counts, strict=False) if n]
     found = _workers.divide(clients, workers)
-    assert found == (expected or [(workers[0], 0)])
+    assert [(workers.index(worker), places) for worker, places in found] == blocks
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow_federated as tff
 from tensorflow_federated.proto.v0 import executor_pb2
 
-from tff_gs.runtime import _link, _messages, worker_errors
+from tff_gs.runtime import _link, _messages
 
 _KEPT_IDLE = 1
 
@@ -123,12 +123,10 @@ class Executor:
             self._link.start("Dispose", request)
 
     def close(self) -> None:
-        """Frees what it holds in the worker."""
+        """Frees what it holds in the worker; does not wait for the answer."""
         self._functions.clear()
         request = executor_pb2.DisposeExecutorRequest(executor=self._id)
-        # With the worker all values are gone.
-        with contextlib.suppress(worker_errors.WorkerError):
-            self._link.ask("DisposeExecutor", request)
+        self._link.start("DisposeExecutor", request)
 
     def _struct(self, elements: Sequence[Handle]) -> Handle:
         parts = [

@@ -17,6 +17,15 @@ from tff_gs.runtime import worker_errors
 #: Seconds in which a worker has to show that it lives.
 PATIENCE = 60.0
 
+# What a call to a worker elsewhere ends with if the worker is gone, or another one came
+# in its place.
+_OF_LOST_WORKERS = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
+
 
 class Link:
     """Asks one worker; its errors are those of `worker_errors`.
@@ -102,6 +111,8 @@ class Link:
 
     def _loss(self, error: grpc.RpcError) -> worker_errors.WorkerLostError | None:
         if self._address is not None:
+            if error.code() not in _OF_LOST_WORKERS:
+                return None
             told = f"{self.name} was lost: {error.code().name}, {error.details()}."
             return worker_errors.WorkerLostError(told, self._address)
         ending = self._how_it_ended()

@@ -1,6 +1,7 @@
 """A worker of an execution context, and which clients it has."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tff_gs.runtime import _delivery, _executors, _link
 
@@ -27,14 +28,30 @@ class Worker:
         self.executors.close()
 
 
-def divide(clients: int, workers: Sequence[Worker]) -> list[tuple[Worker, int]]:
-    """The workers that have clients, each with their number.
+class Block(NamedTuple):
+    """The clients that a worker has.
 
-    Clients are divided in their order, in blocks. If there are none, the first worker
-    has them.
+    Attributes:
+      worker: It.
+      places: Of its clients among all, one after the other.
+    """
 
-    >>> divide(5, [Worker(None, None), Worker(None, None, share=2)])[1][1]
-    4
+    worker: Worker
+    places: range
+
+    @property
+    def executor(self) -> _executors.Executor:
+        """The worker's executor for so many clients."""
+        return self.worker.executors.use(len(self.places))
+
+
+def divide(clients: int, workers: Sequence[Worker]) -> list[Block]:
+    """The workers that have clients, each with its block of them.
+
+    If there is no client, the first worker has none of them.
+
+    >>> divide(5, [Worker(None, None), Worker(None, None, share=2)])[1].places
+    range(1, 5)
     """
     blocks, total = [], sum(worker.share for worker in workers)
     end = shares = 0
@@ -42,5 +59,5 @@ def divide(clients: int, workers: Sequence[Worker]) -> list[tuple[Worker, int]]:
         shares += worker.share
         start, end = end, clients * shares // total
         if end > start:
-            blocks.append((worker, end - start))
-    return blocks or [(workers[0], 0)]
+            blocks.append(Block(worker, range(start, end)))
+    return blocks or [Block(workers[0], range(0))]

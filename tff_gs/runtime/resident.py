@@ -13,6 +13,7 @@ Results are the same to the bit.
 
 import collections
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -174,24 +175,22 @@ class ResidentContext(tff.framework.SyncContext):
         """See `ResidentValue.fetch`."""
         inside = value.inside(self)
         wanted = list(range(len(value)) if places is None else places)
-        jobs, found, first = [], [], 0
-        for (worker, count), part in zip(
-            _workers.divide(len(value), self._workers), inside.parts, strict=True
-        ):
-            own = [place for place in wanted if first <= place < first + count]
+        jobs, found = [], []
+        blocks = _workers.divide(len(value), self._workers)
+        for block, part in zip(blocks, inside.parts, strict=True):
+            own = [place for place in wanted if place in block.places]
             if own:
                 found += own
                 jobs.append(
                     functools.partial(
-                        worker.delivery.fetch,
+                        block.worker.delivery.fetch,
                         part.executor,
                         part,
                         value.type_signature,
-                        [place - first for place in own],
+                        [place - block.places.start for place in own],
                     )
                 )
-            first += count
-        fetched = [one for block in at_the_same_time(jobs) for one in block]
+        fetched = itertools.chain.from_iterable(at_the_same_time(jobs))
         by_place = dict(zip(found, fetched, strict=True))
         return [by_place[place] for place in wanted]
 
@@ -222,7 +221,7 @@ class ResidentContext(tff.framework.SyncContext):
         """Runs all stages; adds what they give to the values."""
         server = [self._server.executors.use(clients)]
         blocks = _workers.divide(clients, self._workers)
-        at_clients = [worker.executors.use(count) for worker, count in blocks]
+        at_clients = [block.executor for block in blocks]
         for number, stage in enumerate(plan.stages):
             executors = at_clients if stage.place is tff.CLIENTS else server
             inputs = [values[name] for name in stage.inputs]
@@ -235,10 +234,9 @@ class ResidentContext(tff.framework.SyncContext):
             for name, *parts in zip(stage.outputs, *given, strict=True):
                 values[name] = WorkerValue(plan.types[name], parts)
             # What nobody needs any more leaves the workers.
-            later = {
-                name for stage in plan.stages[number + 1 :] for name in stage.inputs
-            }
-            for name in values.keys() - later - set(plan.results):
+            to_come = plan.stages[number + 1 :]
+            needed = {*plan.results, *(name for s in to_come for name in s.inputs)}
+            for name in values.keys() - needed:
                 del values[name]
 
     def _place(self, values: Sequence[Any], placed: tff.FederatedType) -> WorkerValue:
@@ -247,13 +245,15 @@ class ResidentContext(tff.framework.SyncContext):
             _client_values.flatten(value, placed.member, f"client {client}")
             for client, value in enumerate(values)
         ]
-        jobs, first = [], 0
-        for worker, count in _workers.divide(len(flat), self._workers):
-            block, first = flat[first : first + count], first + count
-            executor = worker.executors.use(count)
-            jobs.append(
-                functools.partial(worker.delivery.place, executor, block, placed)
+        jobs = [
+            functools.partial(
+                block.worker.delivery.place,
+                block.executor,
+                flat[block.places.start : block.places.stop],
+                placed,
             )
+            for block in _workers.divide(len(flat), self._workers)
+        ]
         return WorkerValue(placed, at_the_same_time(jobs))
 
     def _ingest(self, part: Any, type_signature: tff.Type) -> WorkerValue:
