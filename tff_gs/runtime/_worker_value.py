@@ -48,8 +48,10 @@ class WorkerValue:
         """Whether it, or the block of the executor's clients, is there."""
         return executor in self._places
 
+    def add(self, copy: _executors.Handle) -> None:
+        """Notes that it is in one more executor."""
+        self._places[copy.executor] = copy
+
     def within(self, executor: _executors.Executor) -> _executors.Handle:
-        """It there, where it goes as a message if it is not there yet."""
-        if executor not in self._places:
-            (self._places[executor],) = executor.create([self.message()])
+        """It there, where it is."""
         return self._places[executor]

@@ -307,7 +307,11 @@ class _Fetched(NamedTuple):
 def _call(
     stage: _staging.Stage, inputs: Sequence[WorkerValue], executor: _executors.Executor
 ) -> list[_executors.Handle]:
-    """Calls a stage in an executor."""
+    """Calls a stage in an executor, where what is not there yet goes first."""
+    missing = [value for value in inputs if not value.is_in(executor)]
+    copies = executor.create([value.message() for value in missing])
+    for value, copy in zip(missing, copies, strict=True):
+        value.add(copy)
     arguments = [value.within(executor) for value in inputs]
     return executor.call(stage.computation, arguments, len(stage.outputs))
 
