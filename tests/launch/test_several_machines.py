@@ -6,9 +6,11 @@ import signal
 import socket
 import time
 
+import numpy as np
 import psutil
 import pytest
 
+from tests import certificates
 from tests.launch import waiting
 
 _SMALL = ("--clients=6", "--rounds=7", "--eval_every=3", "--batch_size=16")
@@ -100,6 +102,31 @@ def test_an_address_without_a_worker(train, tmp_path):
         f"Expected a worker at {address}, found none that answers within 1 seconds"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_only_who_has_the_certificate_gets_a_worker(start, tmp_path):
+    """Imports TensorFlow."""
+    from tff_gs import runtime
+
+    certificate = certificates.make(tmp_path)
+    port = _free_port()
+    lender = start(
+        f"--port={port}", f"--certificate={certificate}", module="launch.worker"
+    )
+    workers = [f"127.0.0.1:{port}"]
+    try:
+        while "Listening" not in lender.stdout.readline():
+            assert lender.poll() is None
+        with runtime.execution_context(workers=workers, certificate=certificate) as own:
+            assert own.place([1, 2, 3], np.int32).fetch([2, 0]) == [3, 1]
+        with (
+            pytest.raises(runtime.WorkerNotReachedError, match="none that answers"),
+            runtime.execution_context(workers=workers, patience=2.0),
+        ):
+            pass
+    finally:
+        lender.kill()
+        lender.communicate()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 
+import grpc
 import numpy as np
 import psutil
 import pytest
@@ -103,3 +104,54 @@ def test_what_is_left_of_a_worker_that_ended_is_closed_without_a_word():
         (number,) = _workers()
         os.kill(number, signal.SIGKILL)
         executors.close()
+
+
+class _Error(grpc.RpcError, grpc.Call):
+    """What a call ends with."""
+
+    def __init__(self, code):
+        self._code = code
+
+    def code(self):
+        return self._code
+
+    def details(self):
+        return "Socket closed"
+
+
+_Error.__abstractmethods__ = frozenset()
+
+
+class _Call:
+    """A call that ends with an error."""
+
+    def __init__(self, code):
+        self._code = code
+
+    def result(self, timeout):
+        del timeout
+        raise _Error(self._code)
+
+
+@pytest.fixture(name="elsewhere", scope="module")
+def _elsewhere():
+    with grpc.insecure_channel("127.0.0.1:9") as channel:
+        yield _link.Link(
+            channel, "The worker at 10.0.0.2:8470", address="10.0.0.2:8470"
+        )
+
+
+def test_a_worker_elsewhere_is_lost_with_its_connection(elsewhere):
+    with pytest.raises(runtime.WorkerLostError) as error:
+        elsewhere.answer(_Call(grpc.StatusCode.UNAVAILABLE))
+    assert error.value.address == "10.0.0.2:8470"
+    assert str(error.value) == (
+        "The worker at 10.0.0.2:8470 was lost: UNAVAILABLE, Socket closed."
+    )
+
+
+@pytest.mark.parametrize("name", ["RESOURCE_EXHAUSTED", "INTERNAL", "UNIMPLEMENTED"])
+def test_a_worker_elsewhere_that_refuses_is_not_lost(elsewhere, name):
+    with pytest.raises(runtime.WorkerError, match="Socket closed") as error:
+        elsewhere.answer(_Call(grpc.StatusCode[name]))
+    assert not isinstance(error.value, runtime.WorkerLostError)
