@@ -9,9 +9,7 @@ from metrics.csv and clients.csv.
 import sys
 from collections.abc import Sequence
 
-from launch import about, existing, screen, topic
-
-_WRONG_INPUT = 2
+from launch import about, command_line, existing, screen, topic
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,10 +25,10 @@ def main(argv: Sequence[str]) -> int:
             screen.say(str(_draw(existing.read(path))))
     except ValueError as error:
         screen.say_error(str(error))
-        return _WRONG_INPUT
+        return command_line.WRONG_INPUT
     except OSError as error:
         screen.say_error(screen.error_sentence(error, {}))
-        return _WRONG_INPUT
+        return command_line.WRONG_INPUT
     return 0
 
 

@@ -14,7 +14,10 @@ _PAGES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *(f"docs/{page.name}" for page in sorted((_ROOT / "docs").glob("*.md"))),
 ]
-_PROGRAMS = ("train", "compare", "regret", "inspect", "worker")
+_PROGRAMS = (
+    *("train", "compare", "regret", "plot"),
+    *("report", "demo", "inspect", "worker"),
+)
 
 
 def _read(name):
@@ -120,6 +123,6 @@ def test_commands_have_the_flags_that_pages_say(page, helps):
         if "launch.train" in described:
             # Its flags may be given too.
             described += helps["launch.train"]
-        for name in set(names) - {"help"}:
+        for name in set(names) - {"help", "version"}:
             flag = rf"--{name}\b|\"{name}\""
             assert re.search(flag, described), f"{module} --{name}"

@@ -42,7 +42,7 @@ PACKAGES = {
         ClipByValue ConsensusExchange Contribution DownlinkMessage Election
         ExchangeOutput Given GivenVector MessageBounds MomentumCorrection
         OptimizerUpdate Outcome PartialParticipation PipelinedExchange Receipts
-        Replica RoundConfig ServerUpdate SparseExchange SparseSgd UplinkMessage
+        Replica RoundConfig ServerUpdate SparseExchange SparseSgd SummedConsensusExchange UplinkMessage
         build_update
     """,
     "learning": """
@@ -56,7 +56,7 @@ PACKAGES = {
     "programs": """
         CheckpointManager ClientIdProcess Population
         ProgramState ProgramStateError Record RecordReleaseManager Release
-        ResumableReleaseManager Stop TrainOutput train_model
+        ResumableReleaseManager Stop TrainOutput load_model_weights save_model_weights train_model
     """,
     "runtime": """
         ClientStore CohortOutput DiskSnapshot DiskStore MemoryStore

@@ -1,11 +1,13 @@
 """Runs the code of a page and compares what it prints with what the page says.
 
-A page is Markdown. Its blocks ```python are run one after another in one Python process;
-a block ```text right after one is what that prints, in which `...` stands for anything.
+A page is Markdown. Its blocks ```python are run one after another in one Python
+process; a block ```text right after one is what that prints, in which `...` stands for
+anything.
 """
 
 import doctest
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -57,19 +59,18 @@ def run(blocks, directory):
         [sys.executable, "-c", _RUN],
         input=json.dumps([(block.place, block.code) for block in blocks]),
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT), **_environment()},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "MPLBACKEND": "agg",
+        },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
-
-
-def _environment():
-    import os
-
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"}
 
 
 def check(block, printed):

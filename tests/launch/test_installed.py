@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from launch.reporting import page
+
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _SMALL = ("--clients=5", "--rounds=1", "--batch_size=8", "--controller=fixed")
 
@@ -63,6 +65,8 @@ def test_what_is_installed(installed):
     for file in ("py.typed", "runtime/_private_bind.c"):
         assert (installed / "tff_gs" / file).is_file()
     assert list((installed / "launch" / "comparison" / "presets").glob("*.toml"))
+    for name in page.SCRIPTS:
+        assert (installed / "launch" / "reporting" / "assets" / name).is_file()
     (metadata,) = installed.glob("tff_gs-*.dist-info/METADATA")
     assert f"\nVersion: {tff_gs.__version__}\n" in metadata.read_text()
 
@@ -73,6 +77,9 @@ def test_what_is_installed(installed):
         ("tff-gs-train", "--output_dir"),
         ("tff-gs-compare", "--output_dir"),
         ("tff-gs-regret", "--output_dir"),
+        ("tff-gs-plot", "RUN"),
+        ("tff-gs-report", "--output"),
+        ("tff-gs-demo", "--output_dir"),
         ("tff-gs-inspect", "--json"),
         ("tff-gs-worker", "--certificate"),
     ],

@@ -1,0 +1,1 @@
+"""One HTML page from runs that exist; imports no TensorFlow."""
