@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_federated as tff
 
 from tasks import cnn
@@ -150,7 +151,7 @@ def test_a_computation_without_parameter():
     assert _run(plan) == [3]
 
 
-def test_what_has_no_placement_is_made_where_it_is_needed():
+def test_what_has_no_placement_goes_where_it_is_needed():
     @tff.federated_computation(_CLIENTS, np.int32)
     def comp(x, y):
         one = tff.federated_value(y, tff.CLIENTS)
@@ -161,6 +162,25 @@ def test_what_has_no_placement_is_made_where_it_is_needed():
     plan = _split(comp)
     assert plan.parameters == ("arg_0", "arg_1")
     assert _run(plan, [1, 2], 7) == [7 + (1 + 7) + (2 + 7), 7]
+
+
+def test_a_draw_without_placement_is_one_for_all_places():
+    @tff.tensorflow.computation
+    def draw():
+        return tf.random.uniform([], maxval=2**30, dtype=tf.int32)
+
+    @tff.federated_computation(_CLIENTS)
+    def comp(x):
+        drawn = draw()
+        added = tff.federated_map(_add, (tff.federated_value(drawn, tff.CLIENTS), x))
+        total = tff.federated_sum(added)
+        return added, total, tff.federated_value(drawn, tff.SERVER), drawn
+
+    plan = _split(comp)
+    assert _places(plan) == "SCS"
+    added, total, at_server, drawn = _run(plan, [1, 2])
+    assert added == [drawn + 1, drawn + 2]
+    assert (total, at_server) == (2 * drawn + 3, drawn)
 
 
 def test_to_count_the_clients_the_server_asks_nobody():

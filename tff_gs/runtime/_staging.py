@@ -94,10 +94,9 @@ def split(native: tff.Computation) -> Plan:
     parameters = tuple(types)
     types.update((name, value.type_signature) for name, value in calls.items())
     needs = {name: _references(value) & types.keys() for name, value in calls.items()}
-    anywhere = {name for name in calls if _is_anywhere(calls[name], types, needs[name])}
-    levels = _levels([*parameters, *calls], anywhere, types, needs)
-    # Nobody else gives what has no placement.
-    levels.update(dict.fromkeys(anywhere.intersection(results), 0))
+    copied = {name for name in calls if _is_copied(calls[name], types, needs[name])}
+    levels = _levels([*parameters, *calls], copied, types, needs)
+    levels.update(_levels_of_unplaced(calls, copied, levels, needs, results))
     stages: list[Stage] = []
     wanted = set(results)
     for level in range(max(levels.values(), default=0), -1, -1):
@@ -105,7 +104,7 @@ def split(native: tff.Computation) -> Plan:
         outputs = tuple(name for name in own if name in wanted)
         if not outputs:
             continue
-        members = _with_what_is_anywhere(own, anywhere, needs)
+        members = {*own, *(name for name in copied if _serves(name, own, needs))}
         stage = _build_stage(
             tff.CLIENTS if level % 2 else tff.SERVER,
             [(name, calls[name]) for name in calls if name in members],
@@ -234,12 +233,14 @@ def _place(type_signature: tff.Type) -> object:
     return getattr(type_signature, "placement", None)
 
 
-def _is_anywhere(
+def _is_copied(
     call: _Block, types: Mapping[str, tff.Type], needed: Collection[str]
 ) -> bool:
-    """Whether each stage can make the value for itself: it is the same everywhere."""
-    if _place(call.type_signature) is None:
-        return True
+    """Whether it gives all clients a value without placement.
+
+    Each stage does so for itself, those of the server too: to count the clients, it
+    need not ask them.
+    """
     return (
         isinstance(call, tff.framework.Call)
         and isinstance(call.function, tff.framework.Intrinsic)
@@ -250,14 +251,14 @@ def _is_anywhere(
 
 def _levels(
     names: Sequence[str],
-    anywhere: Collection[str],
+    copied: Collection[str],
     types: Mapping[str, tff.Type],
     needs: Mapping[str, Collection[str]],
 ) -> dict[str, int]:
-    """The stage of each value that has one: even at the server, odd at the clients."""
+    """The stage of each placed value: even at the server, odd at the clients."""
     levels: dict[str, int] = {}
     for name in names:
-        if name in anywhere or _place(types[name]) is None:
+        if name in copied or _place(types[name]) is None:
             continue
         own = int(_place(types[name]) is tff.CLIENTS)
         earlier = [levels[other] for other in needs.get(name, ()) if other in levels]
@@ -265,16 +266,42 @@ def _levels(
     return levels
 
 
-def _with_what_is_anywhere(
-    names: Collection[str], anywhere: set[str], needs: Mapping[str, set[str]]
-) -> set[str]:
-    """The names, and those of `anywhere` that they need."""
-    found, left = set(names), list(names)
-    while left:
-        new = (needs[left.pop()] & anywhere) - found
-        found |= new
-        left += new
+def _levels_of_unplaced(
+    calls: Mapping[str, _Block],
+    copied: Collection[str],
+    levels: Mapping[str, int],
+    needs: Mapping[str, Collection[str]],
+    results: Collection[str],
+) -> dict[str, int]:
+    """The stage of each call without placement, and of copied values that are results.
+
+    A call is made once, because it may be a random draw: in the stage of the server
+    that needs it, or if there are several, or clients need it, in the first one.
+    """
+    used: dict[str, set[int]] = {name: set() for name in calls}
+    found = {}
+    for name in reversed(list(calls)):
+        if name in results and name not in levels:
+            used[name].add(0)
+        if name in levels:
+            used[name] = {levels[name]}
+        elif name not in copied:
+            only = next(iter(used[name])) if len(used[name]) == 1 else 0
+            found[name] = 0 if only % 2 else only
+            used[name] = {found[name]}
+        elif name in results:
+            found[name] = 0
+        for other in needs[name]:
+            if other in used:
+                used[other] |= used[name]
     return found
+
+
+def _serves(
+    name: str, others: Collection[str], needs: Mapping[str, Collection[str]]
+) -> bool:
+    """Whether one of the others needs it."""
+    return any(name in needs[other] for other in others)
 
 
 def _inputs(
