@@ -63,29 +63,24 @@ def execution_context(
     if not patience > 0:
         raise ValueError(f"Expected a patience above 0 seconds, found {patience}.")
     addresses = _check(workers)
-    cores = len(os.sched_getaffinity(0)) // (workers if isinstance(workers, int) else 1)
+    count = workers if isinstance(workers, int) else 0
+    cores = len(os.sched_getaffinity(0)) // max(1, count)
     start = functools.partial(
         _started,
         calls=max_concurrent_computation_calls or max(1, cores),
         intra_op_threads=intra_op_threads,
         patience=patience,
     )
+    path = None if certificate is None else pathlib.Path(certificate)
     with contextlib.ExitStack() as held:
         server = held.enter_context(start("The TFF worker process"))
-        others = [server]
-        if isinstance(workers, int):
-            names = [f"TFF worker process {number + 1}" for number in range(workers)]
-            others = [held.enter_context(start(name)) for name in names]
-        elif workers is not None:
-            path = None if certificate is None else pathlib.Path(certificate)
-            reach = functools.partial(
-                _worker.reached_worker, certificate=path, patience=patience
-            )
-            links = [held.enter_context(reach(address)) for address in addresses]
-            others = _reached_workers(addresses, links, patience, needs_all=needs_all)
-        context = held.enter_context(
-            contextlib.closing(ResidentContext(server, others))
-        )
+        names = [f"TFF worker process {number + 1}" for number in range(count)]
+        others = [held.enter_context(start(name)) for name in names]
+        if addresses:
+            reach = _reached(addresses, path, patience, needs_all=needs_all)
+            others = held.enter_context(reach)
+        context = ResidentContext(server, others or [server])
+        held.enter_context(contextlib.closing(context))
         held.enter_context(tff.framework.get_context_stack().install(context))
         yield context
 
@@ -122,14 +117,32 @@ def _started(
         yield _workers.Worker(link, files)
 
 
-def _reached_workers(
+@contextlib.contextmanager
+def _reached(
+    addresses: Sequence[_addresses.WorkerAddress],
+    certificate: pathlib.Path | None,
+    patience: float,
+    *,
+    needs_all: bool,
+) -> Iterator[list[_workers.Worker]]:
+    """The workers at the addresses that answer within the patience."""
+    with contextlib.ExitStack() as held:
+        reach = functools.partial(
+            _worker.reached_worker, certificate=certificate, patience=patience
+        )
+        # All of them begin to connect.
+        links = [held.enter_context(reach(address)) for address in addresses]
+        yield _ready(addresses, links, patience, needs_all=needs_all)
+
+
+def _ready(
     addresses: Sequence[_addresses.WorkerAddress],
     links: Sequence[_link.Link],
     patience: float,
     *,
     needs_all: bool,
 ) -> list[_workers.Worker]:
-    """The workers at the addresses, which answer within the patience."""
+    """Those of them that answer; see `execution_context`."""
     end = time.monotonic() + patience
     found, missing = [], []
     for address, link in zip(addresses, links, strict=True):
