@@ -21,12 +21,12 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import report, setting
+from tff_gs import runtime as runtime_lib
 from tff_gs import sparse_vector
 from tff_gs.controllers import controller as controller_lib
 from tff_gs.controllers import fixed, sign_descent, waiting
 from tff_gs.encoders.encoder import Encoder
 from tff_gs.exchange import server_update
-from tff_gs.runtime import resident
 from tff_gs.sparsifiers import fab_consensus, fab_top_k, sparsifier
 
 _QUICK = flags.DEFINE_bool("quick", False, "10 clients and few rounds only.")
@@ -131,7 +131,7 @@ def _round_times() -> Iterator[dict[str, Any]]:
             for (method, sparsifier_), (name, rule) in itertools.product(
                 _METHODS.items(), _rules(dimension, k).items()
             ):
-                with resident.execution_context() as runtime:
+                with runtime_lib.execution_context() as runtime:
                     rounds = setting.Rounds(chosen, rule, runtime, sparsifier_)
                     # Not the first elections, which ask for more than they need.
                     for _ in range(3):
@@ -165,7 +165,7 @@ def _threads() -> Iterator[dict[str, Any]]:
     floor = setting.gradient_floor(chosen)
     for calls in (1, 2, 3, 4, 0):
         for threads in (None, 1, 2):
-            with resident.execution_context(
+            with runtime_lib.execution_context(
                 max_concurrent_computation_calls=calls, intra_op_threads=threads
             ) as runtime:
                 rule = fixed.FixedK(k=0.01)

@@ -29,14 +29,14 @@ _ONE = flags.DEFINE_string("one", None, "Used by the program itself: N,side,roun
 def _run_one(clients: int, side: int, rounds: int) -> dict[str, Any]:
     """One setting, in this process."""
     from benchmarks import setting
+    from tff_gs import runtime as runtime_lib
     from tff_gs.controllers import fixed
-    from tff_gs.runtime import resident
 
     memory = memory_lib.PeakMemory()
     memory.start()
     chosen = setting.paper_setting(clients, side)
     dimension = chosen.objective.dimension
-    with resident.execution_context() as runtime:
+    with runtime_lib.execution_context() as runtime:
         run = setting.Rounds(chosen, fixed.FixedK(k=0.01), runtime)
         run()
         middle, times = 0, []

@@ -17,12 +17,14 @@ from launch import (
     run_directory,
     targets,
     train_flags,
+    worker_flags,
 )
 from launch.options import (
     MethodOptions,
     ParticipationOptions,
     RunOptions,
     TrainingOptions,
+    WorkerOptions,
 )
 from tff_gs.configuration import options_of
 from tff_gs.controllers.registry import CONTROLLERS
@@ -61,6 +63,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
         values.set_default("output_dir", f"runs/{values.task}-{now}")
     participation = _collect(ParticipationOptions, values)
     populations.check_options(participation)
+    machines = _collect(WorkerOptions, values)
+    worker_flags.check(machines)
     parts = {
         flag: parts.build(values[flag].value, _given(parts, values), flag=flag)
         for flag, parts, _ in train_flags.PARTS
@@ -72,6 +76,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues | None = None) -> RunOpt
         cost=parts["cost"],
         training=_collect(TrainingOptions, values, targets=_targets(values)),
         participation=participation,
+        machines=machines,
         output_dir=values.output_dir,
         output_dir_given=output_dir_given,
         checkpoint_every=values.checkpoint_every,

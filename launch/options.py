@@ -135,6 +135,22 @@ class ParticipationOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """Where a run is computed; of no effect on its numbers.
+
+    Attributes:
+      workers: How many processes of this machine compute what clients do, or the
+        addresses of workers that do; None or 0: one process computes everything.
+      certificate: The file that workers at addresses were started with; None: none.
+      worker_patience: Seconds after which a worker that does not answer is lost.
+    """
+
+    workers: int | tuple[str, ...] | None
+    certificate: str | None
+    worker_patience: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Everything that a run is built from.
 
@@ -145,6 +161,7 @@ class RunOptions:
       cost: The model of time.
       training: How the model is trained.
       participation: Who takes part in a round.
+      machines: Where it is computed.
       output_dir: Where the results go.
       output_dir_given: Whether the user chose it; else another may be taken in its
         place.
@@ -158,6 +175,7 @@ class RunOptions:
     cost: Cost
     training: TrainingOptions
     participation: ParticipationOptions
+    machines: WorkerOptions
     output_dir: str
     output_dir_given: bool
     checkpoint_every: int

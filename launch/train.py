@@ -31,6 +31,7 @@ from launch import (
     run_directory,
     screen,
     topic,
+    worker_flags,
 )
 from launch.options import RunOptions
 from tff_gs import _user_cache
@@ -106,6 +107,7 @@ def _build(
     elif options.output_dir_given:
         directory.check()
     populations.check_directory(options.participation, resumed=options.resumed)
+    worker_flags.check_certificate(options.machines)
     # Not before the flags are known to be right: this is where the time goes.
     from launch import experiment
 
@@ -177,6 +179,7 @@ def _train(
         plan = training.Plan(
             limits,
             options.participation,
+            options.machines,
             directory,
             notes,
             options.checkpoint_every,

@@ -6,7 +6,7 @@ Options of parts are not here: their classes declare them.
 from collections.abc import Iterator
 
 import tasks
-from launch import flag_types, populations
+from launch import flag_types, populations, worker_flags
 from launch.options import OPTIMIZERS, WEIGHTINGS
 from launch.topic import Topic
 from tff_gs.controllers.registry import CONTROLLERS
@@ -15,8 +15,8 @@ from tff_gs.encoders.registry import INDEX_CODES, VALUE_CODES
 from tff_gs.registry import Registry
 from tff_gs.sparsifiers.registry import SPARSIFIERS
 
-#: What ends a run, and where its files lie, beside the targets: a run that is resumed
-#: may have others.
+#: What ends a run, and where it is computed and its files lie, beside the targets: a
+#: run that is resumed may have others.
 MAY_CHANGE = (
     "rounds",
     "time_budget",
@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "data_dir",
     "cache_dir",
     "client_store_dir",
+    *worker_flags.MACHINES.flags,
 )
 
 _TARGET = "target_"
@@ -231,6 +232,7 @@ TOPICS = (
     TRAINING,
     TARGETS,
     PARTICIPATION,
+    worker_flags.MACHINES,
     OUTPUT,
     OWN,
 )
@@ -277,7 +279,8 @@ def path_flags() -> list[str]:
         for name, of_parts in parts.options().items()
         if any(option.is_path for option in of_parts.values())
     ]
-    return [*options, "client_store_dir", "init_from", "output_dir", "resume"]
+    own = ("client_store_dir", "init_from", "certificate", "output_dir", "resume")
+    return [*options, *own]
 
 
 define_parts()

@@ -11,13 +11,14 @@ from absl import logging
 from launch import experiment as experiment_lib
 from launch import (
     interruption,
+    losses,
     populations,
     progress,
     recorder,
     run_directory,
     targets,
 )
-from launch.options import ParticipationOptions, TrainingOptions
+from launch.options import ParticipationOptions, TrainingOptions, WorkerOptions
 
 if TYPE_CHECKING:
     from tff_gs import programs
@@ -67,6 +68,7 @@ class Plan:
     Attributes:
       training: For how long.
       participation: Who takes part in a round.
+      machines: Where it is computed.
       directory: Where checkpoints go.
       notes: What is kept with a checkpoint; see `RunDirectory.saved_notes`.
       checkpoint_every: Rounds between two checkpoints; 0: none is written.
@@ -75,6 +77,7 @@ class Plan:
 
     training: TrainingOptions
     participation: ParticipationOptions
+    machines: WorkerOptions
     directory: run_directory.RunDirectory
     notes: Mapping[str, Any]
     checkpoint_every: int = 0
@@ -89,9 +92,8 @@ def run(
 ) -> Result:
     """Runs rounds until they are enough, or come to nothing, or a signal ends them.
 
-    They are enough when a limit or the targets are reached. A worker process that ends
-    is started again, and the run goes on from its last checkpoint, unless it has made
-    no progress since the last time.
+    They are enough when a limit or the targets are reached. If a worker is lost, the
+    run goes on from its last checkpoint with the others; see `Losses`.
 
     Args:
       experiment: What to run.
@@ -101,17 +103,16 @@ def run(
 
     Raises:
       tff_gs.programs.ProgramStateError: If no checkpoint can be used.
-      tff_gs.runtime.WorkerLostError: If the worker has ended, and it is of no use to
-        start it again.
+      tff_gs.runtime.WorkerLostError: If a worker is lost, and the run cannot go on.
       OSError: If a file cannot be written.
     """
     from tff_gs import runtime
 
-    lost_at = -1
+    left = losses.Losses(plan.machines.workers)
     with interruption.deferred() as interrupted:
         while True:
             try:
-                output = _attempt(experiment, plan, record, show, interrupted)
+                output = _attempt(experiment, plan, record, show, interrupted, left)
                 ending = _ending(output, record, plan, interrupted())
                 return Result(
                     ending,
@@ -123,10 +124,10 @@ def run(
             except runtime.WorkerLostError as error:
                 reached = len(record.rows)
                 told = f"{error} That was in round {reached + 1}"
-                if reached <= lost_at or interrupted() or not _prepare(plan, reached):
-                    raise runtime.WorkerLostError(f"{told}.") from error
-                lost_at = reached
-                logging.warning("%s; the worker is started again.", told)
+                can_go_on = left.leave_any(error, reached) and not interrupted()
+                if not can_go_on or not _prepare(plan, reached):
+                    raise runtime.WorkerLostError(f"{told}.", error.address) from error
+                logging.warning("%s; %s.", told, left.describe_next())
 
 
 def _prepare(plan: Plan, reached: int) -> bool:
@@ -146,25 +147,19 @@ def _attempt(
     record: recorder.Recorder,
     show: progress.Progress,
     interrupted: Callable[[], int | None],
+    left: losses.Losses,
 ) -> "programs.TrainOutput":
     """Runs rounds, from the last checkpoint on if there is one."""
-    from tff_gs import programs
-    from tff_gs.runtime import resident
+    from tff_gs import programs, runtime
 
     options = plan.training
-
-    def should_stop() -> "programs.Stop | None":
-        if record.rows:
-            lost = _lost_rounds(record.rows)
-            enough = _is_enough(record.rows[-1], options)
-            if lost >= _LOST_ROUNDS or (lost and enough):
-                return programs.Stop.FAILED
-            if enough:
-                return programs.Stop.COMPLETE
-        return programs.Stop.PAUSED if interrupted() else None
-
     with (
-        resident.execution_context(),
+        runtime.execution_context(
+            workers=left.workers or None,
+            certificate=plan.machines.certificate,
+            patience=plan.machines.worker_patience,
+            needs_all=left.needs_all,
+        ),
         populations.build(
             experiment.process,
             experiment.clients,
@@ -178,7 +173,7 @@ def _attempt(
                 population=population,
                 initial_weights=experiment.initial_weights,
                 is_last_round=lambda metrics: _is_last(metrics, options),
-                should_stop=should_stop,
+                should_stop=lambda: _why_to_stop(record.rows, options, interrupted()),
                 evaluation=experiment.evaluate,
                 evaluation_periodicity=options.eval_every,
                 metrics_managers=[programs.RecordReleaseManager(_Rounds(record, show))],
@@ -187,6 +182,24 @@ def _attempt(
                 program_state_seconds=_CHECKPOINT_SECONDS,
             )
         )
+
+
+def _why_to_stop(
+    rows: Sequence[Mapping[str, Any]],
+    options: TrainingOptions,
+    interrupted: int | None,
+) -> "programs.Stop | None":
+    """Why no round follows those that were run; None: one does."""
+    from tff_gs import programs
+
+    if rows:
+        lost = _lost_rounds(rows)
+        enough = _is_enough(rows[-1], options)
+        if lost >= _LOST_ROUNDS or (lost and enough):
+            return programs.Stop.FAILED
+        if enough:
+            return programs.Stop.COMPLETE
+    return programs.Stop.PAUSED if interrupted else None
 
 
 class _Rounds:

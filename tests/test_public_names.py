@@ -62,7 +62,8 @@ PACKAGES = {
     "runtime": """
         ClientStore CohortOutput DiskSnapshot DiskStore MemoryStore
         ResidentContext ResidentStore ResidentValue Snapshot SpoolError WorkerError
-        WorkerLostError build_cohort_fn execution_context run_round
+        WorkerLostError WorkerNotReachedError build_cohort_fn execution_context
+        run_round
     """,
     "sparsifiers": """
         FabConsensus FabTopK FubTopK GTopK PeriodicK PipelinedConsensus

@@ -7,12 +7,18 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from launch import plugins, run_directory
+from launch import plugins, run_directory, worker_flags
 from launch.comparison import plan
 from tff_gs import _files
 
-# Where the files of a cache lie, and how often a run is saved, changes no result.
-_WITHOUT_EFFECT = ("cache_dir", "checkpoint_every", "client_store_dir")
+# Where a run is computed and the files of a cache lie, and how often it is saved,
+# changes no result.
+_WITHOUT_EFFECT = (
+    "cache_dir",
+    "checkpoint_every",
+    "client_store_dir",
+    *worker_flags.MACHINES.flags,
+)
 _HEADING = "# Written by launch.compare, which made the directory beside this file."
 
 

@@ -517,6 +517,42 @@ def test_cohorts_that_the_task_can_give_pass(arguments):
     populations.check_clients(_parse(*arguments).participation, 3)
 
 
+@pytest.mark.parametrize(
+    ("text", "workers"),
+    [
+        ("0", 0),
+        ("3", 3),
+        ("10.0.0.2:8470", ("10.0.0.2:8470",)),
+        ("a:1, [::1]:8470*2", ("a:1", "[::1]:8470*2")),
+    ],
+)
+def test_workers_are_a_number_or_addresses(text, workers):
+    assert _parse(f"--workers={text}").machines.workers == workers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["--workers=-1"], "such as 10.0.0.2:8470,10.0.0.3:8470*2."),
+        (["--workers=2000"], "such as 10.0.0.2:8470,10.0.0.3:8470*2."),
+        (["--workers=a:1,10.0.0.2"], "for '10.0.0.2', did you mean 10.0.0.2:8470?"),
+        (["--worker_patience=0"], "expected a number above 0."),
+        (
+            ["--workers=2", "--certificate=c.pem"],
+            "with certificate, found --certificate=c.pem without them.",
+        ),
+    ],
+)
+def test_workers_that_cannot_be_are_one_sentence(arguments, end):
+    with pytest.raises(ValueError, match=f"{re.escape(end)}$") as error:
+        _parse(*arguments)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_resumed_run_may_have_other_workers(resumable):
+    assert _parse(f"--resume={resumable}", "--workers=2").machines.workers == 2
+
+
 def test_too_many_clients_are_found_before_the_long_import():
     code = """
 import sys

@@ -19,20 +19,12 @@ from absl.testing import flagsaver
 
 from launch import flags, run_directory, screen
 from launch import train as train_program
+from tests.launch import waiting
 from tff_gs import _sealed_folder
 
 _SECONDS = 600
 _SMALL = ("--clients=6", "--rounds=7", "--eval_every=3", "--batch_size=16")
 _EVERY_TWO = (*_SMALL, "--checkpoint_every=2")
-
-
-def _wait_for_rows(process, directory, rows):
-    metrics = directory / "metrics.csv"
-    deadline = time.monotonic() + _SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        if metrics.exists() and metrics.read_text().count("\n") > rows:
-            return
-        time.sleep(0.02)
 
 
 def _worker(process):
@@ -51,7 +43,7 @@ def test_sigterm_and_sighup_are_as_ctrl_c(start, finish, tmp_path):
     arguments = (*_SMALL, "--rounds=100000", f"--output_dir={directory}")
     for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129)):
         process = start(*arguments)
-        _wait_for_rows(process, directory, rounds + 3)
+        waiting.for_rows(process, directory, rounds + 3)
         process.send_signal(number)
         run = finish(process)
         assert run.code == code, run.err
@@ -90,7 +82,7 @@ def _maps(process):
 def test_a_worker_that_is_killed_is_started_again(start, finish, small_run, tmp_path):
     directory = tmp_path / "run"
     process = start(*_EVERY_TWO, f"--output_dir={directory}")
-    _wait_for_rows(process, directory, 3)
+    waiting.for_rows(process, directory, 3)
     _worker(process).kill()
     run = finish(process)
     assert run.code == 0, run.err

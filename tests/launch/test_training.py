@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from launch import run_directory, training
-from launch.options import ParticipationOptions
+from launch.options import ParticipationOptions, WorkerOptions
 from tff_gs import programs, runtime
 
 
@@ -46,7 +46,7 @@ def test_the_sentence_names_the_clients_and_the_learning_rate():
 _LOST = runtime.WorkerLostError("The worker was ended by signal 9 (SIGKILL).")
 
 
-def _run(monkeypatch, directory, deaths, *, checkpoint=True):
+def _run(monkeypatch, directory, deaths, *, checkpoint=True, workers=None):
     """Runs with attempts that die after rounds; the rounds and what was raised."""
     record = SimpleNamespace(rows=[], last_ids=np.zeros(0))
     reached = iter(deaths)
@@ -66,7 +66,9 @@ def _run(monkeypatch, directory, deaths, *, checkpoint=True):
     nobody = ParticipationOptions(
         clients_per_round=None, client_store=None, client_store_dir=None
     )
-    plan = training.Plan(None, nobody, run_directory.RunDirectory(directory), {})
+    machines = WorkerOptions(workers=workers, certificate=None, worker_patience=60.0)
+    files = run_directory.RunDirectory(directory)
+    plan = training.Plan(None, nobody, machines, files, {})
     try:
         return training.run(None, plan, record, None), len(attempts)
     except runtime.WorkerLostError as error:

@@ -7,6 +7,12 @@ import tensorflow as tf
 from tff_gs import programs, runtime
 
 
+@pytest.fixture(scope="module", params=[None, 2], ids=["one_worker", "two_workers"])
+def context(request):
+    with runtime.execution_context(workers=request.param) as installed:
+        yield installed
+
+
 def _datasets(data):
     return [tf.data.Dataset.from_tensor_slices(value) for value in data]
 

@@ -59,6 +59,8 @@ def test_cohorts_over_every_store_and_context(process, data, tmp_path):
     plain = tff.backends.native.create_sync_local_cpp_execution_context()
     with tff.framework.get_context_stack().install(plain):
         expected = _run(process, data, runtime.MemoryStore(), 2)
+    with runtime.execution_context(workers=2), runtime.MemoryStore() as memory:
+        _assert_same(_run(process, data, memory, 2), expected)
     with runtime.execution_context(), runtime.MemoryStore() as memory:
         _assert_same(_run(process, data, memory, 2), expected)
         with _disk(tmp_path / "states", process) as disk:
@@ -75,8 +77,12 @@ def test_cohorts_over_every_store_and_context(process, data, tmp_path):
     assert sum(int(metrics["catch_up_bits"]) for metrics, _, _ in outputs) > 0
 
 
-def test_all_clients_over_every_store(process, data, tmp_path):
-    with runtime.execution_context(), runtime.ResidentStore() as resident:
+@pytest.mark.parametrize("workers", [None, 2])
+def test_all_clients_over_every_store(process, data, tmp_path, workers):
+    with (
+        runtime.execution_context(workers=workers),
+        runtime.ResidentStore() as resident,
+    ):
         expected = _run(process, data, resident, _CLIENTS)
         _assert_same(_run(process, data, runtime.MemoryStore(), _CLIENTS), expected)
         with _disk(tmp_path / "states", process) as disk:
@@ -188,13 +194,13 @@ def test_a_cohort_needs_one_executor_however_many_are_new(process, data):
     with runtime.execution_context() as context:
         store, state = runtime.MemoryStore(), process.initialize()
         sizes = set()
-        used = context._executors.use
+        used = context._server.executors.use
 
         def use(clients):
             sizes.add(clients)
             return used(clients)
 
-        context._executors.use = use
+        context._server.executors.use = use
         for ids in ([0, 1, 2], [1, 2, 3]):
             output = runtime.run_round(
                 process, state, store, ids, [data[client] for client in ids]

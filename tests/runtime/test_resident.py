@@ -57,9 +57,9 @@ def add_one():
     return comp
 
 
-@pytest.fixture(scope="module")
-def context():
-    with runtime.execution_context() as installed:
+@pytest.fixture(scope="module", params=[None, 2], ids=["one_worker", "two_workers"])
+def context(request):
+    with runtime.execution_context(workers=request.param) as installed:
         yield installed
 
 

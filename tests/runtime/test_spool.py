@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_federated as tff
 
 from tff_gs import runtime
-from tff_gs.runtime import _channels, _spool, resident, spool_folder
+from tff_gs.runtime import _channels, _delivery, _spool, spool_folder
 
 _TYPE = tff.to_type(
     [
@@ -60,7 +60,7 @@ def _assert_equal(found, expected):
 @pytest.fixture(name="files_only")
 def _files_only(monkeypatch):
     """Values of any size go through files."""
-    monkeypatch.setattr(resident, "_MESSAGE_BYTES", -1)
+    monkeypatch.setattr(_delivery, "_MESSAGE_BYTES", -1)
 
 
 def test_there_and_back(context, files_only):
@@ -117,7 +117,7 @@ _ANY = {
 @pytest.mark.parametrize("name", _ANY)
 def test_values_of_any_type(context, monkeypatch, name, bound):
     value_type, values = _ANY[name]
-    monkeypatch.setattr(resident, "_MESSAGE_BYTES", bound)
+    monkeypatch.setattr(_delivery, "_MESSAGE_BYTES", bound)
     placed = context.place(values, value_type)
     assert placed.type_signature.member.is_equivalent_to(value_type)
     for found, wanted in zip(placed.fetch(), values, strict=True):
@@ -160,7 +160,7 @@ def test_no_message_holds_all_clients(monkeypatch):
         np.testing.assert_array_equal(placed.fetch(), values)
         # So does a list in the place of an argument.
         np.testing.assert_array_equal(unchanged(values).fetch(), values)
-        monkeypatch.setattr(resident, "_MESSAGE_BYTES", 10 * bound)
+        monkeypatch.setattr(_delivery, "_MESSAGE_BYTES", 10 * bound)
         with pytest.raises(runtime.WorkerError, match="larger than max"):
             context.place(values, placed_type)
         with pytest.raises(runtime.WorkerError, match="larger than max"):

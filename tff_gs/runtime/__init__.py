@@ -18,10 +18,10 @@ if TYPE_CHECKING:
         DiskSnapshot as DiskSnapshot,
         DiskStore as DiskStore,
     )
+    from tff_gs.runtime.execution import execution_context as execution_context
     from tff_gs.runtime.resident import (
         ResidentContext as ResidentContext,
         ResidentValue as ResidentValue,
-        execution_context as execution_context,
     )
     from tff_gs.runtime.resident_store import ResidentStore as ResidentStore
     from tff_gs.runtime.snapshots import Snapshot as Snapshot
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tff_gs.runtime.worker_errors import (
         WorkerError as WorkerError,
         WorkerLostError as WorkerLostError,
+        WorkerNotReachedError as WorkerNotReachedError,
     )
 else:
     __getattr__, __dir__, __all__ = _lazy.exports(__name__)

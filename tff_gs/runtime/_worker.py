@@ -1,72 +1,18 @@
-"""Reaches the TFF worker process that a program starts for itself."""
+"""Reaches workers: those that a program starts for itself, and those of others."""
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+import pathlib
+from collections.abc import Iterator, Mapping
 
-import grpc
-import tensorflow_federated as tff
-from typing_extensions import override
-
-from tff_gs.runtime import _channels, _worker_process, worker_errors
-from tff_gs.runtime.worker_errors import WorkerError, WorkerLostError
-
-__all__ = ["Stub", "WorkerError", "WorkerLostError", "running_worker"]
+from tff_gs.runtime import (
+    _addresses,
+    _certificates,
+    _channels,
+    _link,
+    _worker_process,
+)
 
 _START_SECONDS = 60.0
-_POLL_SECONDS = 0.01
-
-
-class Stub(tff.framework.RemoteExecutorGrpcStub):
-    """Reaches the worker; its errors are those of `worker_errors.readable`."""
-
-    def __init__(
-        self, channel: grpc.Channel, how_it_ended: Callable[[], str | None]
-    ) -> None:
-        """Reaches by `channel` a worker that ended as the function says."""
-        super().__init__(channel)
-        self._how_it_ended = how_it_ended
-
-    @override
-    def get_executor(self, request: Any) -> Any:
-        return self._readable(super().get_executor, request)
-
-    @override
-    def create_value(self, request: Any) -> Any:
-        return self._readable(super().create_value, request)
-
-    @override
-    def create_struct(self, request: Any) -> Any:
-        return self._readable(super().create_struct, request)
-
-    @override
-    def create_call(self, request: Any) -> Any:
-        return self._readable(super().create_call, request)
-
-    @override
-    def create_selection(self, request: Any) -> Any:
-        return self._readable(super().create_selection, request)
-
-    @override
-    def compute(self, request: Any) -> Any:
-        return self._readable(super().compute, request)
-
-    @override
-    def dispose(self, request: Any) -> None:
-        """Called when Python drops a value, at any moment."""
-        # ValueError: the channel is closed. With the worker all values are gone.
-        with contextlib.suppress(WorkerError, ValueError):
-            self._readable(super().dispose, request)
-
-    @override
-    def dispose_executor(self, request: Any) -> None:
-        with contextlib.suppress(WorkerError, ValueError):
-            self._readable(super().dispose_executor, request)
-
-    def _readable(self, call: Callable[[Any], Any], request: Any) -> Any:
-        with worker_errors.readable(self._how_it_ended):
-            return call(request)
 
 
 @contextlib.contextmanager
@@ -74,16 +20,20 @@ def running_worker(
     *,
     max_concurrent_computation_calls: int,
     environment: Mapping[str, str],
-) -> Iterator[Stub]:
+    name: str = "The TFF worker process",
+    patience: float = _link.PATIENCE,
+) -> Iterator[_link.Link]:
     """Runs a worker on this machine for as long as the context lasts.
 
     Args:
       max_concurrent_computation_calls: How many calls of one computation the worker
         runs at the same time; 0 or less: no limit.
       environment: Variables of the worker's environment, beside the program's own.
+      name: What the worker is called in sentences.
+      patience: Seconds after which a worker that does not answer is lost.
 
     Yields:
-      The stub that reaches the worker.
+      What reaches the worker.
 
     Raises:
       WorkerError: If the worker ends, or does not answer, while it is started.
@@ -95,14 +45,39 @@ def running_worker(
         ) as worker,
         contextlib.closing(_channels.open_channel(worker.target)) as channel,
     ):
-        stub = Stub(channel, worker.how_it_ended)
-        _wait_until_ready(stub, worker)
-        yield stub
-
-
-def _wait_until_ready(stub: Stub, worker: _worker_process.WorkerProcess) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not stub.is_ready:
-        if time.monotonic() > deadline:
+        link = _link.Link(
+            channel, name, patience=patience, how_it_ended=worker.how_it_ended
+        )
+        if not link.wait_until_ready(_START_SECONDS):
             raise worker.unanswered()
-        time.sleep(_POLL_SECONDS)
+        yield link
+
+
+@contextlib.contextmanager
+def reached_worker(
+    address: _addresses.WorkerAddress,
+    *,
+    certificate: pathlib.Path | None = None,
+    patience: float = _link.PATIENCE,
+) -> Iterator[_link.Link]:
+    """Connects to a worker that runs, for as long as the context lasts.
+
+    Args:
+      address: Where it is.
+      certificate: As of `_certificates.check`; None: neither side shows one.
+      patience: Seconds after which a worker that does not answer is lost.
+
+    Yields:
+      What will reach the worker; it has only begun to connect.
+
+    Raises:
+      ValueError: In one sentence, if the certificate cannot be used.
+    """
+    if certificate is not None:
+        _certificates.check(certificate)
+    target = address.target
+    channel = _channels.open_channel(target, certificate)
+    with contextlib.closing(channel):
+        yield _link.Link(
+            channel, f"The worker at {target}", patience=patience, address=target
+        )

@@ -12,7 +12,21 @@ class WorkerError(RuntimeError):
 
 
 class WorkerLostError(WorkerError):
-    """The worker process ended while it was in use."""
+    """A worker process ended, or was silent for too long, while it was in use.
+
+    Attributes:
+      address: Where it was reached, "host:port"; None: it was a process that this
+        program had started.
+    """
+
+    def __init__(self, sentence: str, address: str | None = None) -> None:
+        """Says of a worker how it was lost."""
+        super().__init__(sentence)
+        self.address = address
+
+
+class WorkerNotReachedError(WorkerLostError):
+    """A worker at an address did not answer at the start."""
 
 
 # TensorFlow prints each part of an assertion's message in brackets, and C-escaped.
@@ -21,33 +35,32 @@ _ASSERTED = re.compile(
 )
 
 
-def _no_ending() -> None:
-    return None
+def _not_known(error: grpc.RpcError) -> None:
+    del error
 
 
 @contextlib.contextmanager
-def readable(how_it_ended: Callable[[], str | None] = _no_ending) -> Iterator[None]:
+def readable(
+    loss: Callable[[grpc.RpcError], WorkerLostError | None] = _not_known,
+) -> Iterator[None]:
     """Turns an error of a worker into one sentence, for as long as the context lasts.
 
     Args:
-      how_it_ended: Says how the worker process ended; None: it has not, or it is not
-        known which it is.
+      loss: Says of an error that can be a connection which broke how the worker was
+        lost; None: it was not, or it is not known which it is.
 
     Raises:
       ValueError: If an assertion of this library, or one of the same form, failed in a
         computation: its message "Expected ..., found ...".
-      WorkerLostError: If the worker process has ended.
+      WorkerLostError: If the worker is lost.
       WorkerError: If another thing went wrong in the worker.
     """
     try:
         yield
     except grpc.RpcError as error:
-        ending = how_it_ended() if _is_lost(error) else None
-        if ending is not None:
-            raise WorkerLostError(
-                f"The TFF worker process ended while it was in use: {ending}; out of "
-                "memory is the usual cause."
-            ) from error
+        lost = loss(error) if _is_lost(error) else None
+        if lost is not None:
+            raise lost from error
         details = _details(error)
         asserted = _ASSERTED.search(details)
         if asserted is not None:
