@@ -1,13 +1,10 @@
 """A run that is there already, read without TensorFlow."""
 
-import copy
 import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
-
-from absl import flags as absl_flags
 
 from launch import flags, run_directory
 from launch.options import RunOptions
@@ -53,7 +50,7 @@ def read(path: str | pathlib.Path) -> ExistingRun:
     try:
         lines = files.flags.read_text(encoding="utf-8").splitlines()
         flags.load_plugins(lines)
-        values = copy.deepcopy(absl_flags.FLAGS)
+        values = flags.fresh()
         options = flags.parse(["", *lines], values)
         dimension, clients = _shape(files)
     except (OSError, ValueError) as error:

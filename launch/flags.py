@@ -271,7 +271,7 @@ def given(arguments: Sequence[str], others: Iterable[str] = ()) -> dict[str, str
     """
     # Before the copy is made, so that it has their flags.
     load_plugins(arguments)
-    values = copy.deepcopy(flags.FLAGS)
+    values = fresh()
     read(["", *arguments], values, others)
     return _as_text(values, lambda flag: flag.present)
 
@@ -280,9 +280,14 @@ def completed(given_flags: Mapping[str, str]) -> dict[str, str]:
     """What `used` is for a run with the flags given; see `parse` for the errors."""
     arguments = [f"--{name}={text}" for name, text in given_flags.items()]
     load_plugins(arguments)
-    values = copy.deepcopy(flags.FLAGS)
+    values = fresh()
     parse(["", *arguments], values)
     return used(values)
+
+
+def fresh() -> flags.FlagValues:
+    """The flags of this program as they are defined, with no value given to them."""
+    return copy.deepcopy(flags.FLAGS)
 
 
 def _as_text(

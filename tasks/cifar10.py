@@ -51,14 +51,21 @@ class Cifar10(ClassificationTask):
     )
 
     @override
+    def check_files(self) -> None:
+        self._train_files()
+
+    def _train_files(self) -> list[pathlib.Path]:
+        found = sorted(pathlib.Path(self.data_dir).glob("data_batch_*.bin"))
+        if not found:
+            raise DataError(
+                f"Expected data_batch_*.bin files in {self.data_dir}, found none."
+            )
+        return found
+
+    @override
     def load(self, *, seed: int = 0) -> TaskData:
         data_dir = pathlib.Path(self.data_dir)
-        train_files = sorted(data_dir.glob("data_batch_*.bin"))
-        if not train_files:
-            raise DataError(
-                f"Expected data_batch_*.bin files in {data_dir}, found none."
-            )
-        batches = [_read_batch(path) for path in train_files]
+        batches = [_read_batch(path) for path in self._train_files()]
         images = np.concatenate([batch[0] for batch in batches])
         labels = np.concatenate([batch[1] for batch in batches])
         test_images, test_labels = _read_batch(data_dir / "test_batch.bin")

@@ -64,6 +64,11 @@ class Femnist(ClassificationTask):
     )
 
     @override
+    def check_files(self) -> None:
+        for split in _SPLITS:
+            _files(pathlib.Path(self.data_dir) / split)
+
+    @override
     def load(self, *, seed: int = 0) -> TaskData:
         del seed  # Nothing is drawn.
         arrays = self._read()

@@ -88,6 +88,15 @@ class Task(Configuration, abc.ABC):
     defaults: ClassVar[Defaults] = Defaults()
     loss_label: ClassVar[str] = "loss"
 
+    def check_files(self) -> None:
+        """Looks whether the files that `load` reads are there; quick.
+
+        Unless a task says otherwise: it reads none.
+
+        Raises:
+          DataError: If one is missing.
+        """
+
     @abc.abstractmethod
     def load(self, *, seed: int = 0) -> TaskData:
         """Reads or makes the data.

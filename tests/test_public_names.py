@@ -42,8 +42,8 @@ PACKAGES = {
         ClipByValue ConsensusExchange Contribution DownlinkMessage Election
         ExchangeOutput Given GivenVector MessageBounds MomentumCorrection
         OptimizerUpdate Outcome PartialParticipation PipelinedExchange Receipts
-        Replica RoundConfig ServerUpdate SparseExchange SparseSgd SummedConsensusExchange UplinkMessage
-        build_update
+        Replica RoundConfig ServerUpdate SparseExchange SparseSgd
+        SummedConsensusExchange UplinkMessage build_update
     """,
     "learning": """
         Clients ClientsData InitializeOutput LocalUpdates LocalWork
@@ -56,7 +56,8 @@ PACKAGES = {
     "programs": """
         CheckpointManager ClientIdProcess Population
         ProgramState ProgramStateError Record RecordReleaseManager Release
-        ResumableReleaseManager Stop TrainOutput load_model_weights save_model_weights train_model
+        ResumableReleaseManager Stop TrainOutput load_model_weights
+        save_model_weights train_model
     """,
     "runtime": """
         ClientStore CohortOutput DiskSnapshot DiskStore MemoryStore

@@ -252,6 +252,10 @@ def run(
             chosen = build()
             runs = make_runs(chosen, values)
             check(runs)
+            # One sentence, not one for each run; and nothing is written.
+            for one in runs:
+                if not standing.is_complete(one):
+                    one.check_files()
             if values["dry_run"].value:
                 screen.say("".join(map(_describe, runs)).rstrip("\n"))
                 return 0

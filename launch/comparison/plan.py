@@ -34,6 +34,13 @@ class Run:
     def __str__(self) -> str:
         return f"{self.method.name}, seed {self.seed}"
 
+    def check_files(self) -> None:
+        """Raises ValueError if files that the run reads are missing."""
+        try:
+            flags.parse(["", *self.arguments], flags.fresh()).task.check_files()
+        except ValueError as error:
+            raise ValueError(f"run {self.method.name!r}: {error}") from None
+
     @property
     def task(self) -> type[tasks.Task]:
         """What is learned."""

@@ -363,3 +363,17 @@ def test_what_is_given_for_all_runs_wins_over_a_preset_and_not_over_a_run():
     assert by_name["mine"].flags == {"clients": "3", "k": "1"}
     assert chosen.flags["comm_time"] == "10"
     assert chosen.name == "rules-quick"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dry_run"]])
+def test_missing_data_are_one_sentence_before_anything(tmp_path, capsys, arguments):
+    out = tmp_path / "out"
+    command_line = ["compare", "--preset=methods", f"--data_dir={tmp_path / 'no'}"]
+    assert compare.main([*command_line, f"--output_dir={out}", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.err == (
+        f"run 'fab_top_k': Expected LEAF's .json files in {tmp_path / 'no'}/train, "
+        "found none.\n"
+    )
+    assert said.out == ""
+    assert not out.exists()
