@@ -94,6 +94,7 @@ def test_a_dropped_value_asks_nobody_until_the_next_call(monkeypatch):
 
 
 def test_what_is_left_of_a_worker_that_ended_is_closed_without_a_word():
+    before = _workers()
     with _worker.running_worker(
         max_concurrent_computation_calls=1,
         environment=_worker_process.usual_environment(),
@@ -101,7 +102,7 @@ def test_what_is_left_of_a_worker_that_ended_is_closed_without_a_word():
         assert isinstance(link, _link.Link)
         executors = _executors.Executors(link)
         executors.use(2)
-        (number,) = _workers()
+        (number,) = _workers() - before
         os.kill(number, signal.SIGKILL)
         executors.close()
 

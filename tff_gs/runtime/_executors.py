@@ -120,13 +120,13 @@ class Executor:
             request = executor_pb2.DisposeRequest(
                 executor=self._id, value_ref=references
             )
-            self._link.start("Dispose", request)
+            self._link.tell("Dispose", request)
 
     def close(self) -> None:
         """Frees what it holds in the worker; does not wait for the answer."""
         self._functions.clear()
         request = executor_pb2.DisposeExecutorRequest(executor=self._id)
-        self._link.start("DisposeExecutor", request)
+        self._link.tell("DisposeExecutor", request)
 
     def _struct(self, elements: Sequence[Handle]) -> Handle:
         parts = [

@@ -58,6 +58,7 @@ class Link:
         self._address = address
         self._how_it_ended = how_it_ended
         self._stub = executor_pb2_grpc.ExecutorGroupStub(channel)
+        self._told: set[grpc.Future] = set()
         self._is_ready = threading.Event()
         channel.subscribe(self._note, try_to_connect=True)
 
@@ -73,6 +74,13 @@ class Link:
           request: A message of `executor_pb2`.
         """
         return getattr(self._stub, method).future(request)
+
+    def tell(self, method: str, request: Any) -> None:
+        """Sends a request whose answer nobody needs."""
+        call = self.start(method, request)
+        # gRPC cancels a call that nobody holds any more.
+        self._told.add(call)
+        call.add_done_callback(self._told.discard)
 
     def answer(self, call: grpc.Future) -> Any:
         """Waits for the answer to what was started; a computation may take long.
