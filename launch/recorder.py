@@ -8,7 +8,7 @@ import pathlib
 import re
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -52,6 +52,7 @@ class Recorder:
         metrics: Sequence[Metric],
         *,
         flags: Mapping[str, str],
+        note_start: Callable[[], None] | None = None,
         resumed: bool = False,
     ) -> None:
         """Makes the files, or waits for `rewind` to open them.
@@ -61,6 +62,8 @@ class Recorder:
           clients: The clients, in the order of their ids.
           metrics: What the task measures beside the loss.
           flags: The flags of the run by name, as text.
+          note_start: Notes this start of the program with the run's files, when they
+            are made or opened; None: nothing is noted.
           resumed: Whether an earlier run is continued.
         """
         self._directory = directory
@@ -75,6 +78,7 @@ class Recorder:
         self.last_ids = np.zeros(0, np.int32)
         # Reading all data takes a moment, and they stay the same.
         self._checksums = np.array([_checksum(client) for client in clients], np.uint32)
+        self._note_start = note_start
         if not resumed:
             self._open(continued=False)
 
@@ -85,6 +89,10 @@ class Recorder:
         self._close()
 
     def _open(self, *, continued: bool) -> None:
+        if self._note_start is not None:
+            self._note_start()
+            # A worker that is lost makes no other start.
+            self._note_start = None
         self._tables = tuple(
             self._files.enter_context(csv_table.CsvTable(path, continued=continued))
             for path in (self._directory.metrics, self._directory.timing)

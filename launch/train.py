@@ -157,7 +157,8 @@ def _train(
     from launch import progress, recorder, training
 
     limits, notes = options.training, _notes(options, directory)
-    directory.note_start(
+    start = functools.partial(
+        directory.note_start,
         about.describe(sys.argv),
         dimension=experiment.dimension,
         clients=len(experiment.clients),
@@ -168,6 +169,7 @@ def _train(
             experiment.clients,
             experiment.task.metrics,
             flags=flags.used(),
+            note_start=start,
             resumed=options.resumed,
         ) as record,
         progress.Progress(

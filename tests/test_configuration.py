@@ -299,7 +299,8 @@ def test_what_a_user_typed_is_said_as_flags():
     with pytest.raises(
         ValueError,
         match=r"^Expected for --part=first only its options \(--needed, --share, "
-        r"--shape, --word\), found --margin, an option of second\.$",
+        r"--shape, --word\), found --margin, an option of second: give --part=second "
+        r"with it\.$",
     ):
         PARTS.build("first", {"margin": 1}, flag="part")
     with pytest.raises(

@@ -292,7 +292,8 @@ def _fresh():
         (["--run=a:", "--at=5,1"], "Flag --at=5,1: expected ascending numbers above 0"),
         (["--run=a:", "--over=k"], "Flag --over=k: expected one of time, rounds, tra"),
         (["--run=a:", "--jobs=0"], "Flag --jobs=0: expected a whole number from 1 t"),
-        (["--run=a:", "here"], "Expected flags only, found 'here'."),
+        (["--run=a:", "here"], "Expected either directories of runs or --run, found"),
+        (["--rounds=3", "here"], "Expected flags only, found 'here'."),
     ],
 )
 def test_a_wrong_command_is_one_sentence(arguments, sentence, capsys):

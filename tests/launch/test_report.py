@@ -69,7 +69,8 @@ def test_no_tensorflow_is_imported(tmp_path):
 
 
 def test_help(capsys):
-    assert _main("--help") == 0
+    with pytest.raises(SystemExit, match="0"):
+        _main("--help")
     assert "--output" in capsys.readouterr().out
 
 
@@ -80,7 +81,7 @@ def test_wrong_command_lines(tmp_path, capsys):
     assert found == (
         "Expected --output as a file that ends in .html, found 'page.htm'.\n"
     )
-    assert "Did you mean: output" in _failed(capsys, run, "--outptu=page.html")
+    assert "did you mean --output?" in _failed(capsys, run, "--outptu=page.html")
     assert "without a metrics.csv" in _failed(capsys, tmp_path / "none")
     missing = tmp_path / "none" / "page.html"
     assert f"(output={missing})" in _failed(capsys, run, f"--output={missing}")

@@ -43,13 +43,15 @@ def _running(**environment):
 
 
 def _process():
-    """The worker that this program has started."""
-    (found,) = [
-        child
-        for child in psutil.Process().children()
-        if child.name() == "worker_binary"
-    ]
-    return found
+    """The worker that this program has started last."""
+    return max(
+        (
+            child
+            for child in psutil.Process().children()
+            if child.name() == "worker_binary"
+        ),
+        key=psutil.Process.create_time,
+    )
 
 
 def _addresses(process):
