@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
             state, list(range(len(examples)))
         )
         steps.done("place data, initial values")
-        state, clients, _ = process.next(state, clients, data)
+        state, clients, *_ = process.next(state, clients, data)
         steps.done("first round")
         total = sum(row["seconds"] for row in steps.rows)
         process.next(state, clients, data)
