@@ -73,11 +73,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def say_version(argv: Sequence[str]) -> bool:
-    """Prints the version if the command line asks for it."""
-    if any(word in ("--version", "-version") for word in argv[1:]):
-        sys.stdout.write(f"{version()}\n")
-        return True
-    return False

@@ -1,7 +1,7 @@
 """Command lines of programs with a few flags, and what is said of wrong ones."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from absl import flags
 
@@ -26,11 +26,7 @@ def parse(argv: Sequence[str], own: topic.Topic, doc: str) -> list[str]:
     Raises:
       ValueError: In one sentence, if a flag is unknown or its value is wrong.
     """
-    words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
-    if any(word in topic.HELP for word in words):
-        screen.say(f"{doc.strip()}\n\n{own.help_text()}")
-        sys.exit(0)
-    if about.say_version(argv):
+    if informs(argv, lambda: f"{doc.strip()}\n\n{own.help_text()}"):
         sys.exit(0)
     own.values.set_gnu_getopt(True)
     try:
@@ -40,6 +36,23 @@ def parse(argv: Sequence[str], own: topic.Topic, doc: str) -> list[str]:
     except flags.Error as error:
         raise ValueError(sentence(error)) from None
     return others
+
+
+def informs(argv: Sequence[str], help_text: Callable[[], str]) -> bool:
+    """Prints the help, or the version, if a command line asks for it.
+
+    Args:
+      argv: The program's name and its arguments.
+      help_text: Gives the help.
+    """
+    words = {word.lstrip("-") for word in argv[1:] if word.startswith("-")}
+    if words.intersection(topic.HELP):
+        screen.say(help_text().rstrip("\n"))
+        return True
+    if "version" in words:
+        screen.say(about.version())
+        return True
+    return False
 
 
 def unknown_flag(error: flags.UnrecognizedFlagError, known: Iterable[str]) -> str:

@@ -52,7 +52,7 @@ _HELP_END = (
 
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
-    given = command.parse(argv, FLAGS, _help_text)
+    given = command.parse(argv, FLAGS, _help_text, takes_runs=True)
     if given.directories:
         return command.report_existing(FLAGS, given.directories, _report)
     return command.run(FLAGS, lambda: command.build(FLAGS, given.flags), _report)

@@ -41,9 +41,6 @@ _HELP_END = (
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
     given = command.parse(argv, FLAGS, _help_text)
-    if given.directories:
-        screen.say_error(f"Expected flags only, found {given.directories[0]!r}.")
-        return command.WRONG_INPUT
     return command.run(
         FLAGS, lambda: command.build(FLAGS, given.flags), _report, _announce
     )

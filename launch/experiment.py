@@ -81,12 +81,12 @@ def build(options: RunOptions) -> Experiment:
         model, process.objective, data.test, task.metrics
     )
     return Experiment(
-        task, data.clients, process, evaluate, _initial_weights(options, process)
+        task, data.clients, process, evaluate, _initial_weights(options, model)
     )
 
 
 def _initial_weights(
-    options: RunOptions, process: "learning.SparsifiedProcess"
+    options: RunOptions, model: "tff.learning.models.FunctionalModel"
 ) -> "tff.learning.models.ModelWeights | None":
     """Those of `init_from`; a run that is resumed has others by now."""
     source = options.training.init_from
@@ -96,11 +96,9 @@ def _initial_weights(
 
     from tff_gs import programs
 
-    objective = process.objective
-    vector, non_trainable = objective.initial_weights()
-    own = tff.learning.models.ModelWeights(objective.unflatten(vector), non_trainable)
     return programs.load_model_weights(
-        run_directory.RunDirectory(source).weights, like=own
+        run_directory.RunDirectory(source).weights,
+        like=tff.learning.models.ModelWeights(*model.initial_weights),
     )
 
 

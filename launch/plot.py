@@ -9,16 +9,12 @@ from metrics.csv and clients.csv.
 import sys
 from collections.abc import Sequence
 
-from launch import about, command_line, existing, screen, topic
+from launch import command_line, existing, screen
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
-    words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
-    if any(word in topic.HELP for word in words):
-        screen.say(__doc__.strip())
-        return 0
-    if about.say_version(argv):
+    if command_line.informs(argv, __doc__.strip):
         return 0
     try:
         for path in _paths(argv):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags as absl_flags
 
-from launch import flag_types, screen, topic, train_flags
+from launch import flag_types, topic, train_flags
 from launch.comparison import command, plan, preset
 from launch.targets import Target
 from tff_gs import _files
@@ -51,9 +51,6 @@ _HELP_END = (
 def main(argv: Sequence[str]) -> int:
     """Runs the program; returns its exit code."""
     given = command.parse(argv, FLAGS, _help_text)
-    if given.directories:
-        screen.say_error(f"Expected flags only, found {given.directories[0]!r}.")
-        return command.WRONG_INPUT
     return command.run(FLAGS, lambda: _build(given.flags), _report, _check)
 
 

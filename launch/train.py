@@ -298,7 +298,8 @@ def _parse(argv: Sequence[str]) -> RunOptions:
             if "helpfull" in names:
                 screen.say(f"\n{absl_flags.FLAGS.module_help('absl.logging')}")
             sys.exit(0)
-        if about.say_version(argv):
+        if "version" in names:
+            screen.say(about.version())
             sys.exit(0)
         return flags.parse(argv)
     except ValueError as error:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from absl import flags as absl_flags
 
 from launch import (
-    about,
     command_line,
     flag_types,
     flags,
@@ -105,7 +104,11 @@ class CommandLine(NamedTuple):
 
 
 def parse(
-    argv: Sequence[str], values: absl_flags.FlagValues, help_text: Callable[[], str]
+    argv: Sequence[str],
+    values: absl_flags.FlagValues,
+    help_text: Callable[[], str],
+    *,
+    takes_runs: bool = False,
 ) -> CommandLine:
     """Reads a command line; help, the list of presets and errors end the program.
 
@@ -113,15 +116,12 @@ def parse(
       argv: The program's name and its arguments.
       values: Where the program's own flags are defined.
       help_text: Gives the help.
+      takes_runs: Whether directories of runs may be given in place of flags.
     """
-    words = [word.lstrip("-") for word in argv[1:] if word.startswith("-")]
-    if any(word in topic.HELP for word in words):
-        screen.say(help_text().rstrip("\n"))
-        sys.exit(0)
-    if about.say_version(argv):
+    if command_line.informs(argv, help_text):
         sys.exit(0)
     try:
-        others = _read(argv, values)
+        others = _read(argv, values, takes_runs=takes_runs)
         if values["list"].value:
             screen.say(list_presets().rstrip("\n"))
             sys.exit(0)
@@ -131,13 +131,15 @@ def parse(
         sys.exit(WRONG_INPUT)
 
 
-def _read(argv: Sequence[str], values: absl_flags.FlagValues) -> CommandLine:
+def _read(
+    argv: Sequence[str], values: absl_flags.FlagValues, *, takes_runs: bool
+) -> CommandLine:
     values.set_gnu_getopt(True)
     try:
         _, *others = values(list(argv), known_only=True)
     except absl_flags.Error as error:
         raise ValueError(command_line.sentence(error)) from None
-    if others and not any(word.startswith("-") for word in others):
+    if takes_runs and others and not any(word.startswith("-") for word in others):
         return CommandLine({}, others)
     given = flags.given([word for word in others if word != "--"], values)
     if "seed" in given:

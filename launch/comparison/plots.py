@@ -118,13 +118,14 @@ def _draw_evaluations(
 
 def _draw_k(axes: "Axes", styled: _Styled) -> None:
     everything = []
-    first = [_constant_k(line) for line, _ in styled]
+    constants = [_constant_k(line) for line, _ in styled]
     for position, (line, style) in enumerate(styled):
         rounds = [r.metrics["round"].to_numpy(np.float64) for r in line.results]
         ks = [r.metrics["k"].to_numpy(np.float64) for r in line.results]
         grid = min(rounds, key=len)
         band = curves.band(list(zip(rounds, ks, strict=True)), grid)
-        alike = [at for at, k in enumerate(first) if k == first[position] and k]
+        own = constants[position]
+        alike = [at for at, k in enumerate(constants) if k == own and k is not None]
         if len(alike) > 1:
             style = plot_style.striped(style, alike.index(position), len(alike))
         axes.plot(band.x, band.mean, marker="o" if len(band.x) == 1 else None, **style)

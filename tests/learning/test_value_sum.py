@@ -147,10 +147,10 @@ def test_a_refused_ballot_by_hand(exchange):
     np.testing.assert_array_equal(announcement.rejected, [])
     np.testing.assert_array_equal(election.elected.coordinates, [0, 5])
     rejected = announcement._replace(rejected=tf.constant([7]))
-    added, pending = exchange.contribute_values(voters[0], rejected)
+    added, pending = exchange.send_values(voters[0], rejected)
     np.testing.assert_array_equal(added, [18, 6, 0, 0])
     assert pending.sent
-    added, pending = exchange.contribute_values(voters[1], rejected)
+    added, pending = exchange.send_values(voters[1], rejected)
     np.testing.assert_array_equal(added, [0, 0, 0, 0])
     assert not pending.sent
     np.testing.assert_array_equal(pending.residual, vectors[1])

@@ -32,15 +32,8 @@ with runtime.execution_context():
 
 
 def _worker_of(parent):
-    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = status.read_text().splitlines()
-        except OSError:  # The process ended meanwhile.
-            continue
-        fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-        if fields["Name"] == "worker_binary" and int(fields["PPid"]) == parent:
-            return int(fields["Pid"])
-    return None
+    children = psutil.Process(parent).children()
+    return next((c.pid for c in children if c.name() == "worker_binary"), None)
 
 
 def _listening(process):

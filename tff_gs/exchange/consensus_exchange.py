@@ -14,6 +14,7 @@ A ballot goes through the same checks as any message. One that is refused counts
 nothing in the election; the same client's values may still be accepted.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,9 +114,9 @@ class ConsensusExchange(election_lib.ElectingExchange):
         )
 
     def send_values(
-        self, voter: Voter, announcement: tf.Tensor
-    ) -> tuple[messages.UplinkMessage, sparse_exchange.PendingUpload]:
-        """A client's values at J."""
+        self, voter: Voter, announcement: Any
+    ) -> tuple[Any, sparse_exchange.PendingUpload]:
+        """A client's values at J, an `UplinkMessage`; of J it was told by a message."""
         elected = self._election_messages.read_announcement(announcement)
         message, pending = self.write(
             voter.sender,
@@ -166,7 +167,7 @@ class ConsensusExchange(election_lib.ElectingExchange):
         _, announcement_type, _, voter_type = (
             part.member for part in hold_election.type_signature.result
         )
-        collect = self._build_collect(self.uplink_encoder)
+        gather = self._build_gather()
         send_values = tff.tensorflow.computation(
             self.send_values, (voter_type, announcement_type)
         )
@@ -181,10 +182,15 @@ class ConsensusExchange(election_lib.ElectingExchange):
             message, pending = tff.federated_map(
                 send_values, (voters, tff.federated_broadcast(announcement))
             )
-            sent = ElectedUplink(collect(message), told, election)
+            sent = ElectedUplink(gather(message, election), told, election)
             return tff.federated_zip(sent), pending
 
         return uplink
+
+    def _build_gather(self) -> Callable[[tff.Value, tff.Value], tff.Value]:
+        """From what `send_values` gives, and the election, to what `select` reads."""
+        collect = self._build_collect(self.uplink_encoder)
+        return lambda message, election: collect(message)
 
     def _build_election(
         self, arguments: tuple[tff.FederatedType, ...]

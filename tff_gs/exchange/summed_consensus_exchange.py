@@ -5,7 +5,7 @@ any aggregation of TFF can compute, a secure one too. The other legs are those o
 `tff_gs.exchange.consensus_exchange`. A round from the election on:
 
     server  announce J, and whose ballots were refused     `elect`
-    client  add C_i a_i at J, padded with zeros            `contribute_values`
+    client  add C_i a_i at J, padded with zeros            `send_values`
     TFF     add up these vectors                           `value_sum`
     server  b <- the sum / sum of C_i; w <- w - eta b      `select`
 
@@ -14,6 +14,7 @@ was not finite, adds zeros and keeps its residual; the weight on its ballot is n
 the sum of C_i either.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,9 +112,10 @@ class SummedConsensusExchange(consensus_exchange.ConsensusExchange):
         bits = messages.size_in_bits(announcement)
         return announcement, election._replace(announced_bits=bits)
 
-    def contribute_values(
-        self, voter: consensus_exchange.Voter, announcement: Announcement
-    ) -> tuple[tf.Tensor, sparse_exchange.PendingUpload]:
+    @override
+    def send_values(
+        self, voter: consensus_exchange.Voter, announcement: Any
+    ) -> tuple[Any, sparse_exchange.PendingUpload]:
         """What a client adds to the sum, float32 [length], and what it remembers."""
         work = voter.work
         elected = self._election_messages.read_announcement(announcement.message)
@@ -199,37 +201,17 @@ class SummedConsensusExchange(consensus_exchange.ConsensusExchange):
         )
 
     @override
-    def _build_uplink(
-        self, arguments: tuple[tff.FederatedType, ...]
-    ) -> tff.Computation:
-        """See `SparseExchange`."""
-        hold_election = self._build_election(arguments)
-        _, announcement_type, _, voter_type = (
-            part.member for part in hold_election.type_signature.result
-        )
-        contribute_values = tff.tensorflow.computation(
-            self.contribute_values, (voter_type, announcement_type)
-        )
+    def _build_gather(self) -> Callable[[tff.Value, tff.Value], tff.Value]:
+        """The sum, with the receipts of the ballots."""
         value_sum = self._value_sum
 
-        @tff.federated_computation(*hold_election.type_signature.parameter)
-        def uplink(
-            config: tff.Value, roster: tff.Value, clients: tff.Value, inputs: tff.Value
-        ) -> tuple[tff.Value, tff.Value]:
-            told, announcement, election, voters = hold_election(
-                config, roster, clients, inputs
-            )
-            values, pending = tff.federated_map(
-                contribute_values, (voters, tff.federated_broadcast(announcement))
-            )
+        def gather(values: tff.Value, election: tff.Value) -> tff.Value:
             output = value_sum.next(value_sum.initialize(), values)
-            summed = SummedValues(output.result, output.measurements, election.ballots)
-            sent = consensus_exchange.ElectedUplink(
-                tff.federated_zip(summed), told, election
+            return tff.federated_zip(
+                SummedValues(output.result, output.measurements, election.ballots)
             )
-            return tff.federated_zip(sent), pending
 
-        return uplink
+        return gather
 
 
 def _create_value_sum(

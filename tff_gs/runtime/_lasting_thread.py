@@ -29,16 +29,12 @@ class LastingThread:
         self._calls.put((future, function, args))
         return future.result()
 
-    def end(self) -> None:
-        """Ends the thread when all that it was given is done."""
-        self._calls.put(None)
-
     def _serve(self) -> None:
-        while (call := self._calls.get()) is not None:
-            future, function, args = call
+        while True:
+            future, function, args = self._calls.get()
             try:
                 future.set_result(function(*args))
             except BaseException as error:
                 future.set_exception(error)
             # Nothing of a call is held while the thread waits for the next one.
-            del call, future, function, args
+            del future, function, args
